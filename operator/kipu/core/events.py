@@ -1,0 +1,236 @@
+"""Every fact that Kipu records, in the past tense. These shapes are for ever.
+
+A record on the wire is `{v, pos, epoch, ts, type, ...the fields below in camelCase...}`; a field that is
+None is left out (docs/event-log.md). A changed shape is a new kind or an upcaster, never an edit.
+
+An attempt is named by (workflow uid, run, step, attempt); `run` and `attempt` count from 1. Times are whole
+milliseconds since 1970 UTC. Must never hold anything that a later version of the code would recompute.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .definition import Definition
+from .errors import Problem
+
+STEPS_PER_RECORD_MAX = 200  # x (63 + 3) bytes of quoted name = 13 KiB, under the record bound of 16 KiB
+
+
+class TimerKind(StrEnum):
+    """What became due."""
+
+    BACKOFF = "Backoff"
+    START_TIMEOUT = "StartTimeout"
+    ATTEMPT_TIMEOUT = "AttemptTimeout"
+    STEP_TIMEOUT = "StepTimeout"
+    WORKFLOW_TIMEOUT = "WorkflowTimeout"
+
+
+class ShutdownMode(StrEnum):
+    """In the order of escalation; `Terminate` also leaves out `finally`."""
+
+    CANCEL = "Cancel"
+    TERMINATE = "Terminate"
+
+
+class Reason(StrEnum):
+    """Why an attempt failed or was given up. Reasons, not phases."""
+
+    EXIT_CODE = "ExitCode"  # the program ended with a code other than 0
+    OUT_OF_MEMORY = "OOMKilled"
+    DISRUPTED = "Disrupted"  # eviction, preemption, node loss: DisruptionTarget
+    TIMED_OUT = "TimedOut"
+    START_TIMED_OUT = "StartTimedOut"
+    LOST = "Lost"  # the Job or its pod vanished without an outcome
+    INVALID_JOB = "InvalidJob"  # the API server refused the Job for good
+    JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
+    POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
+    CANCELLED = "Cancelled"
+
+
+class SkipReason(StrEnum):
+    """Why a step never ran."""
+
+    DEPENDENCY = "DependencyNotMet"  # its runWhen can no longer hold because of the culprit
+    WORKFLOW_FAILING = "WorkflowFailing"  # onFailure lets nothing new start after the culprit failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamClaimed:
+    """A writer took over this stream; precedes any effect of that writer."""
+
+    epoch: int
+    writer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowAccepted:
+    """Run 1 opened. `spec_hash` is the SHA-256 of the immutable part of the resource's spec."""
+
+    run: int
+    spec_hash: str
+    definition: Definition
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRejected:
+    """The spec cannot run; nothing was started."""
+
+    spec_hash: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShutdownRequested:
+    """Somebody asked to end this run."""
+
+    run: int
+    mode: ShutdownMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepScheduled:
+    """We decided to run this attempt as the Job of this name. Deadlines are absolute."""
+
+    run: int
+    step: str
+    attempt: int
+    job: str
+    start_deadline: int | None = None
+    step_deadline: int | None = None  # only in the first attempt of a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """We saw this attempt run."""
+
+    run: int
+    step: str
+    attempt: int
+    job_uid: str
+    started_at: int  # the Job's startTime
+    pod: str | None = None
+    node: str | None = None
+    attempt_deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSucceeded:
+    """The attempt ended well; the step is done and never runs again in this run."""
+
+    run: int
+    step: str
+    attempt: int
+    job_uid: str
+    started_at: int | None = None
+    finished_at: int | None = None
+    pod: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAbandoned:
+    """We gave this attempt up; its Job is to be removed and its name kept occupied by a placeholder."""
+
+    run: int
+    step: str
+    attempt: int
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed:
+    """The attempt is over without success. `retry_at` None: `StepFailed` follows in the same commit."""
+
+    run: int
+    step: str
+    attempt: int
+    reason: Reason
+    message: str = ""
+    job_uid: str | None = None
+    exit_code: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    pod: str | None = None
+    node: str | None = None
+    retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """No further attempt will be made in this run."""
+
+    run: int
+    step: str
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsSkipped:
+    """These steps will never run in this run, because of `culprit`. At most STEPS_PER_RECORD_MAX."""
+
+    run: int
+    steps: tuple[str, ...]
+    culprit: str
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepsCancelled:
+    """These steps were ended or kept from starting on request; none of their pods is left."""
+
+    run: int
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerFired:
+    """A recorded deadline passed; `step` and `attempt` are absent for the workflow's own."""
+
+    run: int
+    kind: TimerKind
+    due: int
+    step: str | None = None
+    attempt: int | None = None
+
+
+class WorkflowEnd(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowFinished:
+    """The run is over; terminal is final."""
+
+    run: int
+    end: WorkflowEnd
+    reason: str  # one CamelCase word, as in a Kubernetes condition
+    message: str = ""
+
+
+Event = (
+    StreamClaimed
+    | WorkflowAccepted
+    | WorkflowRejected
+    | ShutdownRequested
+    | StepScheduled
+    | StepStarted
+    | StepSucceeded
+    | AttemptAbandoned
+    | AttemptFailed
+    | StepFailed
+    | StepsSkipped
+    | StepsCancelled
+    | TimerFired
+    | WorkflowFinished
+)
+EVENT_TYPES: tuple[type[Event], ...] = Event.__args__  # type: ignore[attr-defined]

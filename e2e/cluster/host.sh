@@ -1,0 +1,145 @@
+# host.sh : what a local cluster holds of the machine beyond its state folder (a
+# bridge, a firewall rule, mounts, cgroups, ports), whose it is, and its removal.
+# To be sourced by up.sh and down.sh. It must never touch what another cluster,
+# or another program, has made: see foreign and guard.
+# shellcheck shell=bash
+
+NODE=kipu-node
+BRIDGE=kipu0
+POD_NET=10.244.0.0/24
+GATEWAY=10.244.0.1   # the machine as pods see it; the API server listens there
+SERVICE_NET=10.96.0.0/24
+SERVICE_IP=10.96.0.1 # the API server's service
+CGROUP=kipu          # below it, in each hierarchy, nothing but our pods
+OWNER=$SOCKETS/owner # "state-folder<newline>checkout": one local cluster a machine
+# no kube-proxy here: the one service that pods need is one rule, on our own bridge
+DNAT=(PREROUTING -i "$BRIDGE" -d "$SERVICE_IP/32" -p tcp --dport 443 -m comment --comment kipu -j DNAT --to-destination "$GATEWAY:6443")
+# in the order of their start
+DAEMONS=(etcd kube-apiserver kube-controller-manager kube-scheduler dns containerd kubelet)
+
+# owner : sets OWNER_STATE and OWNER_REPO, empty where no cluster is marked
+owner() {
+  OWNER_STATE='' OWNER_REPO=''
+  if [ -s "$OWNER" ]; then { read -r OWNER_STATE; read -r OWNER_REPO; } <"$OWNER" || true; fi
+}
+
+# foreign : true where the cluster that runs on this machine is of another checkout
+# or state folder, and still lives. A dead one's remains are nobody's.
+foreign() {
+  owner
+  [ -n "$OWNER_STATE" ] || return 1
+  [ "$OWNER_STATE" != "$STATE" ] || [ "$OWNER_REPO" != "$REPO" ] || return 1
+  any_alive "$OWNER_STATE" || return 1
+  # its own down.sh is gone with its checkout, so this one may act for it
+  [ "$OWNER_STATE" != "$STATE" ] || [ -d "$OWNER_REPO" ]
+}
+
+listeners() { # PORT -> "address users" of each socket listening there
+  ss -Hlntup "sport = :$1" | awk '{print $5, $7}'
+}
+
+# guard : ends the script, with nothing touched, where something else holds what
+# this cluster would take. Only daemons that are not ours already are looked at.
+guard() {
+  local wanted daemon addr port line at dev
+  while read -r daemon addr port; do
+    if alive "$STATE/pid/$daemon"; then continue; fi
+    while read -r line; do
+      at=${line%% *} at=${at%:*}
+      case ${at%%%*} in
+        "$addr" | 0.0.0.0 | '*' | '[::]')
+          die "port $port, which $daemon needs, is taken: ${line#* }" \
+            "end that program (another cluster?), then run the same command again" ;;
+      esac
+    done < <(listeners "$port")
+  done <<<"etcd 127.0.0.1 2379
+etcd 127.0.0.1 2380
+kube-apiserver $GATEWAY 6443
+kube-controller-manager 127.0.0.1 10257
+kube-scheduler 127.0.0.1 10259
+dns $GATEWAY 53
+kubelet $GATEWAY 10250
+kubelet 127.0.0.1 10248"
+  dev=$(ip -4 -o addr show to "$POD_NET" | awk -v ours="$BRIDGE" '$2 != ours {print $2; exit}')
+  [ -z "$dev" ] || die "the network interface $dev holds addresses of $POD_NET, the pods' network: another cluster is here" \
+    "end that cluster, then run the same command again"
+  wanted=$(iptables -t nat -S 2>/dev/null | grep -e "-d $SERVICE_IP/32" | grep -v -e '--comment kipu' | head -1) || true
+  [ -z "$wanted" ] || die "a firewall rule of another cluster takes $SERVICE_IP: $wanted" \
+    "end that cluster, then run the same command again"
+}
+
+# --- removal -------------------------------------------------------------------
+end() { # PIDFILE : by its pid, and only if that is still the process we started
+  local pid _
+  if alive "$1"; then
+    read -r pid _ <"$1"
+    # the state goes too, so there is nothing to end gracefully for
+    kill -KILL "$pid" 2>/dev/null || true
+    for _ in {1..100}; do
+      alive "$1" || break
+      sleep 0.05
+    done
+  fi
+  rm -f "$1"
+}
+
+# cgroups : our folder in each hierarchy, of cgroup v1 or v2
+cgroups() {
+  local c
+  for c in /sys/fs/cgroup/{,*/}"$CGROUP"; do
+    if [ -d "$c" ]; then echo "$c"; fi
+  done
+}
+
+# every process in our cgroups is a container's; this finds those, too, whose
+# shim is dead
+end_containers() {
+  local procs pid _
+  for _ in {1..100}; do
+    procs=$(cgroups | xargs -r -I{} find {} -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
+    [ -n "$procs" ] || return 0
+    for pid in $procs; do kill -KILL "$pid" 2>/dev/null || true; done
+    sleep 0.05
+  done
+  say "still alive in the cgroup $CGROUP:" $procs
+}
+
+# shims outlive containerd: those that serve our socket, each by its pid
+end_shims() {
+  local p
+  for p in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$p/cmdline" 2>/dev/null | grep -q "^[^ ]*containerd-shim-runc-v2 .*-address $SOCKETS/containerd.sock "; then
+      kill -KILL "${p#/proc/}" 2>/dev/null || true
+    fi
+  done
+}
+
+unmount() { # FOLDER : all below it, the innermost first
+  local m
+  awk -v below="$1/" 'index($5, below) == 1 {print $5}' /proc/self/mountinfo | sort -r | while read -r m; do
+    umount -l "$(printf %b "$m")" || true
+  done
+}
+
+# clean STATE-FOLDER : removes a cluster, whole or in remains, with its state
+clean() {
+  local state=$1 i c
+  end "$state/pid/kubelet"
+  end "$state/pid/containerd"
+  end_shims
+  end_containers
+  for ((i = ${#DAEMONS[@]} - 1; i >= 0; i--)); do end "$state/pid/${DAEMONS[i]}"; done
+  unmount "$state"
+  unmount "$SOCKETS"
+  while iptables -t nat -D "${DNAT[@]}" 2>/dev/null; do :; done
+  if [ -e "/sys/class/net/$BRIDGE" ]; then ip link del "$BRIDGE"; fi
+  # a cgroup whose last process just ended may be busy for a moment
+  for c in $(cgroups); do
+    for _ in {1..40}; do
+      [ -d "$c" ] || break
+      find "$c" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
+    done
+  done
+  # --one-file-system: should a mount still be there, what it shows is not ours
+  rm -rf --one-file-system "$state" "$SOCKETS"
+}

@@ -42,7 +42,6 @@ wait_for() { # DAEMON SECONDS COMMAND... : until the command succeeds
 }
 
 cluster_up() {
-  local build
   if foreign; then
     die "a cluster of another checkout runs on this machine: $OWNER_REPO (state in $OWNER_STATE)" \
       "use it from there, or end it with its e2e/cluster/down.sh: there is room for one"

@@ -2,7 +2,9 @@
 # To be sourced by local.sh.
 # shellcheck shell=bash
 
-ctr() { "$BUILD/ctr" --address "$SOCKETS/containerd.sock" --namespace k8s.io "$@"; }
+ctr() { # with each call it would warn of cgroup v1
+  "$BUILD/ctr" --address "$SOCKETS/containerd.sock" --namespace k8s.io "$@" 2> >(grep -v DEPRECATION >&2 || true)
+}
 
 node() {
   local c

@@ -107,7 +107,7 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         steps=tuple(_step_from_json(step) for step in _objects(raw["steps"])),
         parallelism=_optional_int(raw.get("parallelism")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
-        on_failure=OnFailure(raw["onFailure"]),
+        on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
     )
 
@@ -141,7 +141,7 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
     return Step(
         name=_text(raw["name"]),
         depends_on=tuple(_text(name) for name in _list(raw.get("dependsOn", []))),
-        run_when=RunWhen(raw["runWhen"]),
+        run_when=RunWhen(_text(raw["runWhen"])),
         allow_failure=bool(raw.get("allowFailure", False)),
         retry=Retry(
             max_attempts=_int(retry["maxAttempts"]),
@@ -149,7 +149,7 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
                 initial_ms=_int(retry["initialMs"]),
                 factor=_int(retry["factor"]),
                 max_ms=_int(retry["maxMs"]),
-                jitter=Jitter(retry["jitter"]),
+                jitter=Jitter(_text(retry["jitter"])),
             ),
             non_retryable_exit_codes=tuple(_int(code) for code in _list(retry["nonRetryableExitCodes"])),
         ),

@@ -233,4 +233,4 @@ Event = (
     | TimerFired
     | WorkflowFinished
 )
-EVENT_TYPES: tuple[type[Event], ...] = Event.__args__  # type: ignore[attr-defined]
+EVENT_TYPES: tuple[type[Event], ...] = Event.__args__

@@ -1,0 +1,122 @@
+"""What the core is told: requests of people and observations of the cluster, in the imperative.
+
+Promises: plain values, already parsed and already about this workflow. The same command twice, or an old
+one late, is harmless: `decide` takes what is news and ignores the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .definition import Definition
+from .errors import Problem
+from .events import Reason, ShutdownMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """This replica takes the stream over."""
+
+    writer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """A sound spec was read."""
+
+    spec_hash: str
+    definition: Definition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A spec was read that cannot run."""
+
+    spec_hash: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestShutdown:
+    """`spec.shutdown` asks to end this run."""
+
+    run: int
+    mode: ShutdownMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRef:
+    """Which attempt an observation is about."""
+
+    run: int
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveStarted:
+    """The attempt's container was seen running (or already ended)."""
+
+    ref: AttemptRef
+    job_uid: str
+    started_at: int
+    pod: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveOutcome:
+    """The attempt ended by itself. `reason` None means success."""
+
+    ref: AttemptRef
+    job_uid: str
+    reason: Reason | None
+    message: str = ""
+    exit_code: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    pod: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveMissing:
+    """A consistent read showed that the attempt's Job is gone without an outcome."""
+
+    ref: AttemptRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveRefused:
+    """The API server will never take this attempt's Job; nothing runs."""
+
+    ref: AttemptRef
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveGone:
+    """An abandoned attempt's name is occupied by its placeholder and none of its pods is left."""
+
+    ref: AttemptRef
+    message: str = ""  # what was seen of it before it went, such as why it never started
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FireTimers:
+    """Look at the deadlines. The shell sends it only after a complete list was folded (design 03)."""
+
+
+Command = (
+    Claim
+    | Accept
+    | Reject
+    | RequestShutdown
+    | ObserveStarted
+    | ObserveOutcome
+    | ObserveMissing
+    | ObserveRefused
+    | ObserveGone
+    | FireTimers
+)

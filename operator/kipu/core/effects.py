@@ -1,0 +1,118 @@
+"""What the world should hold now, computed from the state and nothing else.
+
+Promises: performing an effect twice is harmless, so nothing is remembered about whether it was done; after a
+restart the same effects come out of the replayed state. `effects` looks only at the given steps: a turn asks
+for those that its events touched, a start asks for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .commands import AttemptRef
+from .events import (
+    AttemptFailed,
+    Event,
+    StepFailed,
+    StepStarted,
+    WorkflowAccepted,
+    WorkflowFinished,
+    WorkflowRejected,
+)
+from .lifecycle import StepPhase
+from .state import State, next_timer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureJob:
+    """A Job with this name and intent should exist."""
+
+    ref: AttemptRef
+    job: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureNoJob:
+    """No pod of this attempt should be left, and its Job's name should be held by a placeholder."""
+
+    ref: AttemptRef
+    job: str
+    position: int
+
+
+Effect = EnsureJob | EnsureNoJob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """A notice for people (a Kubernetes Event object), best effort; named by its position in the log."""
+
+    position: int
+    warning: bool
+    reason: str
+    message: str
+
+
+def touched(events: Iterable[Event]) -> list[str]:
+    """The steps that these events name singly, each once, in order."""
+    return list(dict.fromkeys(step for event in events if (step := getattr(event, "step", None)) is not None))
+
+
+def effects(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
+    """The effects due for these steps; None means for all with an attempt that is not over."""
+    if steps is None:
+        places: Iterable[int] = [*state.live, *state.leaving]
+    else:
+        places = [place for step in steps if (place := state.place_of(step)) is not None]
+    return [effect for place in places if (effect := _effect(state, place)) is not None]
+
+
+def _effect(state: State, place: int) -> Effect | None:
+    step = state.steps[place]
+    attempt = step.attempt
+    if attempt is None:
+        return None
+    ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number)
+    if place in state.leaving:
+        return EnsureNoJob(ref=ref, job=attempt.job, position=attempt.position)
+    if place in state.live and step.phase is StepPhase.SCHEDULED:
+        return EnsureJob(ref=ref, job=attempt.job, position=attempt.position)
+    return None
+
+
+def wake_at(state: State) -> int | None:
+    """The earliest deadline that still guards something, in epoch milliseconds."""
+    timer = next_timer(state)
+    return timer.due if timer else None
+
+
+def notices(events: Sequence[Event], first_position: int) -> list[Notify]:
+    """Start, retry, failure and end only: an apiserver keeps Event objects for an hour, people read few."""
+    found = ((first_position + number, event) for number, event in enumerate(events))
+    return [notice for position, event in found if (notice := _notice(position, event)) is not None]
+
+
+def _notice(position: int, event: Event) -> Notify | None:
+    match event:
+        case WorkflowAccepted():
+            message = f"{len(event.definition.steps)} steps accepted"
+            return Notify(position=position, warning=False, reason="WorkflowAccepted", message=message)
+        case WorkflowRejected():
+            message = "; ".join(str(problem) for problem in event.problems)
+            return Notify(position=position, warning=True, reason="WorkflowRejected", message=message)
+        case StepStarted():
+            message = f"step '{event.step}' attempt {event.attempt} runs in pod {event.pod}"
+            return Notify(position=position, warning=False, reason="StepStarted", message=message)
+        case AttemptFailed() if event.retry_at is not None:
+            message = f"step '{event.step}' attempt {event.attempt} failed ({event.reason}): {event.message}"
+            return Notify(position=position, warning=True, reason="StepRetrying", message=message)
+        case StepFailed():
+            message = f"step '{event.step}' failed ({event.reason}): {event.message}"
+            return Notify(position=position, warning=True, reason="StepFailed", message=message)
+        case WorkflowFinished():
+            message = f"{event.end}: {event.message}" if event.message else str(event.end)
+            warning = event.end.value == "Failed"
+            return Notify(position=position, warning=warning, reason=f"Workflow{event.end}", message=message)
+    return None

@@ -1,0 +1,111 @@
+"""The shape of a workflow: which step waits for which, and whether that can end.
+
+Promises: linear in steps plus edges; every fault is named with its path and the nearest valid name.
+Must never look at phases: what has happened is `state`'s business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from .definition import Definition, Step
+from .errors import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Steps by their place in the definition, and the edges in both directions."""
+
+    index: dict[str, int]
+    needs: tuple[tuple[int, ...], ...]
+    dependents: tuple[tuple[int, ...], ...]
+
+
+def build(definition: Definition) -> Graph:
+    """The graph of a definition that `check` found sound."""
+    index = {step.name: place for place, step in enumerate(definition.steps)}
+    needs = tuple(tuple(index[name] for name in step.depends_on) for step in definition.steps)
+    dependents: list[list[int]] = [[] for _ in definition.steps]
+    for place, places in enumerate(needs):
+        for need in places:
+            dependents[need].append(place)
+    return Graph(index=index, needs=needs, dependents=tuple(tuple(places) for places in dependents))
+
+
+def check(definition: Definition) -> tuple[Problem, ...]:
+    """Every fault that would keep the graph from running; empty when it is sound."""
+    problems = _check_names(definition.steps)
+    if not problems:
+        cycle = _find_cycle(definition)
+        if cycle:
+            problems.append(
+                Problem(
+                    path=f"spec.steps[{cycle[0]}].dependsOn",
+                    reason="the steps wait for each other: " + " -> ".join(definition.steps[i].name for i in cycle),
+                    hint="remove one of these dependencies",
+                )
+            )
+    return tuple(problems)
+
+
+def _check_names(steps: Sequence[Step]) -> list[Problem]:
+    problems: list[Problem] = []
+    first_place: dict[str, int] = {}
+    for place, step in enumerate(steps):
+        if step.name in first_place:
+            problems.append(
+                Problem(
+                    path=f"spec.steps[{place}].name",
+                    reason=f"'{step.name}' is already the name of spec.steps[{first_place[step.name]}]",
+                    hint="give every step a name of its own",
+                )
+            )
+        first_place.setdefault(step.name, place)
+    for place, step in enumerate(steps):
+        problems += _check_needs(place, step, first_place)
+    return problems
+
+
+def _check_needs(place: int, step: Step, known: dict[str, int]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    for number, need in enumerate(step.depends_on):
+        path = f"spec.steps[{place}].dependsOn[{number}]"
+        if need == step.name:
+            problems.append(Problem(path=path, reason=f"step '{step.name}' waits for itself", hint="remove it"))
+        elif need in seen:
+            problems.append(Problem(path=path, reason=f"'{need}' is listed twice", hint="remove one of the two"))
+        elif need not in known:
+            near = get_close_matches(need, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else "name a step of this workflow"
+            problems.append(Problem(path=path, reason=f"there is no step '{need}'", hint=hint))
+        seen[need] = number
+    return problems
+
+
+def _find_cycle(definition: Definition) -> list[int]:
+    """One cycle as places, first and last the same; empty if there is none. Kahn's algorithm."""
+    graph = build(definition)
+    unmet = [len(places) for places in graph.needs]
+    free = deque(place for place, count in enumerate(unmet) if count == 0)
+    while free:
+        for dependent in graph.dependents[free.popleft()]:
+            unmet[dependent] -= 1
+            if unmet[dependent] == 0:
+                free.append(dependent)
+    stuck = next((place for place, count in enumerate(unmet) if count > 0), None)
+    return [] if stuck is None else _walk_back(graph, unmet, stuck)
+
+
+def _walk_back(graph: Graph, unmet: list[int], start: int) -> list[int]:
+    """From a step that Kahn could not free, follow unfree needs until one comes again."""
+    trail: dict[int, int] = {}
+    place = start
+    while place not in trail:
+        trail[place] = len(trail)
+        place = next(need for need in graph.needs[place] if unmet[need] > 0)
+    cycle = [*list(trail)[trail[place] :], place]
+    return cycle

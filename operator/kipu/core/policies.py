@@ -1,0 +1,83 @@
+"""The rules that `decide` asks, each a small pure function with its reason.
+
+Must never read a clock or a random source: `now` comes in, jitter is a keyed hash of the attempt's identity.
+"""
+
+from __future__ import annotations
+
+from .definition import ATTEMPTS_MAX, DISRUPTIONS_MAX, Backoff, Jitter, OnFailure, RunWhen
+from .events import Reason
+from .naming import keyed_fraction
+from .state import State
+
+# What another try cannot mend: the same manifest would be refused, the same foreign Job found.
+PERMANENT_REASONS = frozenset({Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN, Reason.CANCELLED})
+
+
+def retry_at(
+    state: State, place: int, *, workflow_uid: str, reason: Reason, exit_code: int | None, now: int
+) -> int | None:
+    """When the next attempt may begin, in epoch milliseconds, or None if there will be none."""
+    definition, step = state.step(place), state.steps[place]
+    if reason in PERMANENT_REASONS or stops_attempts(state, place) or step.attempts >= ATTEMPTS_MAX:
+        return None
+    if exit_code is not None and exit_code in definition.retry.non_retryable_exit_codes:
+        return None
+    if reason is Reason.DISRUPTED:
+        # Eviction, preemption and node loss are not the program's fault (KEP-3329): outside the budget.
+        if step.disruptions >= DISRUPTIONS_MAX:
+            return None
+    elif step.failures + 1 >= definition.retry.max_attempts:
+        return None
+    due = now + backoff_ms(
+        definition.retry.backoff,
+        step.attempts,
+        keys=(workflow_uid, str(state.run), definition.name, str(step.attempts)),
+    )
+    too_late = step.deadline is not None and due >= step.deadline
+    return None if too_late else due
+
+
+def backoff_ms(backoff: Backoff, failed_attempts: int, *, keys: tuple[str, ...]) -> int:
+    """The wait after the n-th failed attempt (n >= 1): exponential, capped, then jittered."""
+    wait = backoff.initial_ms
+    for _ in range(failed_attempts - 1):
+        wait = min(wait * backoff.factor, backoff.max_ms)
+        if wait == backoff.max_ms:
+            break
+    wait = min(wait, backoff.max_ms)
+    # Full jitter: the whole wait is drawn, which spreads a herd best (AWS Architecture, "Exponential
+    # Backoff And Jitter").
+    return keyed_fraction(wait, *keys) if backoff.jitter is Jitter.FULL else wait
+
+
+def stops_attempts(state: State, place: int) -> bool:
+    """Whether nothing more may be tried for this step: everything, or everything plain, is taken down."""
+    return state.stopping is not None or (cancels_running(state) and is_plain(state, place))
+
+
+def starts_nothing_new(state: State) -> bool:
+    """Whether a failure keeps plain steps from starting. Steps with another runWhen go on by their rule."""
+    return state.failing is not None and _on_failure(state) is not OnFailure.CONTINUE
+
+
+def cancels_running(state: State) -> bool:
+    """Whether a failure takes down the plain steps that run."""
+    return state.failing is not None and _on_failure(state) is OnFailure.CANCEL_RUNNING
+
+
+def is_plain(state: State, place: int) -> bool:
+    """Whether the step is not one that reacts to failures (AllFinished, AnyFailed: clean-up, report)."""
+    return state.step(place).run_when is RunWhen.ALL_SUCCEEDED
+
+
+def places_free(state: State, slots: int) -> int:
+    """How many more Jobs may be scheduled: the workflow's own bound and the operator's free slots."""
+    limit = state.definition.parallelism if state.definition else None
+    own = slots if limit is None else limit - state.jobs_active
+    return max(0, min(own, slots))
+
+
+def _on_failure(state: State) -> OnFailure:
+    assert state.definition is not None
+    return state.definition.on_failure

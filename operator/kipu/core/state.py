@@ -1,0 +1,189 @@
+"""What a fold over the events yields: the whole truth about one workflow, in memory.
+
+`State` is an accumulator: `evolve` alone writes it, and hands it on. Whoever passes a State to `evolve` or
+`decide` gives it away and goes on with what comes back; after a lost race the state is thrown away and folded
+anew (ADR 0003). Promises: every index below is derivable from `steps`, so that `canonical` leaves them out;
+the cost of one event does not know how many steps there are.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+
+from .definition import Definition, Step
+from .errors import Problem
+from .events import Reason, ShutdownMode, SkipReason, TimerKind
+from .graph import Graph
+from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase, WorkflowPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The newest try of a step."""
+
+    number: int
+    job: str
+    position: int  # of its StepScheduled record: the intent that the Job's annotation names
+    scheduled_at: int
+    job_uid: str | None = None
+    pod: str | None = None
+    node: str | None = None
+    started_at: int | None = None
+    start_deadline: int | None = None
+    deadline: int | None = None
+    abandoned: Reason | None = None
+    abandoned_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """Where one step stands in this run."""
+
+    phase: StepPhase = StepPhase.PENDING
+    attempt: Attempt | None = None
+    failures: int = 0  # attempts that used up the retry budget
+    disruptions: int = 0  # attempts that did not
+    retry_at: int | None = None
+    deadline: int | None = None
+    started_at: int | None = None  # of the first attempt
+    finished_at: int | None = None
+    reason: Reason | SkipReason | None = None  # of the last failure, or why it was skipped
+    message: str = ""
+    exit_code: int | None = None
+    culprit: str | None = None  # why it was skipped
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts were begun."""
+        return self.attempt.number if self.attempt else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Timer:
+    """A recorded deadline; ordered by when it is due, then by when it was recorded."""
+
+    due: int
+    position: int
+    kind: TimerKind = field(compare=False)
+    place: int | None = field(default=None, compare=False)  # of the step
+    attempt: int | None = field(default=None, compare=False)
+
+
+class Stopping(StrEnum):
+    """Why everything is being taken down."""
+
+    SHUTDOWN = "Shutdown"
+    TIMED_OUT = "TimedOut"
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """One workflow. Written by `evolve` alone."""
+
+    position: int = 0
+    epoch: int = 0
+    ts: int = 0
+    writer: str = ""
+    run: int = 0
+    phase: WorkflowPhase = WorkflowPhase.PENDING
+    spec_hash: str = ""
+    definition: Definition | None = None
+    problems: tuple[Problem, ...] = ()
+    accepted_at: int | None = None
+    started_at: int | None = None
+    finished_at: int | None = None
+    deadline: int | None = None
+    stopping: Stopping | None = None
+    shutdown: ShutdownMode | None = None
+    failing: str | None = None  # the first step whose failure counts
+    end_reason: str = ""
+    end_message: str = ""
+    steps: list[StepState] = field(default_factory=list)
+
+    # Indexes, all derivable. Dicts are used as ordered sets: their order is that of the events.
+    graph: Graph | None = None
+    counts: Counter[StepPhase] = field(default_factory=Counter)
+    unmet: list[int] = field(default_factory=list)  # dependencies not finished yet
+    any_failed: set[int] = field(default_factory=set)  # membership only, never iterated
+    plain: dict[int, None] = field(default_factory=dict)  # Pending with AllSucceeded
+    guarded: dict[int, None] = field(default_factory=dict)  # Pending with another rule
+    retrying: dict[int, None] = field(default_factory=dict)
+    ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
+    doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
+    live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
+    leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
+    timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether this run has ended for good."""
+        return self.phase in TERMINAL_WORKFLOW_PHASES
+
+    @property
+    def jobs_active(self) -> int:
+        """Attempts that hold a place: scheduled or running, or given up and not yet gone."""
+        return len(self.live) + len(self.leaving)
+
+    def place_of(self, step: str) -> int | None:
+        """Where the step stands in the definition, or None if it has no such step."""
+        return self.graph.index.get(step) if self.graph else None
+
+    def step(self, place: int) -> Step:
+        """The definition of the step at this place."""
+        assert self.definition is not None
+        return self.definition.steps[place]
+
+
+def is_relevant(state: State, timer: Timer) -> bool:
+    """Whether the deadline still guards anything."""
+    if state.is_terminal or state.stopping is not None:
+        return False
+    if timer.place is None:
+        return True
+    step = state.steps[timer.place]
+    attempt = step.attempt
+    match timer.kind:
+        case TimerKind.BACKOFF:
+            return step.phase is StepPhase.RETRYING and step.retry_at == timer.due
+        case TimerKind.STEP_TIMEOUT:
+            return step.phase not in TERMINAL_STEP_PHASES and (attempt is None or attempt.abandoned is None)
+        case TimerKind.START_TIMEOUT:
+            phase = StepPhase.SCHEDULED
+        case TimerKind.ATTEMPT_TIMEOUT:
+            phase = StepPhase.RUNNING
+        case TimerKind.WORKFLOW_TIMEOUT:
+            return True
+    return step.phase is phase and attempt is not None and attempt.number == timer.attempt and not attempt.abandoned
+
+
+_DERIVED = frozenset(
+    {"graph", "counts", "unmet", "any_failed", "plain", "guarded", "retrying", "doomed", "timers", "definition"}
+)
+
+
+def next_timer(state: State) -> Timer | None:
+    """The earliest deadline that still guards something. Outdated entries of the index are dropped on the way."""
+    while state.timers and not is_relevant(state, state.timers[0]):
+        heapq.heappop(state.timers)
+    return state.timers[0] if state.timers else None
+
+
+def canonical(state: State) -> bytes:
+    """The meaning of a state as bytes: the same after replay in any process, version or log layout."""
+    meaning = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in _DERIVED}
+    meaning["steps"] = [_plain(step) for step in state.steps]
+    meaning["problems"] = [str(problem) for problem in state.problems]
+    meaning["ready"] = list(state.ready)
+    meaning["live"] = list(state.live)
+    meaning["leaving"] = list(state.leaving)
+    return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, StepState | Attempt):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    return value

@@ -4,6 +4,9 @@
 # scripts, whose last line is read by others.
 # shellcheck shell=bash
 
+# a failure within $(...) is one too
+shopt -s inherit_errexit
+
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPO=$(cd "$CLUSTER_DIR/../.." && pwd)
 # sbin, for ip, iptables and runc, is not on the PATH of every user

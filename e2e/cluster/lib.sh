@@ -73,6 +73,16 @@ need() {
     die "apt-get could not install: ${missing[*]}" "see the lines above"
 }
 
+# tool_python : prints a Python that has pip, whatever the system's comes with
+tool_python() {
+  local venv=$CACHE/python
+  if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$venv"
+    python3 -m venv "$venv" >&2 || die "python3 cannot make a venv" "Debian: apt-get install python3-venv"
+  fi
+  echo "$venv/bin/python"
+}
+
 # docker_answers : whether a Docker engine does; a remote one that hangs does not
 docker_answers() { command -v docker >/dev/null && timeout 10 docker info >/dev/null 2>&1; }
 

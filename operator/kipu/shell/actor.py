@@ -1,0 +1,410 @@
+"""The actor: the sole owner of one workflow's state, and the turn.
+
+    mailbox -> decide -> append (the only commit point) -> effects -> performer
+
+Promises: nothing is acted on, shown or told before its event is committed; a lost race, an unclear store or
+a contradiction ends the session, and the next one starts from the log alone. A session's first act is the
+commit that claims the stream; no timer fires before a complete list of Jobs and Pods was folded.
+Must never wait for anything but its mailbox and its own append; must never sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kipu.api import definition as specs
+from kipu.api import jobs, status
+from kipu.core.commands import (
+    Accept,
+    AttemptRef,
+    Claim,
+    Command,
+    FireTimers,
+    ObserveMissing,
+    Reject,
+    RequestShutdown,
+)
+from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
+from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
+from kipu.core.errors import CorruptionError, UserError
+from kipu.core.events import ShutdownMode, StepScheduled
+from kipu.core.evolve import fold
+from kipu.core.state import State
+from kipu.eventlog.ports import EventLog, Head, History, LogMissing, Recorded, StreamId
+
+from . import observations
+from .clock import Clock
+from .kube import Kube
+from .kube_views import JobView, WorkflowView
+from .mailbox import Mailbox
+from .notifier import Notifier
+from .observer import Observer, Sighting
+from .performer import Performer, Plan, Reports, until_read
+from .publisher import Publisher
+from .settings import AdvanceOn, Settings
+from .slots import Slots
+from .telemetry import Telemetry
+
+
+class HistoryRollback(CorruptionError):
+    """A witness (status, a Job's intent) has seen more of the log than there is: it was rolled back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What every actor shares."""
+
+    log: EventLog
+    observer: Observer
+    performer: Performer
+    kube: Kube
+    notifier: Notifier
+    slots: Slots
+    clock: Clock
+    settings: Settings
+    telemetry: Telemetry
+
+
+class Actor:
+    """One session of one workflow: from the claim to the end, a conflict or `stop`."""
+
+    def __init__(self, view: WorkflowView, services: Services) -> None:
+        self.view = view
+        self.stream = StreamId(
+            namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid
+        )
+        self._services = services
+        self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
+        self._mailbox = Mailbox()
+        self._state: State | None = State()  # None while an append is under way: it may not be looked at
+        self._spec_hash = ""  # as recorded
+        self._head: Head | None = None
+        self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by Job name: one effect each
+        self._attempts: dict[str, AttemptRef] = {}  # by Job name: those that are live
+        self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
+        self._may_fire = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup
+        self._publisher = Publisher(
+            services.kube,
+            self.stream,
+            view.status,
+            interval_seconds=services.settings.status_interval_seconds,
+            nudge=self._mailbox.nudge,
+        )
+
+    # -- the session ---------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Read the log and fold it. Raises what `EventLog.load` raises, and HistoryRollback."""
+        history = await self._services.log.load(self.stream)
+        self._check_witness(history)
+        if history is not None:
+            self._head = history.head
+            self._remember(history.records)
+            self._state = fold((record.event, record.ts) for record in history.records)
+            self._spec_hash = self._state.spec_hash
+
+    async def run(self) -> None:
+        """Until the workflow has ended and its status says so. Raises what ended the session otherwise."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if not self.state.is_terminal:
+                    await self._live()
+                await self._publisher.finish(self._project)
+                self._cancel_tasks()
+        finally:
+            self._close()
+
+    @property
+    def state(self) -> State:
+        """The committed state. Never asked for while an append is under way."""
+        assert self._state is not None
+        return self._state
+
+    def changed(self, view: WorkflowView) -> None:
+        """The resource was edited."""
+        self.view = view
+        self._read_spec()
+
+    async def _live(self) -> None:
+        fresh = self._head is None
+        await self._turn([Claim(writer=self._services.settings.identity), *self._admission()])
+        self._read_spec()
+        known = self._services.observer.listen(self.stream.uid, self._sighted)
+        if not fresh:
+            await self._services.observer.synced()
+            self._check_intents(known)
+            for effect in effects(self.state):
+                self._perform(effect)
+        for name, sighting in list(known.items()):
+            self._sighted(name, sighting, False)
+        self._seek_missing(known)
+        self._spawn("timers", self._allow_timers())
+        while not self.state.is_terminal:
+            await self._mailbox.wait()
+            await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    async def _allow_timers(self) -> None:
+        await self._services.observer.synced()
+        self._may_fire = True
+        self._mailbox.nudge()
+
+    def _admission(self) -> list[Command]:
+        """What the resource asks for, while the log has not accepted or rejected it yet."""
+        if self.state.definition is not None:
+            return []
+        spec_hash = specs.spec_hash(self.view.spec)
+        try:
+            return [Accept(spec_hash=spec_hash, definition=specs.parse(self.view.spec))]
+        except UserError as error:
+            return [Reject(spec_hash=spec_hash, problems=error.problems)]
+
+    def _read_spec(self) -> None:
+        """Take a request for shutdown out of the spec. Any other edit is only shown, as SpecChanged."""
+        shutdown = self.view.spec.get("shutdown")
+        if isinstance(shutdown, dict) and shutdown.get("mode") in list(ShutdownMode):
+            run = shutdown.get("run", 1)
+            mode = ShutdownMode(str(shutdown["mode"]))
+            self._mailbox.put(RequestShutdown(run=run if isinstance(run, int) else 1, mode=mode))
+        self._publisher.mark()
+
+    # -- the turn ------------------------------------------------------------------------------------
+
+    async def _turn(self, commands: Sequence[Command]) -> None:
+        """Decide, commit, act. If the append fails the state is lost with the session, as it must be."""
+        services = self._services
+        given, self._state = self.state, None
+        now = max(services.clock.now(), given.ts)
+        state, events = decide(given, commands, identity=self._identity, now=now, slots=services.slots.free)
+        services.slots.hold(self.stream.uid, state.jobs_active)
+        if events:
+            with services.telemetry.turn_seconds.time():
+                self._head, records = await services.log.append(
+                    self.stream, self._head, events, ts=now, spec_hash=state.spec_hash
+                )
+            self._state, self._spec_hash = state, state.spec_hash
+            self._committed(records)
+        self._state = state
+        if wants_turn(state, services.slots.free):
+            self._mailbox.nudge()
+        elif state.ready and not services.slots.free:
+            services.slots.wait(self.stream.uid, self._mailbox.nudge)
+        self._arm_timer()
+        self._publisher.offer(self._project, phase=state.phase.value, group=self._group)
+
+    def _committed(self, records: Sequence[Recorded]) -> None:
+        events = [record.event for record in records]
+        self._services.telemetry.count_commit(events)
+        self._remember(records)
+        for step in touched(events):
+            self._release(step)
+        for effect in effects(self.state, touched(events)):
+            self._perform(effect)
+        for notice in notices(events, records[0].position):
+            self._services.notifier.tell(self.view, notice)
+        self._publisher.mark()
+
+    def _remember(self, records: Sequence[Recorded]) -> None:
+        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's."""
+        for record in records:
+            if isinstance(record.event, StepScheduled):
+                self._intents[record.event.step] = f"{record.position}:{record.hash}"
+
+    def _release(self, step: str) -> None:
+        """An attempt that is over needs no watching and waits for nothing."""
+        place = self.state.place_of(step)
+        assert place is not None
+        attempt = self.state.steps[place].attempt
+        if attempt is not None and place not in self.state.live:
+            self._attempts.pop(attempt.job, None)
+            if place not in self.state.leaving:
+                self._waiting.pop(step, None)
+
+    def _arm_timer(self) -> None:
+        due = wake_at(self.state) if self._may_fire else None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            delay_seconds = max(0, due - self._services.clock.now()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._mailbox.put, FireTimers())
+
+    def _project(self) -> dict[str, object]:
+        """The status of the committed state."""
+        assert self._head is not None
+        return status.project(
+            self.state,
+            generation=self.view.metadata.generation,
+            log_position=self._head.position,
+            log_hash=self._head.hash,
+            waiting=self._waiting,
+            spec_changed=specs.spec_hash(self.view.spec) != self._spec_hash,
+        )
+
+    # -- effects -------------------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        plan = self._plan(effect)
+        performer = self._services.performer
+        if isinstance(effect, EnsureJob):
+            self._attempts[effect.job] = effect.ref
+            if effect.job not in self._tasks:
+                self._spawn(effect.job, performer.ensure_job(plan, self._reports()))
+            return
+        self._attempts.pop(effect.job, None)
+        key = f"{effect.job}/gone"
+        if key not in self._tasks:
+            if (creating := self._tasks.pop(effect.job, None)) is not None:
+                creating.cancel()
+            self._spawn(key, performer.ensure_no_job(plan, self._reports()))
+
+    def _plan(self, effect: Effect) -> Plan:
+        definition = self.state.definition
+        assert definition is not None
+        place = self.state.place_of(effect.ref.step)
+        assert place is not None
+        attempt = jobs.AttemptRef(
+            namespace=self.stream.namespace,
+            workflow_name=self.stream.name,
+            workflow_uid=self.stream.uid,
+            run=effect.ref.run,
+            step=effect.ref.step,
+            attempt=effect.ref.attempt,
+            job_name=effect.job,
+            intent=self._intents[effect.ref.step],
+            attempt_timeout_ms=self.state.step(place).attempt_timeout_ms,
+        )
+        return Plan(
+            namespace=self.stream.namespace,
+            workflow_uid=self.stream.uid,
+            ref=effect.ref,
+            job=effect.job,
+            intent=attempt.intent,
+            manifest=lambda: jobs.job_manifest(definition, effect.ref.step, attempt),
+            placeholder=lambda: jobs.placeholder_manifest(attempt),
+        )
+
+    def _reports(self) -> Reports:
+        return Reports(
+            command=self._mailbox.put, job_seen=self._services.observer.saw_job, waiting=self._wait_shown
+        )
+
+    def _wait_shown(self, step: str, why: str) -> None:
+        if self._waiting.get(step, "") != why:
+            self._waiting[step] = why
+            if not why:
+                    del self._waiting[step]
+            self._publisher.mark()
+
+    def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work, name=key)
+        self._tasks[key] = task
+        task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
+
+    # -- what was seen -------------------------------------------------------------------------------
+
+    def _sighted(self, name: str, sighting: Sighting, gone: bool) -> None:
+        """A Job of ours or one of its pods changed."""
+        if gone and name in self._attempts:
+            self._verify(name, self._attempts[name])
+        job = sighting.job
+        if job is None or not self._is_intended(job):
+            return
+        if observations.needs_pods(job, sighting.pods.values()):
+            key = f"{name}/pods"
+            if key not in self._tasks:
+                self._spawn(key, self._inspect(job))
+            return
+        seen = observations.observe(
+            job, sighting.pods.values(), advance_on_pod=self._services.settings.advance_on is AdvanceOn.POD
+        )
+        if seen is not None:
+            self._mailbox.put(seen)
+
+    def _is_intended(self, job: JobView) -> bool:
+        ref = observations.attempt_of(job)
+        owned = any(o.uid == self.stream.uid and o.controller for o in job.metadata.owner_references)
+        return (
+            ref is not None
+            and owned
+            and job.metadata.annotations.get("kipu.dev/intent") == self._intents.get(ref.step)
+            and not observations.is_placeholder(job)
+        )
+
+    async def _inspect(self, job: JobView) -> None:
+        """The Job failed and the watch of pods does not say how: a consistent list decides."""
+        pods = await until_read(
+            lambda: self._services.performer.pods_of(self.stream.namespace, job.metadata.uid)
+        )
+        seen = observations.observe(job, pods, advance_on_pod=False)
+        if seen is not None:
+            self._mailbox.put(seen)
+
+    def _seek_missing(self, known: dict[str, Sighting]) -> None:
+        """Attempts that were seen running once, and whose Job no list shows."""
+        for place in self.state.live:
+            attempt = self.state.steps[place].attempt
+            assert attempt is not None
+            ref = AttemptRef(run=self.state.run, step=self.state.step(place).name, attempt=attempt.number)
+            self._attempts[attempt.job] = ref
+            sighting = known.get(attempt.job)
+            if attempt.job_uid is not None and (sighting is None or sighting.job is None):
+                self._verify(attempt.job, ref)
+
+    def _verify(self, name: str, ref: AttemptRef) -> None:
+        key = f"{name}/verify"
+        if key not in self._tasks:
+            self._spawn(key, self._verify_missing(name, ref))
+
+    async def _verify_missing(self, name: str, ref: AttemptRef) -> None:
+        """Absence is concluded only from a consistent read."""
+        view = await until_read(lambda: self._services.performer.job_of(self.stream.namespace, name))
+        if view is None:
+            self._mailbox.put(ObserveMissing(ref=ref))
+        else:
+            self._services.observer.saw_job(view)
+
+    # -- witnesses -----------------------------------------------------------------------------------
+
+    def _check_witness(self, history: History | None) -> None:
+        """`.status.log` says how far the log was when it was written; the log may not be behind it."""
+        log = self.view.status.get("log")
+        if not isinstance(log, dict) or not isinstance(log.get("position"), int):
+            return
+        position, witnessed = log["position"], log.get("hash")
+        if history is None:
+            raise LogMissing(f"the status has seen position {position}, but there is no log")
+        if history.head.position < position:
+            raise HistoryRollback(f"the status has seen position {position}, the log ends at {history.head.position}")
+        if history.records[position - 1].hash != witnessed:
+            raise HistoryRollback(f"the record at position {position} is not the one that the status has seen")
+
+    def _check_intents(self, known: dict[str, Sighting]) -> None:
+        """Every Job carries the position of its intent: none may be ahead of the log."""
+        assert self._head is not None
+        for name, sighting in known.items():
+            intent = sighting.job.metadata.annotations.get("kipu.dev/intent", "") if sighting.job else ""
+            position = intent.partition(":")[0]
+            if position.isascii() and position.isdigit() and int(position) > self._head.position:
+                raise HistoryRollback(f"Job '{name}' was made at position {position}, the log ends before it")
+
+    # -- the end -------------------------------------------------------------------------------------
+
+    def _cancel_tasks(self) -> None:
+        for task in list(self._tasks.values()):
+            task.cancel()
+
+    def _close(self) -> None:
+        self._mailbox.close()
+        self._publisher.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._services.slots.forget(self.stream.uid)
+        finished = self._state is not None and self._state.is_terminal
+        self._services.observer.forget(self.stream.uid, finished=finished)

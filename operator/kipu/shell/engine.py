@@ -1,0 +1,190 @@
+"""The engine: which workflows have an actor, and the one boundary at which an actor's failure is caught.
+
+Promises: one actor per workflow uid; a session that ends by an error starts anew from the log after a growing
+wait, so a crash and a restart are the same path; a contradiction in the log stops its workflow with a
+condition and touches nothing. Must never read or change a workflow's state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kipu.api import status as projections
+from kipu.core.errors import CorruptionError
+from kipu.eventlog.ports import ConcurrencyConflict, LogFull, TransientError
+
+from .actor import Actor, Services
+from .kube_views import WorkflowView
+from .publisher import WorkflowGone
+
+log = logging.getLogger(__name__)
+
+OPENING_MAX = 16  # sessions that read their log at once: x 50 chunks of 4 KiB, far below the API server's limits
+RESTART_SECONDS_MAX = 30.0
+FINISHED = frozenset({"Succeeded", "Failed", "Cancelled", "Rejected"})
+
+
+@dataclass(slots=True)
+class _Entry:
+    view: WorkflowView
+    actor: Actor | None = None
+    task: asyncio.Task[None] | None = None
+    done_generation: int | None = None  # of the spec for which nothing is left to do
+
+
+class Engine:
+    """Touched from its own loop only; `workflow_changed` and `workflow_deleted` are its inbox."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._entries: dict[str, _Entry] = {}
+        self._opening = asyncio.Semaphore(OPENING_MAX)
+        self._group: asyncio.TaskGroup
+
+    async def run(self) -> None:
+        """Observe and serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._services.observer.run(), name="observer")
+            group.create_task(self._services.notifier.run(), name="notifier")
+            group.create_task(self._sweep(), name="sweep")
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a complete list of Jobs and Pods has been folded."""
+        return self._services.observer.is_synced
+
+    def workflow_changed(self, view: WorkflowView) -> None:
+        """The resource was listed, added or modified."""
+        uid = view.metadata.uid
+        if view.metadata.deletion_timestamp is not None:
+            self._stop(uid)
+            return
+        entry = self._entries.get(uid)
+        if entry is None:
+            entry = self._entries[uid] = _Entry(view=view)
+        elif is_older(view, entry.view):
+            return
+        entry.view = view
+        if entry.task is not None:
+            if entry.actor is not None:
+                entry.actor.changed(view)
+        elif not is_settled(view) and entry.done_generation != view.metadata.generation:
+            entry.task = self._group.create_task(self._serve(uid, entry), name=f"workflow {uid}")
+            self._services.telemetry.actors.inc()
+
+    def workflow_deleted(self, uid: str) -> None:
+        """The resource is gone; its owner references take the Jobs, the pods and the log with it."""
+        self._stop(uid)
+        self._entries.pop(uid, None)
+        self._services.observer.deleted(uid)
+
+    def _stop(self, uid: str) -> None:
+        entry = self._entries.get(uid)
+        if entry is not None and entry.task is not None:
+            entry.task.cancel()
+
+    async def _sweep(self) -> None:
+        """The safety net under the front: now and then compare with a list, in case a change was lost."""
+        while True:
+            await asyncio.sleep(self._services.settings.sweep_interval_seconds)
+            try:
+                views = await self._services.kube.list_workflows()
+            except TransientError as error:
+                log.warning("the sweep could not list Workflows: %s", error)
+                continue
+            for uid in self._entries.keys() - {view.metadata.uid for view in views}:
+                self.workflow_deleted(uid)
+            for view in views:
+                self.workflow_changed(view)
+
+    async def _serve(self, uid: str, entry: _Entry) -> None:
+        """Session after session until the workflow has ended, is gone, or must not be touched."""
+        failures = 0
+        try:
+            while True:
+                generation = entry.view.metadata.generation
+                error = await self._session(entry)
+                if isinstance(error, CorruptionError | LogFull):
+                    await self._stall(entry, error)
+                if error is None or isinstance(error, WorkflowGone | CorruptionError | LogFull):
+                    entry.done_generation = generation
+                    return
+                failures += 1
+                await asyncio.sleep(min(RESTART_SECONDS_MAX, 0.1 * 2 ** min(failures, 10)))
+        finally:
+            entry.actor, entry.task = None, None
+            self._services.telemetry.actors.dec()
+
+    async def _session(self, entry: _Entry) -> Exception | None:
+        """Run one actor to its end; returns what ended it early. The one boundary of the process."""
+        name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
+        try:
+            entry.actor = Actor(entry.view, self._services)
+            async with self._opening:
+                await entry.actor.open()
+            await entry.actor.run()
+        except Exception as caught:
+            error = first_of(caught)
+            self._services.telemetry.failures.labels(kind=type(error).__name__).inc()
+            match error:
+                case WorkflowGone():
+                    log.info("%s: the Workflow is gone", name)
+                case ConcurrencyConflict():
+                    self._services.telemetry.conflicts.inc()
+                    log.warning("%s: lost a race for the log, starting over: %s", name, error)
+                case TransientError():
+                    log.warning("%s: starting over: %s", name, error)
+                case CorruptionError() | LogFull():
+                    log.error("%s: stopped: %s: %s", name, type(error).__name__, error)
+                case _:
+                    log.exception("%s: starting over after an unexpected error", name, exc_info=error)
+            return error
+        return None
+
+    async def _stall(self, entry: _Entry, error: Exception) -> None:
+        """Show why nothing happens any more. Nothing else is written."""
+        metadata = entry.view.metadata
+        status: Mapping[str, object] = projections.stalled(
+            entry.view.status,
+            reason=type(error).__name__,
+            message=str(error),
+            generation=metadata.generation,
+            now=self._services.clock.now(),
+        )
+        for wait_seconds in (0.5, 1.0, 2.0, 5.0, 10.0):
+            try:
+                answer = await self._services.kube.patch_workflow_status(
+                    metadata.namespace, metadata.name, metadata.uid, status
+                )
+            except TransientError:
+                pass
+            else:
+                if answer.status in (200, 404, 409):
+                    return
+            await asyncio.sleep(wait_seconds)
+
+
+def first_of(error: Exception) -> Exception:
+    """The telling one of an exception group: a stop before a retry."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    leaves = [first_of(inner) for inner in error.exceptions]
+    return next((leaf for leaf in leaves if isinstance(leaf, CorruptionError | WorkflowGone)), leaves[0])
+
+
+def is_settled(view: WorkflowView) -> bool:
+    """Whether the run has ended and its status has said so for this very spec: nothing is left to do."""
+    return (
+        view.status.get("phase") in FINISHED
+        and view.status.get("observedGeneration") == view.metadata.generation
+    )
+
+
+def is_older(view: WorkflowView, known: WorkflowView) -> bool:
+    """Whether this view is behind the known one (a relist and a watch may cross)."""
+    old, new = known.metadata.resource_version, view.metadata.resource_version
+    return old.isdigit() and new.isdigit() and int(new) < int(old)

@@ -1,0 +1,102 @@
+"""An actor's mailbox: what it still has to be told.
+
+Bounded by coalescing: at most one observation per step (the most telling one stands), and one each of the
+rest, so it never holds more than steps + 3 commands. Observed outcomes come out before timers: a finished
+pod beats a deadline that is not committed yet (design 03).
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from kipu.core.commands import (
+    Command,
+    FireTimers,
+    ObserveGone,
+    ObserveMissing,
+    ObserveOutcome,
+    ObserveRefused,
+    ObserveStarted,
+    RequestShutdown,
+)
+
+# A later observation replaces one that tells less about the same attempt.
+_WEIGHT: dict[type, int] = {ObserveStarted: 0, ObserveMissing: 1, ObserveRefused: 2, ObserveOutcome: 2, ObserveGone: 3}
+LAZY_SECONDS = 1.0  # how long a fact that enables no effect may wait for company (design 02)
+
+
+class Mailbox:
+    """Commands in the order in which they are to be decided. Touched from the engine's loop only."""
+
+    def __init__(self) -> None:
+        self._observations: dict[str, Command] = {}
+        self._requests: dict[type, Command] = {}
+        self._wake = asyncio.Event()
+        self._lazy: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._observations) + len(self._requests)
+
+    def put(self, command: Command) -> None:
+        """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
+        if isinstance(command, FireTimers | RequestShutdown):
+            self._requests[type(command)] = command
+        elif isinstance(
+            command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
+        ):
+            if not self._is_news(command):
+                return
+            self._observations[command.ref.step] = command
+        else:
+            raise TypeError(f"{type(command).__name__} does not come by mail")
+        if isinstance(command, ObserveStarted):
+            self._wake_later()
+        else:
+            self._wake.set()
+
+    def _is_news(self, command: ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone) -> bool:
+        known = self._observations.get(command.ref.step)
+        if known is None:
+            return True
+        ref = getattr(known, "ref", command.ref)
+        if (ref.run, ref.attempt) != (command.ref.run, command.ref.attempt):
+            return (command.ref.run, command.ref.attempt) > (ref.run, ref.attempt)
+        return _WEIGHT[type(command)] > _WEIGHT[type(known)]
+
+    def take(self, limit: int) -> list[Command]:
+        """At most `limit` commands: requests, then observations, then timers. Nothing is waited for."""
+        taken: list[Command] = [c for c in (self._requests.pop(RequestShutdown, None),) if c is not None]
+        for step in list(self._observations)[: limit - len(taken)]:
+            taken.append(self._observations.pop(step))
+        if not self._observations and len(taken) < limit and (timers := self._requests.pop(FireTimers, None)):
+            taken.append(timers)
+        if not len(self):
+            self._wake.clear()
+            if self._lazy is not None:
+                self._lazy.cancel()
+                self._lazy = None
+        return taken
+
+    async def wait(self) -> None:
+        """Until there is something to decide, or `nudge`."""
+        await self._wake.wait()
+
+    def nudge(self) -> None:
+        """Wake the actor without a command: a slot came free, the status is due."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Drop everything and its timer; what was in it will be observed again."""
+        self._observations.clear()
+        self._requests.clear()
+        if self._lazy is not None:
+            self._lazy.cancel()
+            self._lazy = None
+
+    def _wake_later(self) -> None:
+        if self._lazy is None and not self._wake.is_set():
+            self._lazy = asyncio.get_running_loop().call_later(LAZY_SECONDS, self._lazy_due)
+
+    def _lazy_due(self) -> None:
+        self._lazy = None
+        self._wake.set()

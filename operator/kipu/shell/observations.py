@@ -1,0 +1,173 @@
+"""What a Job and its pods, as seen, say about an attempt. Pure: views in, at most one command out.
+
+The fast path (design 03): a pod's terminal phase is decisive when its controller is our Job's uid and the Job
+is as we create them; it comes about 1 s before the Job's own condition, which the Job controller batches.
+What the Job says later changes nothing. Must never conclude an absence: only a consistent GET may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
+from kipu.core.events import Reason
+
+from .kube_views import JobView, PodView, epoch_ms
+
+MAIN = "main"
+PLACEHOLDER = "kipu.dev/placeholder"
+DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
+
+Observation = ObserveStarted | ObserveOutcome
+
+
+def is_placeholder(job: JobView) -> bool:
+    """Whether this Job only holds a given-up attempt's name."""
+    return job.metadata.annotations.get(PLACEHOLDER) == "true"
+
+
+def attempt_of(job: JobView) -> AttemptRef | None:
+    """Which attempt the Job's labels name; None where they are not ours."""
+    labels = job.metadata.labels
+    run, attempt = labels.get("kipu.dev/run", ""), labels.get("kipu.dev/attempt", "")
+    if not (run.isascii() and run.isdigit() and attempt.isascii() and attempt.isdigit()):
+        return None
+    return AttemptRef(run=int(run), step=labels.get("kipu.dev/step", ""), attempt=int(attempt))
+
+
+def observe(job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool) -> Observation | None:
+    """The most that can be said of the attempt now, or None."""
+    ref = attempt_of(job)
+    if ref is None or is_placeholder(job):
+        return None
+    own = [pod for pod in pods if controller_uid(pod) == job.metadata.uid]
+    ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
+    if finished_condition(job) is not None:
+        return _job_outcome(ref, job, ended)
+    if ended is not None and advance_on_pod and _pod_decides(job, ended):
+        return _pod_outcome(ref, job, ended)
+    running = next((pod for pod in own if pod.status.phase == "Running"), ended)
+    if running is None:
+        return None
+    return ObserveStarted(
+        ref=ref,
+        job_uid=job.metadata.uid,
+        started_at=_started_at(job, running),
+        pod=running.metadata.name,
+        node=running.spec.node_name or None,
+    )
+
+
+def needs_pods(job: JobView, pods: Iterable[PodView]) -> bool:
+    """Whether the Job failed and no ended pod was seen that says how: a list must tell, or its absence."""
+    if finished_condition(job) != "Failed":
+        return False
+    return not any(
+        controller_uid(pod) == job.metadata.uid and pod.status.phase in ("Succeeded", "Failed") for pod in pods
+    )
+
+
+def finished_condition(job: JobView) -> str | None:
+    """`Complete` or `Failed` once the Job has that condition, else None."""
+    for condition in job.status.conditions:
+        if condition.type in ("Complete", "Failed") and condition.status == "True":
+            return condition.type
+    return None
+
+
+def controller_uid(pod: PodView) -> str | None:
+    """The uid of the object that controls this pod."""
+    return next((owner.uid for owner in pod.metadata.owner_references if owner.controller), None)
+
+
+def waiting_reason(pod: PodView) -> str:
+    """Why a pod has not started, in the cluster's own words; empty when nothing says."""
+    for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        waiting = container.state.waiting
+        if waiting is not None and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
+            return f"{waiting.reason}: {waiting.message}".rstrip(": ")
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return f"{condition.reason}: {condition.message}".rstrip(": ")
+    return ""
+
+
+def _pod_decides(job: JobView, pod: PodView) -> bool:
+    """The exact predicate of the fast path: this Job cannot do anything but follow this pod."""
+    spec = job.spec
+    as_we_made_it = (
+        spec.completions == 1
+        and spec.parallelism == 1
+        and spec.backoff_limit == 0
+        and spec.restart_policy == "Never"
+        and not spec.has_pod_failure_policy
+        and not spec.has_success_policy
+    )
+    # A pod that fails while its Job is being deleted by a third party was killed, not wrong: the Job's
+    # absence will be observed instead.
+    killed = job.metadata.deletion_timestamp is not None and pod.status.phase == "Failed"
+    return as_we_made_it and not killed
+
+
+def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView) -> ObserveOutcome:
+    main = next((c for c in pod.status.container_statuses if c.name == MAIN), None)
+    end = main.state.terminated if main is not None else None
+    reason, message = _judge(pod)
+    return ObserveOutcome(
+        ref=ref,
+        job_uid=job.metadata.uid,
+        reason=reason,
+        message=message,
+        exit_code=end.exit_code if end is not None else None,
+        started_at=epoch_ms(end.started_at if end is not None else None) or _started_at(job, pod),
+        finished_at=epoch_ms(end.finished_at if end is not None else None),
+        pod=pod.metadata.name,
+        node=pod.spec.node_name or None,
+    )
+
+
+def _judge(pod: PodView) -> tuple[Reason | None, str]:
+    if pod.status.phase == "Succeeded":
+        return None, ""
+    for condition in pod.status.conditions:
+        if condition.type == DISRUPTION_TARGET and condition.status == "True":
+            return Reason.DISRUPTED, f"{condition.reason}: {condition.message}".rstrip(": ")
+    for container in sorted(pod.status.container_statuses, key=lambda status: status.name != MAIN):
+        end = container.state.terminated
+        if end is None or end.exit_code == 0:
+            continue
+        if end.reason == "OOMKilled":
+            return Reason.OUT_OF_MEMORY, f"container '{container.name}' ran out of memory"
+        said = f": {end.message.strip()}" if end.message.strip() else ""
+        if container.name == MAIN:
+            return Reason.EXIT_CODE, f"exit code {end.exit_code}{said}"
+        return Reason.POD_FAILED, f"container '{container.name}' ended with exit code {end.exit_code}{said}"
+    return Reason.POD_FAILED, f"{pod.status.reason}: {pod.status.message}".strip(": ") or "the pod failed"
+
+
+def _job_outcome(ref: AttemptRef, job: JobView, ended: PodView | None) -> ObserveOutcome:
+    condition = next(c for c in job.status.conditions if c.type in ("Complete", "Failed") and c.status == "True")
+    if ended is not None and (ended.status.phase == "Failed") == (condition.type == "Failed"):
+        return _pod_outcome(ref, job, ended)
+    if condition.type == "Complete":
+        reason, message = None, ""
+    elif condition.reason == "DeadlineExceeded":
+        reason, message = Reason.TIMED_OUT, "the Job's activeDeadlineSeconds passed"
+    else:
+        reason, message = Reason.LOST, f"its pod vanished ({condition.reason}: {condition.message})"
+    return ObserveOutcome(
+        ref=ref,
+        job_uid=job.metadata.uid,
+        reason=reason,
+        message=message,
+        exit_code=0 if reason is None else None,
+        started_at=epoch_ms(job.status.start_time),
+        finished_at=epoch_ms(job.status.completion_time) or epoch_ms(condition.last_transition_time),
+    )
+
+
+def _started_at(job: JobView, pod: PodView) -> int:
+    for time in (job.status.start_time, pod.status.start_time, job.metadata.creation_timestamp):
+        if (ms := epoch_ms(time)) is not None:
+            return ms
+    raise AssertionError("every stored object has a creationTimestamp")

@@ -1,0 +1,141 @@
+"""The observer: two label-selected watches over the whole cluster, and what they have shown of each attempt.
+
+Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs
+alone; `synced` is set only while a complete consistent list of both kinds has been folded since the start.
+Bounded: one entry per Job of a workflow that is not finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .kube import Kube
+from .kube_views import JobView, PodView
+from .watch import JOBS, PODS, Change, list_and_watch
+
+OURS = "app.kubernetes.io/managed-by=kipu"
+WORKFLOW_UID = "kipu.dev/workflow-uid"
+JOB_NAME = "batch.kubernetes.io/job-name"
+
+
+@dataclass(slots=True)
+class Sighting:
+    """What was last seen under one Job's name."""
+
+    job: JobView | None = None
+    pods: dict[str, PodView] = field(default_factory=dict)  # by uid
+
+
+Listener = Callable[[str, Sighting, bool], None]  # job name, what is there, whether the Job was just deleted
+
+
+class Observer:
+    """Routes changes to the actor of their workflow. Touched from the engine's loop only."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._sightings: dict[str, dict[str, Sighting]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._ignored: set[str] = set()  # finished workflows: their Jobs stay, nobody asks
+        self._lists = {"jobs": asyncio.Event(), "pods": asyncio.Event()}
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_jobs())
+            # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
+            group.create_task(self._watch_pods())
+
+    async def synced(self) -> None:
+        """Until a complete list of Jobs and of Pods has been folded."""
+        for event in self._lists.values():
+            await event.wait()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether both lists are complete."""
+        return all(event.is_set() for event in self._lists.values())
+
+    def listen(self, uid: str, listener: Listener) -> dict[str, Sighting]:
+        """Tell this actor from now on; returns what is known already."""
+        self._ignored.discard(uid)
+        self._listeners[uid] = listener
+        return self._sightings.setdefault(uid, {})
+
+    def forget(self, uid: str, *, finished: bool) -> None:
+        """The actor stopped. `finished`: nobody will ask again, drop what is known."""
+        self._listeners.pop(uid, None)
+        if finished:
+            self._sightings.pop(uid, None)
+            self._ignored.add(uid)
+
+    def deleted(self, uid: str) -> None:
+        """The Workflow itself is gone."""
+        self.forget(uid, finished=True)
+        self._ignored.discard(uid)
+
+    def saw_job(self, view: JobView) -> None:
+        """A Job came by another way than the watch: an answer to a create or a read."""
+        self._fold_job(Change(kind="Modified", view=view))
+
+    async def _watch_jobs(self) -> None:
+        async for change in list_and_watch(self._kube, JOBS, label_selector=OURS):
+            if change.view is None:
+                self._lists["jobs"].set()
+            else:
+                self._fold_job(change)
+
+    async def _watch_pods(self) -> None:
+        selector = "status.phase!=Pending"
+        async for change in list_and_watch(self._kube, PODS, label_selector=OURS, field_selector=selector):
+            if change.view is None:
+                self._lists["pods"].set()
+            else:
+                self._fold_pod(change)
+
+    def _fold_job(self, change: Change[JobView]) -> None:
+        view = change.view
+        assert view is not None
+        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.name
+        if not uid or uid in self._ignored:
+            return
+        sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
+        gone = change.kind == "Deleted"
+        if gone and sighting.job is not None and sighting.job.metadata.uid != view.metadata.uid:
+            return  # an older Job of this name: what stands there now is newer news
+        if not gone and is_older(view, sighting.job):
+            return
+        sighting.job = None if gone else view
+        self._tell(uid, name, sighting, gone)
+        if gone and not sighting.pods:
+            self._sightings[uid].pop(name, None)
+
+    def _fold_pod(self, change: Change[PodView]) -> None:
+        view = change.view
+        assert view is not None
+        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.labels.get(JOB_NAME, "")
+        if not uid or not name or uid in self._ignored:
+            return
+        sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
+        if change.kind == "Deleted":
+            # A pod that had ended before it was removed still says how it ended.
+            if view.status.phase not in ("Succeeded", "Failed"):
+                sighting.pods.pop(view.metadata.uid, None)
+        else:
+            sighting.pods[view.metadata.uid] = view
+        self._tell(uid, name, sighting, False)
+
+    def _tell(self, uid: str, name: str, sighting: Sighting, gone: bool) -> None:
+        if (listener := self._listeners.get(uid)) is not None:
+            listener(name, sighting, gone)
+
+
+def is_older(view: JobView, known: JobView | None) -> bool:
+    """Whether a view of the same Job is behind what is known: the answer to a create may come after the watch."""
+    if known is None or known.metadata.uid != view.metadata.uid:
+        return False
+    # Kubernetes 1.35 made resourceVersions of one resource comparable as numbers (KEP-5504).
+    old, new = known.metadata.resource_version, view.metadata.resource_version
+    return old.isdigit() and new.isdigit() and int(new) < int(old)

@@ -1,0 +1,192 @@
+"""Effects to API calls: the only code that creates and deletes Jobs.
+
+Promises: every effect may be performed any number of times, by several replicas at once, and at any delay; a
+409 is ours only by owner uid and intent; a delete names its uid and is Foreground; a given-up attempt's name
+stays occupied by a suspended placeholder, so that a create sent long ago finds the name taken (design 02,
+"Fencing effects"). Must never decide anything: what it finds goes back as a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveRefused
+from kipu.core.events import Reason
+from kipu.eventlog.ports import Answer, Unanswered
+
+from .kube import Kube
+from .kube_views import JobView, PodView, decode_job
+from .observations import is_placeholder, waiting_reason
+
+T = TypeVar("T")
+CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
+BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One attempt's Job as it is to be, or to be no more."""
+
+    namespace: str
+    workflow_uid: str
+    ref: AttemptRef
+    job: str
+    intent: str
+    manifest: Callable[[], Mapping[str, object]]
+    placeholder: Callable[[], Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Where the performer's findings go: the actor that asked."""
+
+    command: Callable[[Command], None]
+    job_seen: Callable[[JobView], None]
+    waiting: Callable[[str, str], None]  # step, why it waits ("" when it no longer does)
+
+
+class Performer:
+    """Performs plans for many actors; at most one task per Job name at a time."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
+
+    async def ensure_job(self, plan: Plan, reports: Reports) -> None:
+        """Until the attempt's Job exists, or never can."""
+        backoff = _Backoff()
+        while True:
+            try:
+                async with self._creating:
+                    answer = await self._kube.create_job(plan.namespace, plan.manifest())
+                if await self._settled(answer, plan, reports):
+                    return
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
+    async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
+        """Whether the answer to a create was definite."""
+        if answer.status == 201:
+            reports.waiting(plan.ref.step, "")
+            reports.job_seen(decode_job(answer.body))
+            return True
+        if answer.status == 409 and answer.reason == "AlreadyExists":
+            return await self._adopt(plan, reports)
+        if answer.status in (400, 422) or (answer.status == 413):
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.INVALID_JOB, message=answer.message))
+            return True
+        # 403 is a quota, a missing right or a namespace that is going away; 404 its absence; the rest is
+        # load. None is the step's fault, and each may pass: wait, and say so.
+        reports.waiting(plan.ref.step, f"the API server refuses the Job for now: {answer.message}")
+        return False
+
+    async def _adopt(self, plan: Plan, reports: Reports) -> bool:
+        view = await self._kube.get_job(plan.namespace, plan.job)
+        if view is None:
+            return False
+        if not is_ours(view, plan):
+            message = f"a Job named '{plan.job}' that is not this attempt's stands in its place"
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message=message))
+            return True
+        reports.waiting(plan.ref.step, "")
+        reports.job_seen(view)
+        return True
+
+    async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
+        """Until the placeholder holds the name and none of the attempt's pods is left."""
+        backoff = _Backoff()
+        why: str | None = None
+        while True:
+            try:
+                if why is None:
+                    why = await self._waiting_reason(plan)
+                view = await self._kube.get_job(plan.namespace, plan.job)
+                if await self._displaced(view, plan, reports):
+                    break
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+        await self._pods_gone(plan, reports)
+        reports.command(ObserveGone(ref=plan.ref, message=why or ""))
+
+    async def _displaced(self, view: JobView | None, plan: Plan, reports: Reports) -> bool:
+        """Whether nothing of this attempt stands under its name any more, and nothing of it ever can."""
+        if view is None:
+            # The next look decides: 201 and 409 alike are proven by reading.
+            answer = await self._kube.create_job(plan.namespace, plan.placeholder())
+            if answer.status not in (201, 409):
+                reports.waiting(plan.ref.step, f"the API server refuses the placeholder Job: {answer.message}")
+            return False
+        if is_placeholder(view) or not is_ours(view, plan):
+            return True
+        if view.metadata.deletion_timestamp is None:
+            await self._kube.delete_job(plan.namespace, plan.job, view.metadata.uid)
+        return False
+
+    async def _pods_gone(self, plan: Plan, reports: Reports) -> None:
+        """Until one consistent LIST shows no pod of the attempt: the collector's caches lag apart."""
+        backoff = _Backoff()
+        while True:
+            try:
+                pods = await self._pods(plan)
+                if not pods:
+                    reports.waiting(plan.ref.step, "")
+                    return
+                nodes = ", ".join(sorted({pod.spec.node_name or "no node" for pod in pods}))
+                reports.waiting(plan.ref.step, f"{len(pods)} pod(s) still ending on {nodes}")
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
+    async def _waiting_reason(self, plan: Plan) -> str:
+        reasons = (waiting_reason(pod) for pod in await self._pods(plan))
+        return next((reason for reason in reasons if reason), "")
+
+    async def _pods(self, plan: Plan) -> list[PodView]:
+        ref = plan.ref
+        selector = (
+            f"kipu.dev/workflow-uid={plan.workflow_uid},kipu.dev/run={ref.run},"
+            f"kipu.dev/step={ref.step},kipu.dev/attempt={ref.attempt}"
+        )
+        return await self._kube.list_pods(plan.namespace, selector)
+
+    async def pods_of(self, namespace: str, job_uid: str) -> list[PodView]:
+        """A consistent list of a Job's pods, for an end that the Job knows and the watch of pods did not show."""
+        return await self._kube.list_pods(namespace, f"batch.kubernetes.io/controller-uid={job_uid}")
+
+    async def job_of(self, namespace: str, job: str) -> JobView | None:
+        """A consistent read: absence may be concluded from it."""
+        return await self._kube.get_job(namespace, job)
+
+
+def is_ours(view: JobView, plan: Plan) -> bool:
+    """Whether this is the Job of just this intent: by owner uid and annotation, never by its name alone."""
+    owned = any(owner.uid == plan.workflow_uid and owner.controller for owner in view.metadata.owner_references)
+    return owned and view.metadata.annotations.get("kipu.dev/intent") == plan.intent
+
+
+class _Backoff:
+    """Growing, jittered waits. Not in the engine's loop: each effect waits in its own task."""
+
+    def __init__(self) -> None:
+        self._tries = 0
+
+    async def wait(self) -> None:
+        seconds = BACKOFF_SECONDS[min(self._tries, len(BACKOFF_SECONDS) - 1)]
+        self._tries += 1
+        await asyncio.sleep(seconds * (0.5 + random.random() / 2))
+
+
+async def until_read(read: Callable[[], Awaitable[T]]) -> T:
+    """Read until an answer comes."""
+    backoff = _Backoff()
+    while True:
+        try:
+            return await read()
+        except Unanswered:
+            await backoff.wait()

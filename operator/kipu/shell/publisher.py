@@ -1,0 +1,116 @@
+"""`.status`, written rarely: the projection of the committed state, one PATCH at a time.
+
+Promises: a change of phase goes out at once, the rest at most once per interval (a status PATCH costs the API
+server in proportion to the whole object: design 06, 6.2); what is sent was committed before. Must never be
+read as truth: nobody decides by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from kipu.core.errors import KipuError
+from kipu.eventlog.ports import Answer, StreamId, Unanswered
+
+from .kube import Kube
+
+Status = Mapping[str, object]
+RETRY_SECONDS_MAX = 30.0
+LARGE_STATUS_STEPS = 500  # from here on the object is near 100 KB and each PATCH costs tens of ms: once in 10 s
+
+
+class WorkflowGone(KipuError):
+    """The Workflow was deleted (or replaced by a namesake): stop, its collector does the rest."""
+
+
+class Publisher:
+    """The status of one workflow. `offer` is called between turns, when the state is a committed one."""
+
+    def __init__(
+        self, kube: Kube, stream: StreamId, shown: Status, *, interval_seconds: float, nudge: Callable[[], None]
+    ) -> None:
+        self._kube = kube
+        self._stream = stream
+        self._keys = set(shown)  # a merge patch removes a key only by an explicit null
+        self._phase = shown.get("phase")
+        self._interval_seconds = interval_seconds
+        self._nudge = nudge
+        self._dirty = False
+        self._failures = 0
+        self._not_before = 0.0
+        self._task: asyncio.Task[None] | None = None
+        self._wake: asyncio.TimerHandle | None = None
+
+    def mark(self) -> None:
+        """Something shown has changed; have the actor offer it when it is due."""
+        self._dirty = True
+        self._wake_when_due()
+
+    def offer(self, make: Callable[[], Status], *, phase: str, group: asyncio.TaskGroup) -> None:
+        """Send what `make` projects if it is due and none is under way."""
+        urgent = phase != self._phase
+        if not (self._dirty or urgent) or self._task is not None:
+            return
+        if not urgent and asyncio.get_running_loop().time() < self._not_before:
+            self._wake_when_due()
+            return
+        self._dirty, self._phase = False, phase
+        self._task = group.create_task(self._send_once(make()), name="status")
+        self._task.add_done_callback(self._sent)
+
+    async def finish(self, make: Callable[[], Status]) -> None:
+        """Until the last status is written, or the workflow is gone."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        while not await self._send(make()):
+            await asyncio.sleep(self._retry_seconds())
+
+    def close(self) -> None:
+        """Forget a pending wake-up."""
+        if self._wake is not None:
+            self._wake.cancel()
+
+    async def _send_once(self, status: Status) -> None:
+        loop = asyncio.get_running_loop()
+        if await self._send(status):
+            counts = status.get("counts")
+            large = isinstance(counts, Mapping) and int(str(counts.get("total", 0))) > LARGE_STATUS_STEPS
+            self._not_before = loop.time() + self._interval_seconds * (10 if large else 1)
+        else:
+            self._dirty = True
+            self._not_before = loop.time() + self._retry_seconds()
+
+    async def _send(self, status: Status) -> bool:
+        keys = sorted(self._keys | set(status))
+        patch = {key: status.get(key) for key in keys}
+        stream = self._stream
+        try:
+            answer = await self._kube.patch_workflow_status(stream.namespace, stream.name, stream.uid, patch)
+        except Unanswered:
+            self._failures += 1
+            return False
+        return self._accepted(answer, keys)
+
+    def _accepted(self, answer: Answer, keys: list[str]) -> bool:
+        if answer.status == 404 or (answer.status == 409 and "uid" in answer.message.lower()):
+            raise WorkflowGone(f"{self._stream.namespace}/{self._stream.name}: {answer.message}")
+        if answer.status != 200:
+            self._failures += 1
+            return False
+        self._failures = 0
+        self._keys.update(keys)
+        return True
+
+    def _retry_seconds(self) -> float:
+        return float(min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(self._failures, 10)))
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if self._dirty:
+            self._wake_when_due()
+
+    def _wake_when_due(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake = asyncio.get_running_loop().call_at(self._not_before, self._nudge)

@@ -8,8 +8,14 @@ BASE_DROPS='usr/share/doc usr/share/man usr/share/info usr/share/locale usr/shar
   var/cache/apt var/lib/apt/lists var/log usr/lib/python3*/test usr/lib/python3*/idlelib usr/lib/python3*/lib2to3
   usr/lib/python3*/pydoc_data usr/lib/python3*/distutils/tests usr/lib/*/perl-base/unicore'
 
-b() { # a signature policy of our own: Debian's is in a package that may be absent
+b() {
   buildah --root "$CACHE/buildah" --runroot "$CACHE/buildah-run" --log-level error "$@"
+}
+
+# tidy : removes what an interrupted or failed build left mounted
+tidy() {
+  b rm --all >/dev/null
+  if grep -q " $CACHE/buildah/overlay " /proc/self/mountinfo; then umount "$CACHE/buildah/overlay"; fi
 }
 
 # base : sets BASE, the image to build on, and BASE_PYTHON, its Python's version
@@ -33,6 +39,7 @@ base() {
       { tail -5 "$CACHE/base/log" >&2; die "debootstrap failed" "its log is $CACHE/base/log"; }
     # shellcheck disable=SC2086
     (cd "$root" && rm -rf $BASE_DROPS && find . -xdev -name __pycache__ -prune -exec rm -rf {} +)
+    trap tidy EXIT
     c=$(b from scratch)
     b add -q "$c" "$root" / >/dev/null
     b config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$c"
@@ -45,6 +52,7 @@ base() {
 }
 
 build_image() { # CONTEXT ARCHIVE
+  trap tidy EXIT
   b build --quiet --layers --isolation chroot --format oci --build-arg BASE_IMAGE="$BASE" \
     --build-arg PIP_ARGS="$PIP_ARGS" --tag "docker.io/library/$IMAGE" "$1" >/dev/null
   rm -f "$2"

@@ -14,6 +14,7 @@ CGROUP=kipu          # below it, in each hierarchy, nothing but our pods
 OWNER=$SOCKETS/owner # "state-folder<newline>checkout": one local cluster a machine
 # no kube-proxy here: the one service that pods need is one rule, on our own bridge
 DNAT=(PREROUTING -i "$BRIDGE" -d "$SERVICE_IP/32" -p tcp --dport 443 -m comment --comment kipu -j DNAT --to-destination "$GATEWAY:6443")
+KUBELET_PLUGINS=/var/lib/kubelet/device-plugins
 # in the order of their start
 DAEMONS=(etcd kube-apiserver kube-controller-manager kube-scheduler dns containerd kubelet)
 
@@ -83,25 +84,17 @@ end() { # PIDFILE : by its pid, and only if that is still the process we started
   rm -f "$1"
 }
 
-# cgroups : our folder in each hierarchy, of cgroup v1 or v2
-cgroups() {
-  local c
-  for c in /sys/fs/cgroup/{,*/}"$CGROUP"; do
-    if [ -d "$c" ]; then echo "$c"; fi
-  done
-}
-
 # every process in our cgroups is a container's; this finds those, too, whose
 # shim is dead
 end_containers() {
   local procs pid _
   for _ in {1..100}; do
-    procs=$(cgroups | xargs -r -I{} find {} -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u)
+    procs=$(find "${CGROUPS[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u) || true
     [ -n "$procs" ] || return 0
     for pid in $procs; do kill -KILL "$pid" 2>/dev/null || true; done
     sleep 0.05
   done
-  say "still alive in the cgroup $CGROUP:" $procs
+  say "still alive in the cgroup $CGROUP: ${procs//$'\n'/ }"
 }
 
 # shims outlive containerd: those that serve our socket, each by its pid
@@ -124,22 +117,30 @@ unmount() { # FOLDER : all below it, the innermost first
 # clean STATE-FOLDER : removes a cluster, whole or in remains, with its state
 clean() {
   local state=$1 i c
+  shopt -s nullglob
+  CGROUPS=(/sys/fs/cgroup/{,*/}"$CGROUP"/) # of cgroup v1 or v2
+  shopt -u nullglob
   end "$state/pid/kubelet"
   end "$state/pid/containerd"
   end_shims
-  end_containers
+  [ ${#CGROUPS[@]} = 0 ] || end_containers
   for ((i = ${#DAEMONS[@]} - 1; i >= 0; i--)); do end "$state/pid/${DAEMONS[i]}"; done
   unmount "$state"
   unmount "$SOCKETS"
   while iptables -t nat -D "${DNAT[@]}" 2>/dev/null; do :; done
   if [ -e "/sys/class/net/$BRIDGE" ]; then ip link del "$BRIDGE"; fi
   # a cgroup whose last process just ended may be busy for a moment
-  for c in $(cgroups); do
+  for c in "${CGROUPS[@]}"; do
     for _ in {1..40}; do
       [ -d "$c" ] || break
       find "$c" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.05
     done
   done
+  # what CNI and the kubelet leave at places that no option moves
+  rm -f /var/lib/cni/results/kipu-*
+  [ ! -d /var/log/containers ] || find /var/log/containers -lname "$state/*" -delete
+  ss -Hxl | grep -q " $KUBELET_PLUGINS/kubelet.sock " || rm -f "$KUBELET_PLUGINS/kubelet.sock"
+  rmdir -p --ignore-fail-on-non-empty /var/lib/cni/results /var/log/containers "$KUBELET_PLUGINS" 2>/dev/null || true
   # --one-file-system: should a mount still be there, what it shows is not ours
   rm -rf --one-file-system "$state" "$SOCKETS"
 }

@@ -4,8 +4,10 @@
 # scripts, whose last line is read by others.
 # shellcheck shell=bash
 
-# a failure within $(...) is one too
+# what fails unforeseen says where; a failure within $(...) is one too
 shopt -s inherit_errexit
+set -o errtrace
+trap 'printf "error: %s:%s: failed: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 REPO=$(cd "$CLUSTER_DIR/../.." && pwd)

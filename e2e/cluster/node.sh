@@ -41,9 +41,11 @@ oom_score = 0
 disabled_plugins = [
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
   "io.containerd.snapshotter.v1.erofs", "io.containerd.snapshotter.v1.blockfile",
-  "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing"]
+  "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing"]
 [grpc]
   address = "$SOCKETS/containerd.sock"
+[plugins.'io.containerd.shim.v1.manager']
+  socket_dir = "$SOCKETS/s"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "registry.local/kipu-pause:1"
 [plugins.'io.containerd.cri.v1.runtime']
@@ -55,6 +57,7 @@ disabled_plugins = [
     runtime_type = "io.containerd.runc.v2"
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
       SystemdCgroup = false
+      Root = "$SOCKETS/runc"
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ["/usr/lib/cni"]
     conf_dir = "$STATE/cni"

@@ -1,0 +1,80 @@
+# Kipu. `make help` explains itself. Everything a recipe needs is fetched by a recipe.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+KIPU_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kipu
+export KIPU_CACHE
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+UV_VERSION := 0.13.9
+UV := $(KIPU_CACHE)/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+CLUSTER ?= auto
+IN_CLUSTER := eval "$$(e2e/cluster/env.sh)" &&
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## The two commands of the README
+.PHONY: demo test
+demo: setup cluster-up install ## Run a diamond of Jobs on a real cluster, and watch it
+	@$(IN_CLUSTER) e2e/demo.sh
+test: check simulate e2e ## Everything: checks, units, crash points, a real cluster (.ci/run calls this)
+	@$(BIN)/python e2e/summary.py
+
+## Set up
+.PHONY: setup lock
+setup: .venv/.stamp ## Make .venv from the committed lock
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "kipu: a Python >= 3.11 is needed; set PYTHON=/path/to/it" >&2; exit 1; }
+	$(PYTHON) -m venv $(KIPU_CACHE)/uv-$(UV_VERSION)
+	$(KIPU_CACHE)/uv-$(UV_VERSION)/bin/python -m pip install -q uv==$(UV_VERSION)
+
+.venv/.stamp: requirements-dev.lock pyproject.toml | $(UV)
+	test -x $(BIN)/python || $(UV) venv -q --python $(PYTHON) .venv
+	$(UV) pip sync -q --require-hashes --python $(BIN)/python requirements-dev.lock
+	$(UV) pip install -q --no-deps --python $(BIN)/python -e .
+	touch $@
+
+lock: | $(UV) ## Resolve the dependencies anew and write both locks
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --extra cli --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+## Without a cluster
+.PHONY: check fmt lint types unit simulate crds docs
+check: lint types unit ## All that needs no cluster, but the crash points
+fmt: setup ## Format the code
+	$(BIN)/ruff format operator tests e2e
+	$(BIN)/ruff check --fix operator tests e2e
+lint: setup ## Style, imports between layers
+	$(BIN)/ruff format --check operator tests e2e
+	$(BIN)/ruff check operator tests e2e
+	$(BIN)/lint-imports
+types: setup ## mypy, strict, tests included
+	$(BIN)/mypy
+unit: setup ## Units and laws, under a minute
+	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation" --junitxml=build/results/unit.xml
+simulate: setup ## Every single crash and timeout-done point on the fake API server
+	$(BIN)/pytest -n 2 -q -m simulation --junitxml=build/results/simulation.xml
+crds: setup ## Generate crds/ and the chart's copy from the models
+	$(BIN)/python -m kipu.api.crd
+
+## A real cluster
+.PHONY: cluster-up cluster-down image install uninstall e2e kubectl
+cluster-up: ## Start one: CLUSTER=auto|kind|local (local needs root); last line KUBECONFIG=<path>
+	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
+cluster-down: ## End it and leave nothing behind
+	@e2e/cluster/down.sh
+image: setup ## Build the operator's image
+	@e2e/cluster/image.sh
+install: image ## Install the chart with that image into the current cluster
+	@$(IN_CLUSTER) e2e/cluster/install.sh
+uninstall: ## Remove the chart; the CRD and the Workflows stay
+	@$(IN_CLUSTER) helm uninstall --namespace kipu-system kipu
+e2e: setup cluster-up install ## The chart installed, the operator as a pod, every example
+	@$(IN_CLUSTER) $(BIN)/pytest -q -m cluster tests e2e --junitxml=build/results/e2e.xml

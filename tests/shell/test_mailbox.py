@@ -1,0 +1,119 @@
+"""The mailbox: bounded by coalescing, outcomes before timers, lone starts wait for company."""
+
+import asyncio
+
+import looptime
+import pytest
+
+from kipu.core.commands import (
+    AttemptRef,
+    FireTimers,
+    ObserveGone,
+    ObserveMissing,
+    ObserveOutcome,
+    ObserveStarted,
+    RequestShutdown,
+)
+from kipu.core.events import Reason, ShutdownMode
+from kipu.shell.mailbox import LAZY_SECONDS, Mailbox
+
+REF = AttemptRef(run=1, step="a", attempt=1)
+STARTED = ObserveStarted(ref=REF, job_uid="j", started_at=1)
+SUCCEEDED = ObserveOutcome(ref=REF, job_uid="j", reason=None)
+MISSING = ObserveMissing(ref=REF)
+
+
+async def test_an_outcome_replaces_the_start_of_the_same_attempt() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.put(SUCCEEDED)
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+async def test_a_start_that_comes_late_does_not_replace_the_outcome() -> None:
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    mailbox.put(STARTED)
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+async def test_the_first_terminal_outcome_stands() -> None:
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    mailbox.put(ObserveOutcome(ref=REF, job_uid="j", reason=Reason.LOST))
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+async def test_an_outcome_beats_an_absence() -> None:
+    mailbox = Mailbox()
+    mailbox.put(MISSING)
+    mailbox.put(SUCCEEDED)
+    mailbox.put(MISSING)
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+async def test_news_of_a_newer_attempt_replaces_news_of_an_older_one_and_never_the_other_way() -> None:
+    newer = ObserveStarted(ref=AttemptRef(run=1, step="a", attempt=2), job_uid="k", started_at=2)
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    mailbox.put(newer)
+    mailbox.put(ObserveGone(ref=REF))
+    assert mailbox.take(10) == [newer]
+
+
+async def test_requests_come_first_and_timers_last() -> None:
+    shutdown = RequestShutdown(run=1, mode=ShutdownMode.CANCEL)
+    mailbox = Mailbox()
+    mailbox.put(FireTimers())
+    mailbox.put(SUCCEEDED)
+    mailbox.put(shutdown)
+    assert mailbox.take(10) == [shutdown, SUCCEEDED, FireTimers()]
+
+
+async def test_timers_wait_until_every_observation_is_taken() -> None:
+    other = ObserveOutcome(ref=AttemptRef(run=1, step="b", attempt=1), job_uid="k", reason=None)
+    mailbox = Mailbox()
+    mailbox.put(FireTimers())
+    mailbox.put(SUCCEEDED)
+    mailbox.put(other)
+    assert mailbox.take(1) == [SUCCEEDED]
+    assert mailbox.take(2) == [other, FireTimers()]
+    assert mailbox.take(2) == []
+
+
+@pytest.mark.looptime
+async def test_a_lone_start_wakes_the_actor_within_the_lazy_second(looptime: looptime.LoopTimeEventLoop) -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    before = asyncio.get_running_loop().time()
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() - before == pytest.approx(LAZY_SECONDS)
+
+
+@pytest.mark.looptime
+async def test_anything_else_wakes_the_actor_at_once() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.put(FireTimers())
+    before = asyncio.get_running_loop().time()
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == before
+
+
+async def test_an_emptied_mailbox_sleeps_again_and_a_nudge_wakes_it() -> None:
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    await mailbox.wait()
+    mailbox.take(10)
+    waiter = asyncio.ensure_future(mailbox.wait())
+    await asyncio.sleep(0)
+    assert not waiter.done()
+    mailbox.nudge()
+    await waiter
+
+
+async def test_the_mailbox_holds_at_most_one_observation_per_step() -> None:
+    mailbox = Mailbox()
+    for attempt in range(1, 1_001):
+        mailbox.put(ObserveMissing(ref=AttemptRef(run=1, step="a", attempt=attempt)))
+    assert len(mailbox) == 1

@@ -91,13 +91,16 @@ class Engine:
         """The safety net under the front: now and then compare with a list, in case a change was lost."""
         while True:
             await asyncio.sleep(self._services.settings.sweep_interval_seconds)
+            known = list(self._entries)  # a Workflow that is created while we list must not look deleted
             try:
                 views = await self._services.kube.list_workflows()
             except TransientError as error:
                 log.warning("the sweep could not list Workflows: %s", error)
                 continue
-            for uid in self._entries.keys() - {view.metadata.uid for view in views}:
-                self.workflow_deleted(uid)
+            listed = {view.metadata.uid for view in views}
+            for uid in known:
+                if uid not in listed:
+                    self.workflow_deleted(uid)
             for view in views:
                 self.workflow_changed(view)
 

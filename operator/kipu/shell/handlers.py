@@ -97,19 +97,21 @@ class Front:
 
     def _supervise(self) -> None:
         while not self._stop.is_set():
-            try:
-                asyncio.run(
-                    kopf.operator(
-                        registry=self._registry,
-                        settings=_settings(),
-                        clusterwide=True,
-                        standalone=True,
-                        stop_flag=self._stop,
-                    )
-                )
-            except (kopf.LoginError, OSError, RuntimeError, kopf.APIError, asyncio.CancelledError) as error:
-                log.warning("the watch of Workflows ended, starting it again: %s", error)
+            asyncio.run(self._operate())
             self._stop.wait(RESTART_SECONDS)
+
+    async def _operate(self) -> None:
+        """One life of kopf. However it ends, the supervisor only says so and begins the next."""
+        life = kopf.operator(
+            registry=self._registry,
+            settings=_settings(),
+            clusterwide=True,
+            standalone=True,
+            stop_flag=self._stop,
+        )
+        (end,) = await asyncio.gather(life, return_exceptions=True)
+        if not self._stop.is_set():
+            log.warning("the watch of Workflows ended, starting it again: %r", end)
 
 
 def _registry(inbox: Inbox, started: Callable[[], None]) -> kopf.OperatorRegistry:
@@ -136,7 +138,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.watching.server_timeout = 540 + random.random() * 120
+    settings.watching.server_timeout = 540 + random.randrange(120)  # whole: the API server refuses a fraction
     settings.watching.connect_timeout = 5
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 1.0

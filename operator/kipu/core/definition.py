@@ -142,7 +142,7 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         name=_text(raw["name"]),
         depends_on=tuple(_text(name) for name in _list(raw.get("dependsOn", []))),
         run_when=RunWhen(_text(raw["runWhen"])),
-        allow_failure=bool(raw.get("allowFailure", False)),
+        allow_failure=_bool(raw.get("allowFailure", False)),
         retry=Retry(
             max_attempts=_int(retry["maxAttempts"]),
             backoff=Backoff(
@@ -189,6 +189,12 @@ def _text(value: object) -> str:
 def _int(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"expected a whole number, got {type(value).__name__}")
+    return value
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {type(value).__name__}")
     return value
 
 

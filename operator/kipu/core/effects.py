@@ -97,13 +97,15 @@ def notices(events: Sequence[Event], first_position: int) -> list[Notify]:
 def _notice(position: int, event: Event) -> Notify | None:
     match event:
         case WorkflowAccepted():
-            message = f"{len(event.definition.steps)} steps accepted"
+            count = len(event.definition.steps)
+            message = f"{count} step accepted" if count == 1 else f"{count} steps accepted"
             return Notify(position=position, warning=False, reason="WorkflowAccepted", message=message)
         case WorkflowRejected():
             message = "; ".join(str(problem) for problem in event.problems)
             return Notify(position=position, warning=True, reason="WorkflowRejected", message=message)
         case StepStarted():
-            message = f"step '{event.step}' attempt {event.attempt} runs in pod {event.pod}"
+            where = f" in pod {event.pod}" if event.pod else ""
+            message = f"step '{event.step}' attempt {event.attempt} runs{where}"
             return Notify(position=position, warning=False, reason="StepStarted", message=message)
         case AttemptFailed() if event.retry_at is not None:
             message = f"step '{event.step}' attempt {event.attempt} failed ({event.reason}): {event.message}"

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from .definition import RunWhen
 from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
@@ -36,13 +35,14 @@ from .events import (
 )
 from .graph import build
 from .lifecycle import StepPhase, WorkflowPhase, next_phase
-from .state import Attempt, State, StepState, Stopping, Timer
+from .policies import is_plain, never_reacts
+from .state import Attempt, State, StepState, Stopping, Timer, next_timer
 
 
 def evolve(state: State, event: Event, *, ts: int) -> State:
     """Fold one event; `state` is given away, the result is to be used instead."""
-    if state.is_terminal and not isinstance(event, StreamClaimed):
-        raise CorruptionError(f"the run has ended and cannot take the event {type(event).__name__}")
+    if not isinstance(event, StreamClaimed):
+        _check(state, event)
     state.position += 1
     state.ts = ts
     _apply(state, event)
@@ -55,6 +55,23 @@ def fold(events: Iterable[tuple[Event, int]], state: State | None = None) -> Sta
     for event, ts in events:
         result = evolve(result, event, ts=ts)
     return result
+
+
+def _check(state: State, event: Event) -> None:
+    """Whether the workflow as a whole can take the event; each step is checked by the table."""
+    opens = isinstance(event, WorkflowAccepted | WorkflowRejected)
+    run = getattr(event, "run", state.run)
+    if state.is_terminal:
+        fault = "the run has ended"
+    elif opens is (state.definition is not None):
+        fault = "the workflow was accepted already" if opens else "the workflow was never accepted"
+    elif run != state.run + isinstance(event, WorkflowAccepted):
+        fault = f"this is run {state.run}, not {run}"
+    elif isinstance(event, WorkflowFinished) and not state.is_exhausted:
+        fault = "some steps have not ended"
+    else:
+        return
+    raise CorruptionError(f"{fault}: cannot take the event {type(event).__name__}")
 
 
 def _apply(state: State, event: Event) -> None:
@@ -83,11 +100,11 @@ def _apply(state: State, event: Event) -> None:
         case StepFailed():
             _fail_step(state, event)
         case StepsSkipped():
-            for place in _places(state, event.steps):
-                _finish(state, place, event, reason=event.reason, culprit=event.culprit)
+            for step in event.steps:
+                _finish(state, _place(state, step), event, reason=event.reason, culprit=event.culprit)
         case StepsCancelled():
-            for place in _places(state, event.steps):
-                _finish(state, place, event, reason=Reason.CANCELLED)
+            for step in event.steps:
+                _cancel(state, step, event)
         case TimerFired():
             _fire(state, event)
         case WorkflowFinished():
@@ -105,8 +122,6 @@ def _claim(state: State, event: StreamClaimed) -> None:
 
 
 def _accept(state: State, event: WorkflowAccepted) -> None:
-    if state.definition is not None:
-        raise CorruptionError("the workflow was accepted twice")
     definition = event.definition
     state.run, state.spec_hash, state.definition = event.run, event.spec_hash, definition
     state.accepted_at, state.deadline = state.ts, event.deadline
@@ -115,9 +130,9 @@ def _accept(state: State, event: WorkflowAccepted) -> None:
     state.counts[StepPhase.PENDING] = len(state.steps)
     state.unmet = [len(needs) for needs in state.graph.needs]
     for place, step in enumerate(definition.steps):
-        (state.plain if step.run_when is RunWhen.ALL_SUCCEEDED else state.guarded)[place] = None
+        (state.plain if is_plain(state, place) else state.guarded)[place] = None
         if not step.depends_on:
-            _release(state, place)
+            _release(state, place, culprit=step.name)
     if event.deadline is not None:
         _arm(state, TimerKind.WORKFLOW_TIMEOUT, event.deadline)
 
@@ -148,7 +163,7 @@ def _schedule(state: State, event: StepScheduled) -> None:
 
 
 def _start(state: State, event: StepStarted) -> None:
-    place, old, attempt = _current(state, event.step, event.attempt)
+    place, old, attempt = _live(state, event.step, event.attempt)
     attempt = replace(
         attempt,
         job_uid=event.job_uid,
@@ -164,9 +179,7 @@ def _start(state: State, event: StepStarted) -> None:
 
 
 def _succeed(state: State, event: StepSucceeded) -> None:
-    place, old, attempt = _current(state, event.step, event.attempt)
-    if attempt.abandoned:
-        raise CorruptionError(f"step '{event.step}': attempt {event.attempt} was given up and cannot succeed")
+    place, old, attempt = _live(state, event.step, event.attempt)
     seen = replace(attempt, job_uid=event.job_uid, pod=event.pod or attempt.pod, node=event.node or attempt.node)
     started_at = old.started_at if old.started_at is not None else event.started_at
     state.steps[place] = replace(old, attempt=seen, started_at=started_at, exit_code=0, message="", reason=None)
@@ -174,9 +187,7 @@ def _succeed(state: State, event: StepSucceeded) -> None:
 
 
 def _abandon(state: State, event: AttemptAbandoned) -> None:
-    place, old, attempt = _current(state, event.step, event.attempt)
-    if attempt.abandoned:
-        raise CorruptionError(f"step '{event.step}': attempt {event.attempt} was given up twice")
+    place, old, attempt = _live(state, event.step, event.attempt)
     attempt = replace(attempt, abandoned=event.reason, abandoned_message=event.message)
     _move(state, place, event, replace(old, attempt=attempt))
     del state.live[place]
@@ -222,13 +233,24 @@ def _fail_step(state: State, event: StepFailed) -> None:
         state.failing = event.step
 
 
+def _cancel(state: State, step: str, event: StepsCancelled) -> None:
+    place = _place(state, step)
+    if place in state.live:
+        raise CorruptionError(f"step '{step}' was cancelled while its attempt may run")
+    _finish(state, place, event, reason=Reason.CANCELLED)
+
+
 def _fire(state: State, event: TimerFired) -> None:
+    place = None if event.step is None else _place(state, event.step)
+    timer = next_timer(state)
+    if timer is not None and (timer.due, timer.kind, timer.place) == (event.due, event.kind, place):
+        heapq.heappop(state.timers)
     if event.kind is TimerKind.WORKFLOW_TIMEOUT:
         state.stopping = state.stopping or Stopping.TIMED_OUT
         state.phase = WorkflowPhase.CANCELLING
     elif event.kind is TimerKind.BACKOFF:
-        assert event.step is not None
-        place = _place(state, event.step)
+        if place is None or state.steps[place].retry_at != event.due:
+            raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")
         state.steps[place] = replace(state.steps[place], retry_at=None)
         state.ready[place] = None
 
@@ -269,17 +291,17 @@ def _tell(state: State, dependent: int, finished: int) -> None:
     if state.steps[dependent].phase is not StepPhase.PENDING:
         return
     holds = phase is StepPhase.SUCCEEDED or (phase is StepPhase.FAILED and state.step(finished).allow_failure)
-    if state.step(dependent).run_when is RunWhen.ALL_SUCCEEDED and not holds:
-        state.doomed.setdefault(dependent, state.steps[finished].culprit or state.step(finished).name)
+    culprit = state.steps[finished].culprit or state.step(finished).name
+    if is_plain(state, dependent) and not holds:
+        state.doomed.setdefault(dependent, culprit)
     elif state.unmet[dependent] == 0 and dependent not in state.doomed:
-        _release(state, dependent)
+        _release(state, dependent, culprit=culprit)
 
 
-def _release(state: State, place: int) -> None:
-    """All dependencies are finished and none stands against it: ready, unless its own rule says no."""
-    step = state.step(place)
-    if step.run_when is RunWhen.ANY_FAILED and place not in state.any_failed:
-        state.doomed[place] = step.depends_on[-1] if step.depends_on else step.name
+def _release(state: State, place: int, *, culprit: str) -> None:
+    """All dependencies are finished and none stands against it: ready, unless it has nothing to react to."""
+    if never_reacts(state, place):
+        state.doomed[place] = culprit
     else:
         state.ready[place] = None
 
@@ -295,10 +317,6 @@ def _place(state: State, step: str) -> int:
     return place
 
 
-def _places(state: State, steps: Iterable[str]) -> list[int]:
-    return [_place(state, step) for step in steps]
-
-
 def _current(state: State, step: str, attempt: int) -> tuple[int, StepState, Attempt]:
     """The step whose newest attempt this is."""
     place = _place(state, step)
@@ -306,3 +324,11 @@ def _current(state: State, step: str, attempt: int) -> tuple[int, StepState, Att
     if old.attempt is None or old.attempt.number != attempt:
         raise CorruptionError(f"step '{step}': attempt {attempt} is not its newest, {old.attempts}")
     return place, old, old.attempt
+
+
+def _live(state: State, step: str, attempt: int) -> tuple[int, StepState, Attempt]:
+    """The same, and it was not given up."""
+    found = _current(state, step, attempt)
+    if found[2].abandoned:
+        raise CorruptionError(f"step '{step}': attempt {attempt} was given up")
+    return found

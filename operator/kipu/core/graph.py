@@ -7,12 +7,18 @@ Must never look at phases: what has happened is `state`'s business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 
 from .definition import Definition, Step
 from .errors import Problem
+
+# More would not be read, would not fit a record of 16 KiB (20 x 0.4 KiB = 8 KiB), and each unknown name costs a
+# comparison with every known one.
+PROBLEMS_MAX = 20
+CYCLE_NAMES_MAX = 20  # x (63 + 4) bytes = 1.3 KiB of one problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,54 +42,55 @@ def build(definition: Definition) -> Graph:
 
 
 def check(definition: Definition) -> tuple[Problem, ...]:
-    """Every fault that would keep the graph from running; empty when it is sound."""
-    problems = _check_names(definition.steps)
+    """The first PROBLEMS_MAX faults that would keep the graph from running; empty when it is sound."""
+    problems = list(islice(_check_names(definition.steps), PROBLEMS_MAX))
     if not problems:
         cycle = _find_cycle(definition)
         if cycle:
             problems.append(
                 Problem(
                     path=f"spec.steps[{cycle[0]}].dependsOn",
-                    reason="the steps wait for each other: " + " -> ".join(definition.steps[i].name for i in cycle),
+                    reason="the steps wait for each other: " + _trail([definition.steps[i].name for i in cycle]),
                     hint="remove one of these dependencies",
                 )
             )
     return tuple(problems)
 
 
-def _check_names(steps: Sequence[Step]) -> list[Problem]:
-    problems: list[Problem] = []
+def _trail(names: list[str]) -> str:
+    if len(names) > CYCLE_NAMES_MAX:
+        left_out = len(names) - CYCLE_NAMES_MAX
+        names = [*names[: CYCLE_NAMES_MAX - 1], f"({left_out} more)", names[-1]]
+    return " -> ".join(names)
+
+
+def _check_names(steps: Sequence[Step]) -> Iterator[Problem]:
     first_place: dict[str, int] = {}
     for place, step in enumerate(steps):
         if step.name in first_place:
-            problems.append(
-                Problem(
-                    path=f"spec.steps[{place}].name",
-                    reason=f"'{step.name}' is already the name of spec.steps[{first_place[step.name]}]",
-                    hint="give every step a name of its own",
-                )
+            yield Problem(
+                path=f"spec.steps[{place}].name",
+                reason=f"'{step.name}' is already the name of spec.steps[{first_place[step.name]}]",
+                hint="give every step a name of its own",
             )
         first_place.setdefault(step.name, place)
     for place, step in enumerate(steps):
-        problems += _check_needs(place, step, first_place)
-    return problems
+        yield from _check_needs(place, step, first_place)
 
 
-def _check_needs(place: int, step: Step, known: dict[str, int]) -> list[Problem]:
-    problems: list[Problem] = []
-    seen: dict[str, int] = {}
+def _check_needs(place: int, step: Step, known: dict[str, int]) -> Iterator[Problem]:
+    seen: set[str] = set()
     for number, need in enumerate(step.depends_on):
         path = f"spec.steps[{place}].dependsOn[{number}]"
         if need == step.name:
-            problems.append(Problem(path=path, reason=f"step '{step.name}' waits for itself", hint="remove it"))
+            yield Problem(path=path, reason=f"step '{step.name}' waits for itself", hint="remove it")
         elif need in seen:
-            problems.append(Problem(path=path, reason=f"'{need}' is listed twice", hint="remove one of the two"))
+            yield Problem(path=path, reason=f"'{need}' is listed twice", hint="remove one of the two")
         elif need not in known:
             near = get_close_matches(need, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else "name a step of this workflow"
-            problems.append(Problem(path=path, reason=f"there is no step '{need}'", hint=hint))
-        seen[need] = number
-    return problems
+            yield Problem(path=path, reason=f"there is no step '{need}'", hint=hint)
+        seen.add(need)
 
 
 def _find_cycle(definition: Definition) -> list[int]:
@@ -107,5 +114,4 @@ def _walk_back(graph: Graph, unmet: list[int], start: int) -> list[int]:
     while place not in trail:
         trail[place] = len(trail)
         place = next(need for need in graph.needs[place] if unmet[need] > 0)
-    cycle = [*list(trail)[trail[place] :], place]
-    return cycle
+    return [*list(trail)[trail[place] :], place]

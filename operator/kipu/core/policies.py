@@ -5,8 +5,11 @@ Must never read a clock or a random source: `now` comes in, jitter is a keyed ha
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .definition import ATTEMPTS_MAX, DISRUPTIONS_MAX, Backoff, Jitter, OnFailure, RunWhen
 from .events import Reason
+from .lifecycle import StepPhase
 from .naming import keyed_fraction
 from .state import State
 
@@ -21,13 +24,12 @@ def retry_at(
     definition, step = state.step(place), state.steps[place]
     if reason in PERMANENT_REASONS or stops_attempts(state, place) or step.attempts >= ATTEMPTS_MAX:
         return None
-    if exit_code is not None and exit_code in definition.retry.non_retryable_exit_codes:
-        return None
     if reason is Reason.DISRUPTED:
-        # Eviction, preemption and node loss are not the program's fault (KEP-3329): outside the budget.
+        # Eviction, preemption and node loss are not the program's fault (KEP-3329): outside the budget, and
+        # the exit code is the signal's, not the program's word.
         if step.disruptions >= DISRUPTIONS_MAX:
             return None
-    elif step.failures + 1 >= definition.retry.max_attempts:
+    elif step.failures + 1 >= definition.retry.max_attempts or exit_code in definition.retry.non_retryable_exit_codes:
         return None
     due = now + backoff_ms(
         definition.retry.backoff,
@@ -51,6 +53,28 @@ def backoff_ms(backoff: Backoff, failed_attempts: int, *, keys: tuple[str, ...])
     return keyed_fraction(wait, *keys) if backoff.jitter is Jitter.FULL else wait
 
 
+def fates(state: State) -> dict[int, str]:
+    """Every pending step that can never run, with the culprit, breadth first from those known to be doomed.
+
+    Skipping one by one would need a record for each link of a chain; so what the fold would conclude from each
+    skip (`evolve._tell`) is foreseen here.
+    """
+    assert state.graph is not None
+    found = dict(state.doomed)
+    told: Counter[int] = Counter()
+    queue = list(found)
+    for place in queue:
+        for dependent in state.graph.dependents[place]:
+            told[dependent] += 1
+            if dependent in found or state.steps[dependent].phase is not StepPhase.PENDING:
+                continue
+            all_told = told[dependent] == state.unmet[dependent]
+            if is_plain(state, dependent) or (all_told and never_reacts(state, dependent)):
+                found[dependent] = found[place]
+                queue.append(dependent)
+    return found
+
+
 def stops_attempts(state: State, place: int) -> bool:
     """Whether nothing more may be tried for this step: everything, or everything plain, is taken down."""
     return state.stopping is not None or (cancels_running(state) and is_plain(state, place))
@@ -69,6 +93,11 @@ def cancels_running(state: State) -> bool:
 def is_plain(state: State, place: int) -> bool:
     """Whether the step is not one that reacts to failures (AllFinished, AnyFailed: clean-up, report)."""
     return state.step(place).run_when is RunWhen.ALL_SUCCEEDED
+
+
+def never_reacts(state: State, place: int) -> bool:
+    """Whether a step for failures, whose needs are all finished, has nothing to react to."""
+    return state.step(place).run_when is RunWhen.ANY_FAILED and place not in state.any_failed
 
 
 def places_free(state: State, slots: int) -> int:

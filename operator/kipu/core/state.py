@@ -64,11 +64,11 @@ class StepState:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Timer:
-    """A recorded deadline; ordered by when it is due, then by when it was recorded."""
+    """A recorded deadline; ordered by when it is due, then by when it was recorded, then by its kind."""
 
     due: int
     position: int
-    kind: TimerKind = field(compare=False)
+    kind: TimerKind  # one event arms at most one of each kind: the order is total
     place: int | None = field(default=None, compare=False)  # of the step
     attempt: int | None = field(default=None, compare=False)
 
@@ -128,6 +128,11 @@ class State:
         """Attempts that hold a place: scheduled or running, or given up and not yet gone."""
         return len(self.live) + len(self.leaving)
 
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether no step is left that could still move."""
+        return not (self.plain or self.guarded or self.retrying or self.live or self.leaving)
+
     def place_of(self, step: str) -> int | None:
         """Where the step stands in the definition, or None if it has no such step."""
         return self.graph.index.get(step) if self.graph else None
@@ -139,25 +144,18 @@ class State:
 
 
 def is_relevant(state: State, timer: Timer) -> bool:
-    """Whether the deadline still guards anything."""
+    """Whether the deadline still guards anything. Once it does not, it never will again, and may be dropped."""
     if state.is_terminal or state.stopping is not None:
         return False
     if timer.place is None:
-        return True
+        return True  # the workflow's own
     step = state.steps[timer.place]
-    attempt = step.attempt
-    match timer.kind:
-        case TimerKind.BACKOFF:
-            return step.phase is StepPhase.RETRYING and step.retry_at == timer.due
-        case TimerKind.STEP_TIMEOUT:
-            return step.phase not in TERMINAL_STEP_PHASES and (attempt is None or attempt.abandoned is None)
-        case TimerKind.START_TIMEOUT:
-            phase = StepPhase.SCHEDULED
-        case TimerKind.ATTEMPT_TIMEOUT:
-            phase = StepPhase.RUNNING
-        case TimerKind.WORKFLOW_TIMEOUT:
-            return True
-    return step.phase is phase and attempt is not None and attempt.number == timer.attempt and not attempt.abandoned
+    if timer.kind is TimerKind.BACKOFF:
+        return step.phase is StepPhase.RETRYING and step.retry_at == timer.due
+    if timer.kind is TimerKind.STEP_TIMEOUT:
+        return step.phase not in TERMINAL_STEP_PHASES  # while an attempt leaves, too: the step may yet retry
+    phase = StepPhase.SCHEDULED if timer.kind is TimerKind.START_TIMEOUT else StepPhase.RUNNING
+    return timer.place in state.live and step.phase is phase and step.attempts == timer.attempt
 
 
 _DERIVED = frozenset(

@@ -1,0 +1,123 @@
+"""Going on from what is known: take down, skip, finish, and start what may start.
+
+Promises: each as far as the turn's bounds allow, and never a rescan of all steps: it walks the indexes that
+the fold keeps. Must never hear a command: those are answered before.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from . import policies
+from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
+from .naming import job_name
+from .state import State, Stopping
+from .texts import shorten
+from .turn import Turn
+
+
+def advance(turn: Turn) -> None:
+    """Settle, then start what may start."""
+    settle(turn)
+    # While names are left to be skipped, steps that must not start may still stand among the ready.
+    if turn.is_open and turn.state.stopping is None and turn.names_left > 0:
+        _schedule_ready(turn)
+
+
+def settle(turn: Turn) -> None:
+    """Everything that follows from what is known, short of starting anything."""
+    if not turn.is_open:
+        return
+    if turn.state.stopping is not None:
+        _take_down_everything(turn)
+    else:
+        _skip_doomed(turn)
+        _hold_back_after_failure(turn)
+    _finish(turn)
+
+
+def _take_down_everything(turn: Turn) -> None:
+    state = turn.state
+    turn.cancel([*state.plain, *state.guarded, *state.retrying])
+    _abandon(turn, list(state.live), "the workflow timed out" if _timed_out(state) else "shutdown requested")
+
+
+def _skip_doomed(turn: Turn) -> None:
+    by_culprit: dict[str, list[int]] = {}
+    for place, culprit in policies.fates(turn.state).items():
+        by_culprit.setdefault(culprit, []).append(place)
+    for culprit, places in by_culprit.items():
+        turn.skip(places, culprit, SkipReason.DEPENDENCY)
+
+
+def _hold_back_after_failure(turn: Turn) -> None:
+    state = turn.state
+    if state.failing is None or not policies.starts_nothing_new(state):
+        return
+    turn.skip(list(state.plain), state.failing, SkipReason.WORKFLOW_FAILING)
+    if policies.cancels_running(state):
+        turn.cancel([place for place in state.retrying if policies.is_plain(state, place)])
+        plain = [place for place in state.live if policies.is_plain(state, place)]
+        _abandon(turn, plain, f"step '{state.failing}' failed")
+    _skip_doomed(turn)
+
+
+def _abandon(turn: Turn, places: list[int], message: str) -> None:
+    for place in places[: turn.attempts_left]:
+        turn.abandon(place, Reason.CANCELLED, message)
+        turn.attempts_left -= 1
+
+
+def _schedule_ready(turn: Turn) -> None:
+    free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
+    for place in list(islice(turn.state.ready, free)):
+        _schedule(turn, place)
+
+
+def _schedule(turn: Turn, place: int) -> None:
+    state, identity = turn.state, turn.identity
+    definition, step = state.step(place), state.steps[place]
+    attempt = step.attempts + 1
+    # Without a startTimeout an attempt that never starts is over when its attemptTimeout is.
+    start_timeout = definition.start_timeout_ms or definition.attempt_timeout_ms
+    first_timeout = definition.timeout_ms if step.attempt is None else None
+    name = job_name(
+        workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=definition.name, attempt=attempt
+    )
+    turn.record(
+        StepScheduled(
+            run=state.run,
+            step=definition.name,
+            attempt=attempt,
+            job=name,
+            start_deadline=None if start_timeout is None else turn.now + start_timeout,
+            step_deadline=None if first_timeout is None else turn.now + first_timeout,
+        )
+    )
+
+
+def _finish(turn: Turn) -> None:
+    state = turn.state
+    if not state.is_exhausted:
+        return
+    if state.stopping is Stopping.SHUTDOWN:
+        end, reason, message = WorkflowEnd.CANCELLED, "Shutdown", "cancelled on request"
+    elif _timed_out(state):
+        end, reason, message = WorkflowEnd.FAILED, "TimedOut", "the workflow's timeout passed"
+    elif state.failing is not None:
+        end, reason, message = WorkflowEnd.FAILED, "StepFailed", _blame(state, state.failing)
+    else:
+        end, reason, message = WorkflowEnd.SUCCEEDED, "Completed", ""
+    turn.record(WorkflowFinished(run=state.run, end=end, reason=reason, message=message))
+
+
+def _timed_out(state: State) -> bool:
+    return state.stopping is Stopping.TIMED_OUT
+
+
+def _blame(state: State, name: str) -> str:
+    place = state.place_of(name)
+    assert place is not None
+    step = state.steps[place]
+    detail = f": {step.message}" if step.message else ""
+    return shorten(f"step '{name}' failed ({step.reason}){detail}")

@@ -1,0 +1,231 @@
+"""What each command means, given the state: the facts that follow from it at once.
+
+Promises: a command that is late, doubled or about something else yields nothing; the first terminal outcome
+of an attempt stands. Must never look beyond the step it is about: what follows for others is `advance`'s.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from . import policies
+from .advance import settle
+from .commands import (
+    Accept,
+    Claim,
+    Command,
+    FireTimers,
+    ObserveGone,
+    ObserveMissing,
+    ObserveOutcome,
+    ObserveRefused,
+    ObserveStarted,
+    Reject,
+    RequestShutdown,
+)
+from .events import (
+    AttemptFailed,
+    Reason,
+    ShutdownMode,
+    ShutdownRequested,
+    StepsCancelled,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+    TimerFired,
+    TimerKind,
+    WorkflowAccepted,
+    WorkflowRejected,
+)
+from .lifecycle import StepPhase
+from .state import Timer, next_timer
+from .texts import fitting, seconds, shorten
+from .turn import TIMERS_PER_TURN_MAX, Turn
+
+
+def answer(turn: Turn, command: Command) -> None:
+    """Record what the command is news of."""
+    if isinstance(command, Claim):
+        turn.record(StreamClaimed(epoch=turn.state.epoch + 1, writer=command.writer))
+        return
+    if turn.state.is_terminal:
+        return
+    match command:
+        case Accept() | Reject():
+            _admit(turn, command)
+        case RequestShutdown():
+            _request_shutdown(turn, command)
+        case ObserveStarted():
+            _observe_started(turn, command)
+        case ObserveOutcome():
+            _observe_outcome(turn, command)
+        case ObserveMissing():
+            if (place := turn.current(command.ref)) is not None:
+                turn.abandon(place, Reason.LOST, "its Job was deleted before it ended")
+        case ObserveRefused():
+            _observe_refused(turn, command)
+        case ObserveGone():
+            _observe_gone(turn, command)
+        case FireTimers():
+            _fire_timers(turn)
+        case _:
+            assert_never(command)
+
+
+# -- the workflow ------------------------------------------------------------------------------------
+
+
+def _admit(turn: Turn, command: Accept | Reject) -> None:
+    if turn.state.definition is not None:
+        return
+    if isinstance(command, Reject):
+        turn.record(WorkflowRejected(spec_hash=command.spec_hash, problems=fitting(command.problems)))
+        return
+    timeout = command.definition.timeout_ms
+    turn.record(
+        WorkflowAccepted(
+            run=1,
+            spec_hash=command.spec_hash,
+            definition=command.definition,
+            deadline=None if timeout is None else turn.now + timeout,
+        )
+    )
+
+
+def _request_shutdown(turn: Turn, command: RequestShutdown) -> None:
+    settle(turn)  # a run that is over by what is already known has not been cancelled
+    order = list(ShutdownMode)
+    known = turn.state.shutdown
+    if not turn.is_open or command.run != turn.state.run:
+        return
+    if known is None or order.index(command.mode) > order.index(known):
+        turn.record(ShutdownRequested(run=command.run, mode=command.mode))
+
+
+# -- observations ------------------------------------------------------------------------------------
+
+
+def _observe_started(turn: Turn, command: ObserveStarted) -> None:
+    place = turn.current(command.ref)
+    if place is None or turn.state.steps[place].phase is not StepPhase.SCHEDULED:
+        return
+    timeout = turn.state.step(place).attempt_timeout_ms
+    turn.record(
+        StepStarted(
+            run=command.ref.run,
+            step=command.ref.step,
+            attempt=command.ref.attempt,
+            job_uid=command.job_uid,
+            started_at=command.started_at,
+            pod=command.pod,
+            node=command.node,
+            attempt_deadline=None if timeout is None else command.started_at + timeout,
+        )
+    )
+
+
+def _observe_outcome(turn: Turn, command: ObserveOutcome) -> None:
+    place = turn.current(command.ref)
+    if place is None:
+        return  # an older attempt, or one that was given up: the first terminal outcome stands
+    if command.reason is not None:
+        _fail(turn, place, reason=command.reason, message=command.message, seen=command)
+        return
+    turn.record(
+        StepSucceeded(
+            run=command.ref.run,
+            step=command.ref.step,
+            attempt=command.ref.attempt,
+            job_uid=command.job_uid,
+            started_at=command.started_at,
+            finished_at=command.finished_at,
+            pod=command.pod,
+            node=command.node,
+        )
+    )
+
+
+def _observe_refused(turn: Turn, command: ObserveRefused) -> None:
+    place = turn.current(command.ref)
+    # An attempt that was seen running has a Job: a refusal is then old news, and its pod must not be forgotten.
+    if place is not None and turn.state.steps[place].phase is StepPhase.SCHEDULED:
+        _fail(turn, place, reason=command.reason, message=command.message)
+
+
+def _observe_gone(turn: Turn, command: ObserveGone) -> None:
+    place = turn.state.place_of(command.ref.step)
+    if place not in turn.state.leaving or not turn.is_newest(place, command.ref):
+        return
+    attempt = turn.attempt(place)
+    assert attempt.abandoned is not None
+    if attempt.abandoned is Reason.CANCELLED:
+        turn.record(StepsCancelled(run=turn.state.run, steps=(command.ref.step,)))
+    else:
+        message = "; ".join(part for part in (attempt.abandoned_message, command.message) if part)
+        _fail(turn, place, reason=attempt.abandoned, message=message)
+
+
+def _fail(turn: Turn, place: int, *, reason: Reason, message: str, seen: ObserveOutcome | None = None) -> None:
+    """The attempt is over without success: wait for the next one, or the step has failed."""
+    message = shorten(message)
+    exit_code = seen.exit_code if seen else None
+    state, attempt = turn.state, turn.attempt(place)
+    due = policies.retry_at(
+        state, place, workflow_uid=turn.identity.uid, reason=reason, exit_code=exit_code, now=turn.now
+    )
+    turn.record(
+        AttemptFailed(
+            run=state.run,
+            step=state.step(place).name,
+            attempt=attempt.number,
+            reason=reason,
+            message=message,
+            job_uid=seen.job_uid if seen else attempt.job_uid,
+            exit_code=exit_code,
+            started_at=seen.started_at if seen else attempt.started_at,
+            finished_at=seen.finished_at if seen else None,
+            pod=seen.pod if seen else attempt.pod,
+            node=seen.node if seen else attempt.node,
+            retry_at=due,
+        )
+    )
+    if due is None:
+        turn.fail_step(place, reason, message)
+
+
+# -- deadlines ---------------------------------------------------------------------------------------
+
+
+def _fire_timers(turn: Turn) -> None:
+    settle(turn)  # a run that is over by what is already known has not timed out
+    for _ in range(TIMERS_PER_TURN_MAX):
+        timer = next_timer(turn.state)
+        if timer is None or timer.due > turn.now:
+            return
+        _fire(turn, timer)
+
+
+def _fire(turn: Turn, timer: Timer) -> None:
+    state = turn.state
+    name = None if timer.place is None else state.step(timer.place).name
+    turn.record(TimerFired(run=state.run, kind=timer.kind, due=timer.due, step=name, attempt=timer.attempt))
+    if timer.place is None:
+        return  # the fold has made the workflow stopping
+    definition = state.step(timer.place)
+    match timer.kind:
+        case TimerKind.START_TIMEOUT:
+            waited = definition.start_timeout_ms or definition.attempt_timeout_ms or 0
+            turn.abandon(timer.place, Reason.START_TIMED_OUT, f"not started within {seconds(waited)}")
+        case TimerKind.ATTEMPT_TIMEOUT:
+            waited = definition.attempt_timeout_ms or 0
+            turn.abandon(timer.place, Reason.TIMED_OUT, f"attempt still running after {seconds(waited)}")
+        case TimerKind.STEP_TIMEOUT:
+            _time_out_step(turn, timer.place, f"step not finished within {seconds(definition.timeout_ms or 0)}")
+
+
+def _time_out_step(turn: Turn, place: int, message: str) -> None:
+    if place in turn.state.live:
+        turn.abandon(place, Reason.TIMED_OUT, message)
+    elif place in turn.state.retrying:
+        turn.fail_step(place, Reason.TIMED_OUT, message)
+    # else its attempt is leaving already, and once it is gone a retry would come too late

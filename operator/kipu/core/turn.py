@@ -1,0 +1,114 @@
+"""One turn under way: the state with the events so far folded in, and what is left of the turn's bounds.
+
+Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (docs/event-log.md):
+
+    COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed)                       at most 2.9 KiB = 290 KiB
+    TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
+    ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled or AttemptAbandoned)                at most 0.4 KiB =  80 KiB
+    NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 66 B    =  65 KiB
+
+Must never decide: it only knows how each fact is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from .commands import AttemptRef
+from .events import (
+    STEPS_PER_RECORD_MAX,
+    AttemptAbandoned,
+    Event,
+    Reason,
+    SkipReason,
+    StepFailed,
+    StepsCancelled,
+    StepsSkipped,
+)
+from .evolve import evolve
+from .state import Attempt, State
+
+COMMANDS_PER_TURN_MAX = 100
+TIMERS_PER_TURN_MAX = 100
+ATTEMPTS_PER_TURN_MAX = 200
+NAMES_PER_TURN_MAX = 1_000
+NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 66 B
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who the workflow is: part of every Job name and of the jitter's key."""
+
+    name: str
+    uid: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """What `decide` works on. `now` is epoch milliseconds; `slots` is how many Jobs the operator would take."""
+
+    state: State
+    identity: Identity
+    now: int
+    slots: int
+    events: list[Event] = field(default_factory=list)
+    attempts_left: int = ATTEMPTS_PER_TURN_MAX
+    names_left: int = NAMES_PER_TURN_MAX
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to decide: accepted, and not at its end."""
+        return self.state.definition is not None and not self.state.is_terminal
+
+    def record(self, event: Event) -> None:
+        """The only way anything changes."""
+        self.state = evolve(self.state, event, ts=self.now)
+        self.events.append(event)
+
+    # -- facts that several decisions end in -----------------------------------------------------------
+
+    def abandon(self, place: int, reason: Reason, message: str) -> None:
+        """Give the step's live attempt up."""
+        name, number = self.state.step(place).name, self.attempt(place).number
+        run = self.state.run
+        self.record(AttemptAbandoned(run=run, step=name, attempt=number, reason=reason, message=message))
+
+    def fail_step(self, place: int, reason: Reason, message: str) -> None:
+        """No further attempt."""
+        self.record(StepFailed(run=self.state.run, step=self.state.step(place).name, reason=reason, message=message))
+
+    def skip(self, places: Sequence[int], culprit: str, reason: SkipReason) -> None:
+        """Pending steps never run, as far as the turn has room."""
+        for names in self._windows(places):
+            self.record(StepsSkipped(run=self.state.run, steps=names, culprit=culprit, reason=reason))
+
+    def cancel(self, places: Sequence[int]) -> None:
+        """Steps without a Job end, as far as the turn has room."""
+        for names in self._windows(places):
+            self.record(StepsCancelled(run=self.state.run, steps=names))
+
+    def _windows(self, places: Sequence[int]) -> Iterator[tuple[str, ...]]:
+        start = 0
+        while start < len(places) and self.names_left > 0:
+            window = places[start : start + min(STEPS_PER_RECORD_MAX, self.names_left)]
+            start += len(window)
+            self.names_left -= len(window) + NAMES_PER_FRAME
+            yield tuple(self.state.step(place).name for place in window)
+
+    # -- questions -------------------------------------------------------------------------------------
+
+    def current(self, ref: AttemptRef) -> int | None:
+        """The place of the step whose live, newest attempt this is; None if it is old news."""
+        place = self.state.place_of(ref.step)
+        return place if place in self.state.live and self.is_newest(place, ref) else None
+
+    def is_newest(self, place: int, ref: AttemptRef) -> bool:
+        """Whether no later attempt or run has come since."""
+        return ref.run == self.state.run and ref.attempt == self.state.steps[place].attempts
+
+    def attempt(self, place: int) -> Attempt:
+        """The newest attempt of a step that has one."""
+        attempt = self.state.steps[place].attempt
+        assert attempt is not None
+        return attempt

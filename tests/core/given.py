@@ -1,0 +1,187 @@
+"""The words in which the core's tests are written: given a flow of steps, when something is seen, then ...
+
+Promises: every turn goes through `decide` alone; after every turn the state equals the fold of the whole log
+and every index equals the one rebuilt by brute force. No mocks, no clock: `after` moves the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from kipu.core.commands import (
+    Accept,
+    AttemptRef,
+    Command,
+    FireTimers,
+    ObserveGone,
+    ObserveMissing,
+    ObserveOutcome,
+    ObserveRefused,
+    ObserveStarted,
+    RequestShutdown,
+)
+from kipu.core.decide import Identity, decide, wants_turn
+from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.evolve import fold
+from kipu.core.state import Attempt, State, StepState, canonical
+
+from tests.core.invariants import check_indexes
+
+Kind = TypeVar("Kind")
+SECOND = 1_000
+MINUTE = 60 * SECOND
+START = 1_700_000_000_000
+IDENTITY = Identity(name="nightly", uid="4a1f0a52-0000-4000-8000-000000000001")
+ONE_SECOND = Backoff(initial_ms=SECOND, factor=2, max_ms=10 * SECOND, jitter=Jitter.NONE)
+
+
+def step(
+    name: str,
+    *needs: str,
+    run_when: RunWhen = RunWhen.ALL_SUCCEEDED,
+    allow_failure: bool = False,
+    attempts: int = 1,
+    backoff: Backoff = ONE_SECOND,
+    final_codes: tuple[int, ...] = (),
+    start_timeout: int | None = None,
+    attempt_timeout: int | None = None,
+    timeout: int | None = None,
+) -> Step:
+    return Step(
+        name=name,
+        depends_on=needs,
+        run_when=run_when,
+        allow_failure=allow_failure,
+        retry=Retry(max_attempts=attempts, backoff=backoff, non_retryable_exit_codes=final_codes),
+        start_timeout_ms=start_timeout,
+        attempt_timeout_ms=attempt_timeout,
+        timeout_ms=timeout,
+    )
+
+
+class Flow:
+    """One workflow that is told things and answers with events."""
+
+    def __init__(self, definition: Definition | None, *, slots: int = 1_000) -> None:
+        self.state = State()
+        self.now = START
+        self.slots = slots
+        self.log: list[tuple[Event, int]] = []
+        self.last: list[Event] = []
+        if definition is not None:
+            self.tell(Accept(spec_hash="hash", definition=definition))
+
+    # -- when ----------------------------------------------------------------------------------------
+
+    def tell(self, *commands: Command, after: int = 0) -> list[Event]:
+        """One turn, `after` milliseconds later; returns its events."""
+        self.now += after
+        self.state, self.last = decide(self.state, commands, identity=IDENTITY, now=self.now, slots=self.slots)
+        self.log += [(event, self.now) for event in self.last]
+        assert canonical(fold(self.log)) == canonical(self.state)
+        check_indexes(self.state)
+        return self.last
+
+    def settle(self) -> list[Event]:
+        """Turns without commands until nothing more is due; each of them must have been asked for."""
+        events: list[Event] = []
+        while wants_turn(self.state, self.slots):
+            due = self.tell()
+            assert due, "wants_turn promised events"
+            events += due
+        assert not self.tell(), "wants_turn denied events"
+        return events
+
+    def start(self, *names: str, after: int = 0) -> list[Event]:
+        return self.tell(*(self.started(name, after) for name in names), after=after)
+
+    def succeed(self, *names: str, after: int = 0) -> list[Event]:
+        return self.tell(*(self.outcome(name) for name in names), after=after)
+
+    def fail(
+        self, *names: str, reason: Reason = Reason.EXIT_CODE, exit_code: int | None = 1, after: int = 0
+    ) -> list[Event]:
+        commands = [self.outcome(name, reason=reason, exit_code=exit_code) for name in names]
+        return self.tell(*commands, after=after)
+
+    def gone(self, *names: str, message: str = "", after: int = 0) -> list[Event]:
+        return self.tell(*(ObserveGone(ref=self.ref(name), message=message) for name in names), after=after)
+
+    def lose(self, name: str) -> list[Event]:
+        return self.tell(ObserveMissing(ref=self.ref(name)))
+
+    def refuse(self, name: str, reason: Reason = Reason.INVALID_JOB) -> list[Event]:
+        return self.tell(ObserveRefused(ref=self.ref(name), reason=reason, message="refused"))
+
+    def pass_time(self, milliseconds: int) -> list[Event]:
+        return self.tell(FireTimers(), after=milliseconds)
+
+    def shut_down(self, mode: ShutdownMode = ShutdownMode.CANCEL, *, run: int = 1) -> list[Event]:
+        return self.tell(RequestShutdown(run=run, mode=mode))
+
+    # -- commands about the newest attempt -----------------------------------------------------------
+
+    def ref(self, name: str, attempt: int | None = None) -> AttemptRef:
+        return AttemptRef(run=1, step=name, attempt=attempt or self.step(name).attempts)
+
+    def started(self, name: str, after: int = 0) -> ObserveStarted:
+        started_at = self.now + after
+        return ObserveStarted(ref=self.ref(name), job_uid=f"uid-{name}", started_at=started_at, pod="pod", node="node")
+
+    def outcome(
+        self, name: str, *, reason: Reason | None = None, exit_code: int | None = None, message: str = ""
+    ) -> ObserveOutcome:
+        return ObserveOutcome(
+            ref=self.ref(name), job_uid=f"uid-{name}", reason=reason, exit_code=exit_code, message=message
+        )
+
+    # -- then ----------------------------------------------------------------------------------------
+
+    def step(self, name: str) -> StepState:
+        place = self.state.place_of(name)
+        assert place is not None
+        return self.state.steps[place]
+
+    def attempt(self, name: str) -> Attempt:
+        attempt = self.step(name).attempt
+        assert attempt is not None
+        return attempt
+
+    @property
+    def phases(self) -> dict[str, str]:
+        assert self.state.definition is not None
+        return {
+            step.name: held.phase.value
+            for step, held in zip(self.state.definition.steps, self.state.steps, strict=True)
+        }
+
+    @property
+    def end(self) -> tuple[str, str]:
+        assert self.state.is_terminal
+        return self.state.phase.value, self.state.end_reason
+
+    def events_of(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event, _ in self.log if isinstance(event, kind)]
+
+
+def flow(
+    *steps: Step,
+    on_failure: OnFailure = OnFailure.FINISH_RUNNING,
+    parallelism: int | None = None,
+    timeout: int | None = None,
+    slots: int = 1_000,
+) -> Flow:
+    """A workflow of these steps that was just accepted."""
+    return Flow(
+        Definition(steps=steps, on_failure=on_failure, parallelism=parallelism, timeout_ms=timeout), slots=slots
+    )
+
+
+def kinds(events: Iterable[Event]) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def scheduled(events: Sequence[Event]) -> list[str]:
+    return [event.step for event in events if isinstance(event, StepScheduled)]

@@ -1,0 +1,95 @@
+"""Every index of a State rebuilt by brute force from its steps, to compare with the one kept event by event."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from kipu.core.definition import RunWhen
+from kipu.core.events import TimerKind
+from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase
+from kipu.core.state import State, Timer, is_relevant
+
+STARTED = (StepPhase.SCHEDULED, StepPhase.RUNNING)
+
+
+def check_indexes(state: State) -> None:
+    """Raises AssertionError unless each index says what the steps say."""
+    if state.definition is None:
+        return
+    places = range(len(state.steps))
+    assert +state.counts == Counter(step.phase for step in state.steps)
+    assert state.unmet == [sum(not _is_over(state, need) for need in _needs(state, place)) for place in places]
+    assert state.any_failed == {place for place in places if _any_failed(state, place)}
+    pending = [place for place in places if state.steps[place].phase is StepPhase.PENDING]
+    assert set(state.plain) == {place for place in pending if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
+    assert set(state.guarded) == {place for place in pending if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
+    retrying = [place for place in places if state.steps[place].phase is StepPhase.RETRYING]
+    assert set(state.retrying) == set(retrying)
+    doomed = {place for place in pending if is_doomed(state, place)}
+    assert set(state.doomed) == doomed
+    free = {place for place in pending if state.unmet[place] == 0} - doomed
+    assert set(state.ready) == free | {place for place in retrying if state.steps[place].retry_at is None}
+    assert set(state.live) == {place for place in places if _has_attempt(state, place, abandoned=False)}
+    assert set(state.leaving) == {place for place in places if _has_attempt(state, place, abandoned=True)}
+    assert state.jobs_active == sum(step.phase in STARTED for step in state.steps)
+    assert due_timers(state) <= {(timer.kind, timer.due, timer.place) for timer in relevant_timers(state)}
+
+
+def relevant_timers(state: State) -> list[Timer]:
+    return sorted(timer for timer in state.timers if is_relevant(state, timer))
+
+
+def is_doomed(state: State, place: int) -> bool:
+    """Whether the rule of a pending step can no longer hold."""
+    match _rule(state, place):
+        case RunWhen.ALL_SUCCEEDED:
+            return any(_is_over(state, need) and not _counts_as_success(state, need) for need in _needs(state, place))
+        case RunWhen.ANY_FAILED:
+            over = all(_is_over(state, need) for need in _needs(state, place))
+            return over and not _any_failed(state, place)
+        case RunWhen.ALL_FINISHED:
+            return False
+
+
+def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
+    """The deadlines that the steps as they stand must be guarded by."""
+    if state.is_terminal or state.stopping is not None:
+        return set()
+    found: set[tuple[TimerKind, int | None, int | None]] = {(TimerKind.WORKFLOW_TIMEOUT, state.deadline, None)}
+    for place, step in enumerate(state.steps):
+        if step.phase is StepPhase.RETRYING:
+            found.add((TimerKind.BACKOFF, step.retry_at, place))
+        elif place in state.live and step.attempt is not None:
+            started = step.phase is StepPhase.RUNNING
+            kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT
+            found.add((kind, step.attempt.deadline if started else step.attempt.start_deadline, place))
+        if step.phase is StepPhase.RETRYING or place in state.live:
+            found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
+    return {(kind, due, place) for kind, due, place in found if due is not None}
+
+
+def _needs(state: State, place: int) -> list[int]:
+    assert state.graph is not None
+    return [state.graph.index[need] for need in state.step(place).depends_on]
+
+
+def _rule(state: State, place: int) -> RunWhen:
+    return state.step(place).run_when
+
+
+def _is_over(state: State, place: int) -> bool:
+    return state.steps[place].phase in TERMINAL_STEP_PHASES
+
+
+def _any_failed(state: State, place: int) -> bool:
+    return any(state.steps[need].phase is StepPhase.FAILED for need in _needs(state, place))
+
+
+def _counts_as_success(state: State, place: int) -> bool:
+    phase = state.steps[place].phase
+    return phase is StepPhase.SUCCEEDED or (phase is StepPhase.FAILED and state.step(place).allow_failure)
+
+
+def _has_attempt(state: State, place: int, *, abandoned: bool) -> bool:
+    step = state.steps[place]
+    return step.phase in STARTED and step.attempt is not None and (step.attempt.abandoned is not None) is abandoned

@@ -1,0 +1,263 @@
+"""The one Kubernetes client: the few calls that Kipu makes, each with its preconditions.
+
+Promises: one request per call and a deadline on each; every HTTP status of a write comes back as an Answer, no
+answer is Unanswered; reads are consistent (no resourceVersion is sent) and retry themselves a bounded number of
+times; writes never do: whether a second one is harmless, only the caller knows. A Job's delete always names its
+uid and is Foreground, because the server's default orphans the pods. Must never cache and never decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from kipu.eventlog.ports import Answer, Unanswered
+
+from .kube_http import Reply, Request, Transport
+from .kube_views import JOBS, PODS, WORKFLOWS, JobView, Page, PodView, Resource, T, WorkflowView
+
+R = TypeVar("R")
+OnReply = Callable[[str, str, str], None]  # verb, resource, HTTP status or "unanswered"
+
+REQUEST_SECONDS = 10.0
+LIST_SECONDS = 30.0
+LIST_LIMIT = 500  # x about 4 KB = 2 MB a page
+LIST_RESTARTS_MAX = 3  # a continue token lives 5 to 10 minutes: two expiries in a row mean trouble
+BACKOFF_SECONDS = (0.1, 0.3, 1.0)  # between the tries of a read, each jittered by half: 1.4 s in all at most
+READ_TRIES_MAX = len(BACKOFF_SECONDS) + 1
+RETRY_AFTER_SECONDS_MAX = 10.0
+
+CONFIG_MAPS = "/api/v1", "configmaps"
+EVENTS = "/apis/events.k8s.io/v1", "events"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class Kube:
+    """Calls to one API server over a Transport."""
+
+    def __init__(self, transport: Transport, *, on_reply: OnReply | None = None) -> None:
+        self._transport = transport
+        self._on_reply = on_reply
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._transport.close()
+
+    # -- ConfigMaps (eventlog.ports.ConfigMapApi) --------------------------------------------------------
+
+    async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """POST."""
+        return await self._create(*CONFIG_MAPS, namespace, manifest)
+
+    async def get_config_map(self, namespace: str, name: str) -> Answer:
+        """A consistent GET, not retried."""
+        return await self._call("get", "configmaps", Request(method="GET", path=_path(*CONFIG_MAPS, namespace, name)))
+
+    async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
+        """JSON Patch (RFC 6902). A failed `test` is 422."""
+        path = _path(*CONFIG_MAPS, namespace, name)
+        return await self._patch("configmaps", path, msgspec.json.encode(operations), JSON_PATCH)
+
+    # -- Jobs and pods -----------------------------------------------------------------------------------
+
+    async def create_job(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """POST. 201, or 409 AlreadyExists where something holds the name."""
+        return await self._create(JOBS.group_path, JOBS.plural, namespace, manifest)
+
+    async def get_job(self, namespace: str, name: str) -> JobView | None:
+        """A consistent read: None is proof of absence. Raises Unanswered."""
+        return await self._get(JOBS, JobView, namespace, name)
+
+    async def delete_job(self, namespace: str, name: str, uid: str) -> Answer:
+        """DELETE of just this Job, its pods first. 409 where another one of that name stands."""
+        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
+        path = _path(JOBS.group_path, JOBS.plural, namespace, name)
+        return await self._call(
+            "delete", "jobs", Request(method="DELETE", path=path, body=msgspec.json.encode(options))
+        )
+
+    async def suspend_job(self, namespace: str, name: str, uid: str, *, suspend: bool) -> Answer:
+        """JSON Patch of spec.suspend of just this Job. 422 where another one of that name stands."""
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "replace", "path": "/spec/suspend", "value": suspend},
+        ]
+        path = _path(JOBS.group_path, JOBS.plural, namespace, name)
+        return await self._patch("jobs", path, msgspec.json.encode(operations), JSON_PATCH)
+
+    async def list_pods(self, namespace: str, label_selector: str) -> list[PodView]:
+        """A consistent list, read in pages. Raises Unanswered."""
+        return await self._list_all(PODS, namespace, label_selector)
+
+    # -- Workflows and notices ---------------------------------------------------------------------------
+
+    async def serves_workflows(self) -> bool:
+        """Whether the CRD is there and served. Raises Unanswered."""
+        reply = await self._read("get", "apiresources", Request(method="GET", path=WORKFLOWS.group_path))
+        if reply.status != HTTPStatus.OK:
+            return False
+        names = {resource.get("name") for resource in msgspec.json.decode(reply.body).get("resources", ())}
+        return "workflows" in names
+
+    async def get_workflow(self, namespace: str, name: str) -> WorkflowView | None:
+        """A consistent read: None is proof of absence. Raises Unanswered."""
+        return await self._get(WORKFLOWS, WorkflowView, namespace, name)
+
+    async def list_workflows(self) -> list[WorkflowView]:
+        """All of the cluster, consistent, read in pages. Raises Unanswered."""
+        return await self._list_all(WORKFLOWS, None, "")
+
+    async def patch_workflow_status(self, namespace: str, name: str, uid: str, status: Mapping[str, object]) -> Answer:
+        """Merge patch of /status of just this Workflow; a namesake refuses it."""
+        body = {"metadata": {"uid": uid}, "status": status}
+        path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name) + "/status"
+        return await self._patch("workflows/status", path, msgspec.json.encode(body), MERGE_PATCH)
+
+    async def create_event(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """POST of an events.k8s.io/v1 Event (a notice for people)."""
+        return await self._create(*EVENTS, namespace, manifest)
+
+    # -- what the watch needs ----------------------------------------------------------------------------
+
+    async def list_page(
+        self, resource: Resource[T], *, namespace: str | None, query: Mapping[str, str]
+    ) -> Page[T] | None:
+        """One page of a list; None when its continue token has expired (410). Raises Unanswered."""
+        path = _path(resource.group_path, resource.plural, namespace)
+        request = Request(method="GET", path=path, query={"limit": str(LIST_LIMIT), **query})
+        reply = await self._read("list", resource.plural, request, seconds=LIST_SECONDS)
+        if reply.status == HTTPStatus.GONE:
+            return None
+        if reply.status != HTTPStatus.OK:
+            raise _refused(request, reply)
+        return _decode(request, lambda: resource.page.decode(reply.body))
+
+    def watch(
+        self, resource: Resource[T], *, namespace: str | None, query: Mapping[str, str], silence_seconds: float
+    ) -> AbstractAsyncContextManager[tuple[int, AsyncIterator[bytes]]]:
+        """The stream of watch events, as lines. See Transport.stream."""
+        path = _path(resource.group_path, resource.plural, namespace)
+        request = Request(method="GET", path=path, query={"watch": "true", **query})
+        return self._transport.stream(request, timeout_seconds=silence_seconds)
+
+    def count(self, verb: str, resource: str, status: str) -> None:
+        """Tell whoever counts of one reply."""
+        if self._on_reply is not None:
+            self._on_reply(verb, resource, status)
+
+    # -- one request -------------------------------------------------------------------------------------
+
+    async def _create(self, group: str, plural: str, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        request = Request(method="POST", path=_path(group, plural, namespace), body=msgspec.json.encode(manifest))
+        return await self._call("create", plural, request)
+
+    async def _patch(self, resource: str, path: str, body: bytes, content_type: str) -> Answer:
+        request = Request(method="PATCH", path=path, body=body, content_type=content_type)
+        return await self._call("patch", resource, request)
+
+    async def _call(self, verb: str, resource: str, request: Request) -> Answer:
+        return _answer(await self._send(verb, resource, request, REQUEST_SECONDS))
+
+    async def _send(self, verb: str, resource: str, request: Request, seconds: float) -> Reply:
+        try:
+            reply = await self._transport.send(request, timeout_seconds=seconds)
+        except Unanswered:
+            self.count(verb, resource, "unanswered")
+            raise
+        self.count(verb, resource, str(reply.status))
+        return reply
+
+    # -- reads -------------------------------------------------------------------------------------------
+
+    async def _get(self, resource: Resource[T], view: type[T], namespace: str, name: str) -> T | None:
+        request = Request(method="GET", path=_path(resource.group_path, resource.plural, namespace, name))
+        reply = await self._read("get", resource.plural, request)
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return None
+        if reply.status != HTTPStatus.OK:
+            raise _refused(request, reply)
+        return _decode(request, lambda: msgspec.json.decode(reply.body, type=view))
+
+    async def _list_all(self, resource: Resource[T], namespace: str | None, label_selector: str) -> list[T]:
+        query = {"labelSelector": label_selector} if label_selector else {}
+        for _ in range(LIST_RESTARTS_MAX):
+            items: list[T] = []
+            page = await self.list_page(resource, namespace=namespace, query=query)
+            while page is not None:
+                items += page.items
+                if not page.metadata.continue_:
+                    return items
+                token = {"continue": page.metadata.continue_}
+                page = await self.list_page(resource, namespace=namespace, query=query | token)
+        raise Unanswered(f"list {resource.plural}: the continue token expired {LIST_RESTARTS_MAX} times")
+
+    async def _read(self, verb: str, resource: str, request: Request, seconds: float = REQUEST_SECONDS) -> Reply:
+        """Send a read until it is answered by anything but 429 or 5xx, at most READ_TRIES_MAX times."""
+        for backoff_seconds in BACKOFF_SECONDS:
+            wait_seconds = backoff_seconds * (0.5 + random.random() / 2)
+            try:
+                reply = await self._send(verb, resource, request, seconds)
+            except Unanswered:
+                pass
+            else:
+                if not _is_overloaded(reply):
+                    return reply
+                wait_seconds = max(wait_seconds, _retry_after_seconds(reply))
+            await asyncio.sleep(wait_seconds)
+        return await self._send(verb, resource, request, seconds)
+
+
+def _path(group: str, plural: str, namespace: str | None, name: str | None = None) -> str:
+    parts = [group]
+    if namespace is not None:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(plural)
+    if name is not None:
+        parts.append(quote(name, safe=""))
+    return "/".join(parts)
+
+
+def _answer(reply: Reply) -> Answer:
+    """The object or the metav1.Status. A body that is neither (a proxy's page) is only a message."""
+    try:
+        body: Any = msgspec.json.decode(reply.body)
+    except msgspec.DecodeError:
+        body = None
+    if not isinstance(body, dict):
+        if reply.status < HTTPStatus.BAD_REQUEST:  # carried out or not: nobody can say
+            raise Unanswered(f"status {reply.status} with a body that is not an object")
+        body = {"message": reply.body[:1024].decode(errors="replace")}
+    if reply.status < HTTPStatus.BAD_REQUEST:
+        return Answer(status=reply.status, reason="", message="", body=body)
+    reason, message = str(body.get("reason", "")), str(body.get("message", ""))
+    return Answer(status=reply.status, reason=reason, message=message, body=body)
+
+
+def _decode(request: Request, decode: Callable[[], R]) -> R:
+    try:
+        return decode()
+    except msgspec.MsgspecError as error:
+        raise Unanswered(f"{request.method} {request.path}: the answer cannot be read: {error}") from error
+
+
+def _refused(request: Request, reply: Reply) -> Unanswered:
+    """A read that was refused has told nothing: to its caller it is as good as unanswered."""
+    answer = _answer(reply)
+    return Unanswered(f"{request.method} {request.path}: {answer.status} {answer.reason}: {answer.message}")
+
+
+def _is_overloaded(reply: Reply) -> bool:
+    return reply.status == HTTPStatus.TOO_MANY_REQUESTS or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _retry_after_seconds(reply: Reply) -> float:
+    text = reply.headers.get("Retry-After", "")
+    return min(float(text), RETRY_AFTER_SECONDS_MAX) if text.isascii() and text.isdigit() else 0.0

@@ -6,6 +6,7 @@ import pytest
 from kipu.core.decide import wants_turn
 from kipu.core.definition import OnFailure, RunWhen
 from kipu.core.events import STEPS_PER_RECORD_MAX, Reason, SkipReason, StepsSkipped
+from kipu.core.lifecycle import StepPhase
 from kipu.core.turn import ATTEMPTS_PER_TURN_MAX, NAMES_PER_FRAME, NAMES_PER_TURN_MAX
 
 from tests.core.given import SECOND, flow, kinds, scheduled, step
@@ -218,11 +219,11 @@ def test_a_turn_skips_no_more_than_its_bound_and_goes_on_in_the_next(mode: OnFai
     aside = [step(f"t{number}", "b") for number in range(10)]
     given = flow(step("a"), step("b"), *below, *aside, on_failure=mode)
     given.fail("a")
-    assert given.state.counts["Skipped"] < NAMES_PER_TURN_MAX
+    assert given.state.counts[StepPhase.SKIPPED] < NAMES_PER_TURN_MAX
     assert wants_turn(given.state, given.slots)
     given.succeed("b")
     given.settle()
-    assert given.state.counts["Skipped"] >= NAMES_PER_TURN_MAX
+    assert given.state.counts[StepPhase.SKIPPED] >= NAMES_PER_TURN_MAX
     assert len(given.state.live) == (10 if mode is CONTINUE else 0)
 
 

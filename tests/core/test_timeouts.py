@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kipu.core.commands import FireTimers, ObserveGone
+from kipu.core.commands import Command, FireTimers, ObserveGone
 from kipu.core.definition import Backoff, Jitter
 from kipu.core.effects import wake_at
 from kipu.core.events import AttemptFailed, Reason, StepScheduled
@@ -166,7 +166,7 @@ def test_an_attempt_timeout_of_an_older_attempt_does_nothing() -> None:
 def test_an_outcome_beats_a_deadline_that_nobody_has_committed(order: int) -> None:
     given = flow(step("a", attempt_timeout=MINUTE))
     given.start("a")
-    commands = [given.outcome("a"), FireTimers()]
+    commands: list[Command] = [given.outcome("a"), FireTimers()]
     assert kinds(given.tell(*commands[::order], after=2 * MINUTE)) == ["StepSucceeded", "WorkflowFinished"]
 
 

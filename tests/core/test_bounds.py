@@ -1,0 +1,146 @@
+"""The bounds of one turn in bytes, at their worst: long names, long messages, every budget used up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import unicodedata
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+from kipu.core.commands import Command, FireTimers, ObserveOutcome
+from kipu.core.definition import OnFailure
+from kipu.core.events import Event, Reason, WorkflowAccepted
+from kipu.core.texts import MESSAGE_BYTES_MAX, shorten
+from kipu.core.turn import (
+    ATTEMPTS_PER_TURN_MAX,
+    COMMANDS_PER_TURN_MAX,
+    NAMES_PER_FRAME,
+    NAMES_PER_TURN_MAX,
+    TIMERS_PER_TURN_MAX,
+)
+
+from tests.core.given import MINUTE, Flow, flow, kinds, step
+from tests.core.laws import LAW
+
+RECORD_BYTES_MAX = 16 * 1024  # docs/event-log.md
+BATCH_BYTES_MAX = 512 * 1024
+FRAME = len(json.dumps({"v": 1, "pos": 999_999, "epoch": 9_999, "ts": 1_700_000_000_000, "type": "AttemptAbandoned"}))
+
+
+def record_bytes(event: Event) -> int:
+    fields = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
+    return FRAME + len(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def long_name(prefix: str, number: int) -> str:
+    return f"{prefix}{number:05d}".ljust(63, "x")
+
+
+def worst_failure(given: Flow, name: str) -> ObserveOutcome:
+    """Everything that a pod's record may say, at its greatest length."""
+    return ObserveOutcome(
+        ref=given.ref(name),
+        job_uid="u" * 36,
+        reason=Reason.START_TIMED_OUT,
+        message="\x01" * 10_000,
+        exit_code=255,
+        started_at=given.now,
+        finished_at=given.now,
+        pod="p" * 69,
+        node="n" * 253,
+    )
+
+
+def wide(prefix: str, count: int) -> list[str]:
+    return [long_name(prefix, number) for number in range(count)]
+
+
+@pytest.mark.parametrize("mode", list(OnFailure))
+def test_the_worst_turn_fits_one_batch(mode: OnFailure) -> None:
+    """All commands fail a step, all timers fire, all skips have a culprit of their own, a window is started."""
+    failing, late, ready = wide("f", COMMANDS_PER_TURN_MAX - 1), wide("l", TIMERS_PER_TURN_MAX), wide("r", 500)
+    given = flow(
+        *[step(name, timeout=MINUTE) for name in failing],
+        *[step(name, start_timeout=MINUTE) for name in late],
+        *[step(long_name("s", number), name) for number, name in enumerate(failing)],
+        *[step(name) for name in ready],
+        *[step(long_name("d", number), failing[0]) for number in range(NAMES_PER_TURN_MAX)],
+        parallelism=COMMANDS_PER_TURN_MAX - 1 + TIMERS_PER_TURN_MAX,
+        on_failure=mode,
+    )
+    given.settle()
+    commands: list[Command] = [worst_failure(given, name) for name in failing]
+    events = given.tell(*commands, FireTimers(), after=MINUTE)
+    assert kinds(events).count("StepFailed") == len(failing)
+    assert kinds(events).count("AttemptAbandoned") >= len(late)
+    assert max(record_bytes(event) for event in events) <= RECORD_BYTES_MAX
+    assert sum(record_bytes(event) for event in events) <= BATCH_BYTES_MAX
+
+
+def test_every_budget_used_up_at_once_fits_one_batch() -> None:
+    """Whatever mix a turn makes of them: each bound times the greatest record of its kind."""
+    given = flow(*[step(name, start_timeout=MINUTE, timeout=MINUTE) for name in wide("a", 200)])
+    fired, abandoned = flow(step(long_name("a", 0), start_timeout=MINUTE)).pass_time(MINUTE)[:2]
+    failed = given.tell(worst_failure(given, long_name("a", 0)))[:2]
+    skips = flow(step(long_name("a", 0)), *[step(name, long_name("a", 0)) for name in wide("s", 200)])
+    skipped = skips.tell(skips.outcome(long_name("a", 0), reason=Reason.EXIT_CODE))[2]
+    single = flow(step(long_name("a", 0)), step(long_name("s", 0), long_name("a", 0)))
+    skipped_alone = single.tell(single.outcome(long_name("a", 0), reason=Reason.EXIT_CODE))[2]
+    name = max(record_bytes(skipped) / (200 + NAMES_PER_FRAME), record_bytes(skipped_alone) / (1 + NAMES_PER_FRAME))
+    total = (
+        COMMANDS_PER_TURN_MAX * sum(record_bytes(event) for event in failed)
+        + TIMERS_PER_TURN_MAX * (record_bytes(fired) + record_bytes(abandoned))
+        + ATTEMPTS_PER_TURN_MAX * record_bytes(given.log[1][0])
+        + (NAMES_PER_TURN_MAX + NAMES_PER_FRAME) * name
+    )
+    assert kinds([*failed, fired, abandoned, skipped, skipped_alone, given.log[1][0]]) == [
+        "AttemptFailed",
+        "StepFailed",
+        "TimerFired",
+        "AttemptAbandoned",
+        "StepsSkipped",
+        "StepsSkipped",
+        "StepScheduled",
+    ]
+    assert total <= BATCH_BYTES_MAX
+
+
+@LAW
+@hypothesis.given(st.text(st.characters(), max_size=50), st.integers(1, 60))
+def test_a_message_is_cut_to_its_bound_as_the_record_holds_it(text: str, times: int) -> None:
+    short = shorten(text * times)
+    assert len(json.dumps(short, ensure_ascii=False).encode()) <= MESSAGE_BYTES_MAX
+    assert shorten(short) == short == unicodedata.normalize("NFC", short)
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("x" * 998, 998),
+        ("x" * 999, 998),
+        ("é" * 600, 499),
+        ('"' * 600, 499),
+        ("\x00" * 600, 166),
+        ("\U0001f4a5" * 600, 249),
+        ("", 0),
+    ],
+)
+def test_a_message_is_as_long_as_the_bound_allows_and_no_character_is_cut(text: str, length: int) -> None:
+    assert shorten(text) == text[:length]
+
+
+def test_half_a_character_becomes_a_question_mark() -> None:
+    assert shorten("a\ud800b") == "a?b"
+
+
+def test_the_message_of_an_attempt_is_cut_before_it_is_recorded() -> None:
+    given = flow(step("a", attempts=2))
+    given.tell(given.outcome("a", reason=Reason.EXIT_CODE, message="é" * 10_000))
+    assert given.step("a").message == "é" * 499
+
+
+def test_the_definition_is_the_only_large_value_of_a_record() -> None:
+    large = [event for event, _ in flow(*[step(name) for name in wide("a", 500)]).log if record_bytes(event) > 1_000]
+    assert [type(event) for event in large] == [WorkflowAccepted]

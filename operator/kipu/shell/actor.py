@@ -73,9 +73,7 @@ class Actor:
 
     def __init__(self, view: WorkflowView, services: Services) -> None:
         self.view = view
-        self.stream = StreamId(
-            namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid
-        )
+        self.stream = StreamId(namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid)
         self._services = services
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
         self._mailbox = Mailbox()
@@ -291,15 +289,13 @@ class Actor:
         )
 
     def _reports(self) -> Reports:
-        return Reports(
-            command=self._mailbox.put, job_seen=self._services.observer.saw_job, waiting=self._wait_shown
-        )
+        return Reports(command=self._mailbox.put, job_seen=self._services.observer.saw_job, waiting=self._wait_shown)
 
     def _wait_shown(self, step: str, why: str) -> None:
         if self._waiting.get(step, "") != why:
             self._waiting[step] = why
             if not why:
-                    del self._waiting[step]
+                del self._waiting[step]
             self._publisher.mark()
 
     def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
@@ -339,9 +335,7 @@ class Actor:
 
     async def _inspect(self, job: JobView) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""
-        pods = await until_read(
-            lambda: self._services.performer.pods_of(self.stream.namespace, job.metadata.uid)
-        )
+        pods = await until_read(lambda: self._services.performer.pods_of(self.stream.namespace, job.metadata.uid))
         seen = observations.observe(job, pods, advance_on_pod=False)
         if seen is not None:
             self._mailbox.put(seen)

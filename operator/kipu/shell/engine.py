@@ -73,7 +73,7 @@ class Engine:
             if entry.actor is not None:
                 entry.actor.changed(view)
         elif not is_settled(view) and entry.done_generation != view.metadata.generation:
-            entry.task = self._group.create_task(self._serve(uid, entry), name=f"workflow {uid}")
+            entry.task = self._group.create_task(self._serve(entry), name=f"workflow {uid}")
             self._services.telemetry.actors.inc()
 
     def workflow_deleted(self, uid: str) -> None:
@@ -104,7 +104,7 @@ class Engine:
             for view in views:
                 self.workflow_changed(view)
 
-    async def _serve(self, uid: str, entry: _Entry) -> None:
+    async def _serve(self, entry: _Entry) -> None:
         """Session after session until the workflow has ended, is gone, or must not be touched."""
         failures = 0
         try:
@@ -181,10 +181,7 @@ def first_of(error: Exception) -> Exception:
 
 def is_settled(view: WorkflowView) -> bool:
     """Whether the run has ended and its status has said so for this very spec: nothing is left to do."""
-    return (
-        view.status.get("phase") in FINISHED
-        and view.status.get("observedGeneration") == view.metadata.generation
-    )
+    return view.status.get("phase") in FINISHED and view.status.get("observedGeneration") == view.metadata.generation
 
 
 def is_older(view: WorkflowView, known: WorkflowView) -> bool:

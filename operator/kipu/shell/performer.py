@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from .observations import is_placeholder, waiting_reason
 T = TypeVar("T")
 CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
+ENDING_SECONDS = (0.1, 0.2, 0.5, 1.0)  # while a Job and its pods end: a person waits for Cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class Performer:
 
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
         """Until the placeholder holds the name and none of the attempt's pods is left."""
-        backoff = _Backoff()
+        backoff = _Backoff(ENDING_SECONDS)
         why: str | None = None
         while True:
             try:
@@ -130,10 +131,11 @@ class Performer:
 
     async def _pods_gone(self, plan: Plan, reports: Reports) -> None:
         """Until one consistent LIST shows no pod of the attempt: the collector's caches lag apart."""
-        backoff = _Backoff()
+        backoff = _Backoff(ENDING_SECONDS)
         while True:
             try:
-                pods = await self._pods(plan)
+                # A pod that has ended is only a record; after an orphaning delete it stays for ever.
+                pods = [pod for pod in await self._pods(plan) if pod.status.phase not in ("Succeeded", "Failed")]
                 if not pods:
                     reports.waiting(plan.ref.step, "")
                     return
@@ -173,11 +175,12 @@ def is_ours(view: JobView, plan: Plan) -> bool:
 class _Backoff:
     """Growing, jittered waits. Not in the engine's loop: each effect waits in its own task."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Sequence[float] = BACKOFF_SECONDS) -> None:
+        self._seconds = seconds
         self._tries = 0
 
     async def wait(self) -> None:
-        seconds = BACKOFF_SECONDS[min(self._tries, len(BACKOFF_SECONDS) - 1)]
+        seconds = self._seconds[min(self._tries, len(self._seconds) - 1)]
         self._tries += 1
         await asyncio.sleep(seconds * (0.5 + random.random() / 2))
 

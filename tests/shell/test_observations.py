@@ -1,0 +1,178 @@
+"""What a Job and its pods say about an attempt: the fast path's exact predicate, and every way to end."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
+from kipu.core.events import Reason
+from kipu.shell.kube_views import JobView, PodView
+from kipu.shell.observations import needs_pods, observe, waiting_reason
+
+START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
+START_MS, END_MS = 1_795_489_200_000, 1_795_489_205_000
+LABELS = {"kipu.dev/run": "1", "kipu.dev/step": "a", "kipu.dev/attempt": "2"}
+REF = AttemptRef(run=1, step="a", attempt=2)
+
+
+def job(*, conditions: list[dict[str, str]] | None = None, **changes: Any) -> JobView:
+    spec = {
+        "completions": 1,
+        "parallelism": 1,
+        "backoffLimit": 0,
+        "template": {"spec": {"restartPolicy": "Never"}},
+        **changes.pop("spec", {}),
+    }
+    metadata = {
+        "name": "w-a",
+        "uid": "job-uid",
+        "labels": LABELS,
+        "creationTimestamp": START,
+        **changes.pop("metadata", {}),
+    }
+    status = {"startTime": START, "conditions": conditions or []}
+    assert not changes
+    return msgspec.convert({"metadata": metadata, "spec": spec, "status": status}, JobView)
+
+
+def pod(phase: str, *, exit_code: int | None = None, uid: str = "job-uid", **status: Any) -> PodView:
+    terminated = {"exitCode": exit_code, "startedAt": START, "finishedAt": END, **status.pop("terminated", {})}
+    containers = [] if exit_code is None else [{"name": "main", "state": {"terminated": terminated}}]
+    raw = {
+        "metadata": {"name": "p", "uid": "pod-uid", "ownerReferences": [{"uid": uid, "controller": True}]},
+        "spec": {"nodeName": "n"},
+        "status": {"phase": phase, "containerStatuses": containers, **status},
+    }
+    return msgspec.convert(raw, PodView)
+
+
+def condition(type_: str, reason: str = "", message: str = "") -> dict[str, str]:
+    return {"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": END}
+
+
+def outcome(seen: object) -> ObserveOutcome:
+    assert isinstance(seen, ObserveOutcome)
+    return seen
+
+
+def test_a_job_without_pods_says_nothing() -> None:
+    assert observe(job(), [], advance_on_pod=True) is None
+
+
+def test_a_running_pod_says_that_the_attempt_started_at_the_jobs_start() -> None:
+    seen = observe(job(), [pod("Running")], advance_on_pod=True)
+    assert seen == ObserveStarted(ref=REF, job_uid="job-uid", started_at=START_MS, pod="p", node="n")
+
+
+def test_a_pod_of_another_job_says_nothing() -> None:
+    assert observe(job(), [pod("Succeeded", exit_code=0, uid="other")], advance_on_pod=True) is None
+
+
+def test_a_succeeded_pod_decides_before_its_job_does() -> None:
+    seen = outcome(observe(job(), [pod("Succeeded", exit_code=0)], advance_on_pod=True))
+    assert (seen.ref, seen.reason, seen.exit_code, seen.job_uid) == (REF, None, 0, "job-uid")
+    assert (seen.started_at, seen.finished_at, seen.pod, seen.node) == (START_MS, END_MS, "p", "n")
+
+
+def test_advancing_on_the_job_waits_for_its_condition() -> None:
+    ended = pod("Succeeded", exit_code=0)
+    assert isinstance(observe(job(), [ended], advance_on_pod=False), ObserveStarted)
+    assert outcome(observe(job(conditions=[condition("Complete")]), [ended], advance_on_pod=False)).reason is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"completions": 2},
+        {"completions": None},
+        {"parallelism": 2},
+        {"backoffLimit": 1},
+        {"podFailurePolicy": {"rules": []}},
+        {"successPolicy": {"rules": []}},
+        {"template": {"spec": {"restartPolicy": "OnFailure"}}},
+    ],
+)
+def test_a_job_that_is_not_as_we_make_them_decides_for_itself(spec: dict[str, Any]) -> None:
+    ended = pod("Succeeded", exit_code=0)
+    assert isinstance(observe(job(spec=spec), [ended], advance_on_pod=True), ObserveStarted)
+
+
+def test_an_exit_code_is_told_with_the_programs_last_words() -> None:
+    failed = pod("Failed", exit_code=3, terminated={"reason": "Error", "message": "no such table\n"})
+    seen = outcome(observe(job(), [failed], advance_on_pod=True))
+    assert (seen.reason, seen.exit_code, seen.message) == (Reason.EXIT_CODE, 3, "exit code 3: no such table")
+
+
+def test_out_of_memory_is_named() -> None:
+    failed = pod("Failed", exit_code=137, terminated={"reason": "OOMKilled"})
+    assert outcome(observe(job(), [failed], advance_on_pod=True)).reason is Reason.OUT_OF_MEMORY
+
+
+def test_a_disruption_is_not_the_programs_fault() -> None:
+    target = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
+    seen = outcome(observe(job(), [pod("Failed", exit_code=143, conditions=[target])], advance_on_pod=True))
+    assert (seen.reason, seen.message) == (Reason.DISRUPTED, "EvictionByEvictionAPI: drained")
+
+
+def test_another_containers_failure_fails_the_attempt_and_is_named() -> None:
+    statuses = [
+        {"name": "helper", "state": {"terminated": {"exitCode": 9}}},
+        {"name": "main", "state": {"terminated": {"exitCode": 0, "startedAt": START, "finishedAt": END}}},
+    ]
+    seen = outcome(observe(job(), [pod("Failed", containerStatuses=statuses)], advance_on_pod=True))
+    assert (seen.reason, seen.message) == (Reason.POD_FAILED, "container 'helper' ended with exit code 9")
+
+
+def test_a_pod_that_the_kubelet_refused_fails_with_its_words() -> None:
+    seen = outcome(
+        observe(job(), [pod("Failed", reason="UnexpectedAdmissionError", message="no")], advance_on_pod=True)
+    )
+    assert (seen.reason, seen.message) == (Reason.POD_FAILED, "UnexpectedAdmissionError: no")
+
+
+def test_a_pod_killed_because_its_job_is_being_deleted_is_no_failure_of_the_program() -> None:
+    leaving = job(metadata={"deletionTimestamp": END})
+    assert not isinstance(observe(leaving, [pod("Failed", exit_code=143)], advance_on_pod=True), ObserveOutcome)
+    assert outcome(observe(leaving, [pod("Succeeded", exit_code=0)], advance_on_pod=True)).reason is None
+
+
+def test_a_complete_job_is_a_success_even_if_its_pod_was_never_seen() -> None:
+    seen = outcome(observe(job(conditions=[condition("Complete")]), [], advance_on_pod=True))
+    assert (seen.reason, seen.exit_code, seen.finished_at) == (None, 0, END_MS)
+
+
+def test_a_failed_job_whose_pod_was_not_seen_asks_for_a_list_first() -> None:
+    failed = job(conditions=[condition("Failed", "BackoffLimitExceeded", "x")])
+    assert needs_pods(failed, [])
+    assert needs_pods(failed, [pod("Running")])
+    assert not needs_pods(failed, [pod("Failed", exit_code=1)])
+    assert not needs_pods(job(), [])
+    assert outcome(observe(failed, [], advance_on_pod=True)).reason is Reason.LOST
+
+
+def test_the_jobs_own_deadline_is_a_timeout() -> None:
+    failed = job(conditions=[condition("Failed", "DeadlineExceeded")])
+    assert outcome(observe(failed, [], advance_on_pod=True)).reason is Reason.TIMED_OUT
+
+
+def test_a_placeholder_says_nothing() -> None:
+    placeholder = job(metadata={"annotations": {"kipu.dev/placeholder": "true"}})
+    assert observe(placeholder, [pod("Succeeded", exit_code=0)], advance_on_pod=True) is None
+
+
+@pytest.mark.parametrize("label", ["kipu.dev/run", "kipu.dev/attempt"])
+@pytest.mark.parametrize("value", ["", "x", "-1", "٣"])
+def test_a_job_with_labels_that_are_not_ours_says_nothing(label: str, value: str) -> None:
+    forged = job(metadata={"labels": {**LABELS, label: value}})
+    assert observe(forged, [pod("Succeeded", exit_code=0)], advance_on_pod=True) is None
+
+
+def test_why_a_pod_waits_is_said_in_the_clusters_own_words() -> None:
+    pulling = {"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}
+    creating = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+    assert waiting_reason(pod("Pending", containerStatuses=[pulling])) == "ImagePullBackOff: not found"
+    assert waiting_reason(pod("Pending", containerStatuses=[creating])) == ""
+    assert waiting_reason(pod("Pending", conditions=[unscheduled])) == "Unschedulable: 0/1 nodes"
+    assert waiting_reason(pod("Pending")) == ""

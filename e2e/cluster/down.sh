@@ -31,7 +31,7 @@ if [ ! -e "$STATE" ] && [ -z "$OWNER_STATE" ] && [ ! -e "/sys/class/net/$BRIDGE"
 fi
 [ "$(id -u)" = 0 ] || die "ending a local cluster needs root" "sudo -E e2e/cluster/down.sh"
 if foreign && [ $FORCE = no ]; then
-  die "the cluster that runs here belongs to another checkout: $OWNER_REPO (state in $OWNER_STATE)" \
+  die "the cluster that runs here is not of this checkout and cache: checkout $OWNER_REPO, state in $OWNER_STATE" \
     "end it there with e2e/cluster/down.sh, or here with: e2e/cluster/down.sh --force"
 fi
 if [ -n "$OWNER_STATE" ] && [ "$OWNER_STATE" != "$STATE" ]; then clean "$OWNER_STATE"; fi

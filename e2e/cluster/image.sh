@@ -23,7 +23,7 @@ fi
 base
 
 # --- the wheels, for the base's Python, not this machine's -----------------------
-backend=$(python3 -c 'import sys, tomllib; print("\n".join(tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"]))' "$REPO/pyproject.toml")
+backend=$("$(python)" -c 'import sys, tomllib; print("\n".join(tomllib.load(open(sys.argv[1], "rb"))["build-system"]["requires"]))' "$REPO/pyproject.toml")
 for_base=(--python-version "$BASE_PYTHON" --implementation cp --only-binary=:all: --platform "manylinux2014_$(uname -m)")
 for glibc in 17 24 26 27 28 31 34; do for_base+=(--platform "manylinux_2_${glibc}_$(uname -m)"); done
 key=$(key "=${for_base[*]} $backend" "$REPO/requirements.lock")

@@ -29,8 +29,8 @@ if [ ! -d "$OUT" ]; then
   printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >etc/passwd
   printf 'root:x:0:\nnobody:x:65534:\n' >etc/group
   cd "$NEW"
-  python3 "$CLUSTER_DIR/mkimage.py" registry.local/kipu-pause:1 pause.tar root/pause "$ARCH" --entrypoint /pause
-  python3 "$CLUSTER_DIR/mkimage.py" docker.io/library/busybox:1.36 busybox.tar root/busybox "$ARCH" --cmd sh
+  "$(python)" "$CLUSTER_DIR/mkimage.py" registry.local/kipu-pause:1 pause.tar root/pause "$ARCH" --entrypoint /pause
+  "$(python)" "$CLUSTER_DIR/mkimage.py" docker.io/library/busybox:1.36 busybox.tar root/busybox "$ARCH" --cmd sh
   rm -rf root
   mv -T "$NEW" "$OUT"
 fi

@@ -75,12 +75,24 @@ need() {
     die "apt-get could not install: ${missing[*]}" "see the lines above"
 }
 
-# tool_python : prints a Python that has pip, whatever the system's comes with
+# python : prints the first Python >= 3.11 here, as the Makefile does
+python() {
+  local p
+  for p in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3.11 python3; do
+    if "$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$p"
+      return
+    fi
+  done
+  die "a Python >= 3.11 is needed" "set PYTHON to one"
+}
+
+# tool_python : prints one that has pip, whatever the system's comes with
 tool_python() {
   local venv=$CACHE/python
   if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     rm -rf "$venv"
-    python3 -m venv "$venv" >&2 || die "python3 cannot make a venv" "Debian: apt-get install python3-venv"
+    "$(python)" -m venv "$venv" >&2 || die "$(python) cannot make a venv" "Debian: apt-get install python3-venv"
   fi
   echo "$venv/bin/python"
 }
@@ -106,9 +118,11 @@ any_alive() { # STATE-FOLDER
   return 1
 }
 
-# prune NAME KEY : drops the builds of NAME, other than KEY, unused for two weeks
+# prune NAME KEY : drops the builds of NAME, other than KEY and that of the cluster
+# which runs, that were not used for two weeks
 prune() {
-  [ -d "$CACHE/$1" ] || return 0
+  local running
+  running=$(cat "$STATE/build" 2>/dev/null) || true
   touch "$CACHE/$1/$2"
-  find "$CACHE/$1" -mindepth 1 -maxdepth 1 ! -name "$2" -mtime +14 -exec rm -rf {} +
+  find "$CACHE/$1" -mindepth 1 -maxdepth 1 ! -name "$2" ! -path "$running" -mtime +14 -exec rm -rf {} +
 }

@@ -20,13 +20,18 @@ node_ready() {
 kube() { "$BUILD/kube" "$@"; }
 
 start() { # NAME COMMAND... : in a session of its own, with its log
-  local name=$1 pid
+  local name=$1 f=$STATE/pid/$1 _
   shift
-  if alive "$STATE/pid/$name"; then return; fi
-  # 9>&-: a daemon that held the lock would hold it for ever
-  setsid nohup "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 9>&- &
-  pid=$!
-  echo "$pid $(started_at "$pid")" >"$STATE/pid/$name"
+  if alive "$f"; then return; fi
+  # the daemon writes its pid file itself, lest an end of this script between its
+  # start and that line leaves it nobody's; 9>&-: else it would hold the lock
+  # shellcheck disable=SC2016
+  setsid nohup bash -c 'echo "$$ $(sed "s/.*) //" /proc/$$/stat | cut -d" " -f20)" >"$0"; exec "$@"' \
+    "$f" "$@" </dev/null >>"$STATE/log/$name.log" 2>&1 9>&- &
+  for _ in {1..200}; do
+    alive "$f" && return
+    sleep 0.01
+  done
 }
 wait_for() { # DAEMON SECONDS COMMAND... : until the command succeeds
   local name=$1 until=$((SECONDS + $2))
@@ -43,8 +48,8 @@ wait_for() { # DAEMON SECONDS COMMAND... : until the command succeeds
 
 cluster_up() {
   if foreign; then
-    die "a cluster of another checkout runs on this machine: $OWNER_REPO (state in $OWNER_STATE)" \
-      "use it from there, or end it with its e2e/cluster/down.sh: there is room for one"
+    die "another cluster runs on this machine: checkout $OWNER_REPO, state in $OWNER_STATE" \
+      "use that one, or end it with its own e2e/cluster/down.sh: there is room for one"
   fi
   export KUBECONFIG=$ADMIN
   BUILD=$(cat "$STATE/build" 2>/dev/null || true)

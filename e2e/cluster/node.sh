@@ -9,6 +9,10 @@ ctr() { # with each call it would warn of cgroup v1
 node() {
   local c
   mkdir -p "$STATE"/{containerd,cni,cni-data,kubelet,podlogs}
+  # cgroup v2 gives a child only what its parent passes on
+  for c in cpuset cpu io memory hugetlb pids; do
+    [ ! -e /sys/fs/cgroup/cgroup.controllers ] || echo "+$c" >/sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true
+  done
   # a cgroup root of our own: what is in it is ours to end, whatever its state
   for c in /sys/fs/cgroup /sys/fs/cgroup/*; do
     if [ -e "$c/cgroup.procs" ] && [ ! -e "$c/cgroup.type" ]; then mkdir -p "$c/$CGROUP"; fi

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kipu.api import status as projections
-from kipu.core.errors import CorruptionError
-from kipu.eventlog.ports import ConcurrencyConflict, LogFull, TransientError
+from kipu.core.errors import CorruptionError, TransientError
+from kipu.eventlog.ports import ConcurrencyConflict, LogFull
 
 from .actor import Actor, Services
 from .kube_views import WorkflowView

@@ -90,7 +90,8 @@ class Front:
     def stop(self, timeout_seconds: float) -> None:
         """Ask kopf to end and wait for it."""
         self._stop.set()
-        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
 
     def _started(self) -> None:
         self._ready.set()

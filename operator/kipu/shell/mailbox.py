@@ -41,9 +41,7 @@ class Mailbox:
         """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
         if isinstance(command, FireTimers | RequestShutdown):
             self._requests[type(command)] = command
-        elif isinstance(
-            command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
-        ):
+        elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
             self._observations[command.ref.step] = command
@@ -54,7 +52,9 @@ class Mailbox:
         else:
             self._wake.set()
 
-    def _is_news(self, command: ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone) -> bool:
+    def _is_news(
+        self, command: ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
+    ) -> bool:
         known = self._observations.get(command.ref.step)
         if known is None:
             return True

@@ -64,7 +64,10 @@ async def operate(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     kube = Kube(HttpTransport.from_environment(), on_reply=telemetry.count_request)
     engine = compose(kube, ConfigMapLog(kube), settings, SystemClock(), telemetry)
-    front = Front(lambda kind, body: loop.call_soon_threadsafe(deliver, engine, kind, body))
+    def inbox(kind: str | None, body: dict[str, Any]) -> None:
+        loop.call_soon_threadsafe(deliver, engine, kind, body)
+
+    front = Front(inbox)
     runner = await serve(
         settings.http_port,
         live=lambda: "" if front.is_alive or not front.is_ready else "the watch of Workflows is dead",

@@ -105,7 +105,7 @@ class Publisher:
     def _retry_seconds(self) -> float:
         return float(min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(self._failures, 10)))
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
+    def _sent(self, _task: asyncio.Task[None]) -> None:
         self._task = None
         if self._dirty:
             self._wake_when_due()

@@ -56,8 +56,5 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         raise UserError(
-            tuple(
-                Problem(path=f"KIPU_{str(fault['loc'][0]).upper()}", reason=fault["msg"])
-                for fault in error.errors()
-            )
+            tuple(Problem(path=f"KIPU_{str(fault['loc'][0]).upper()}", reason=fault["msg"]) for fault in error.errors())
         ) from error

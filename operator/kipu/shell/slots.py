@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Slots:
     """Counts the places that each workflow's attempts hold. Touched from the engine's loop only."""
 
-    def __init__(self, limit: int, on_change: Callable[[int], None] = lambda used: None) -> None:
+    def __init__(self, limit: int, on_change: Callable[[int], None] = lambda _used: None) -> None:
         self.limit = limit
         self._held: dict[str, int] = {}
         self._used = 0

@@ -24,6 +24,7 @@ case $(cat "$STATE/flavour" 2>/dev/null || true) in
       say "loaded $IMAGE, $TAG"
     fi ;;
   kind)
+    docker load --quiet --input "$ARCHIVE" >/dev/null # it may have been pruned since
     docker tag "$IMAGE" "${IMAGE%:*}:$TAG"
     kind load docker-image --name kipu "$IMAGE" "${IMAGE%:*}:$TAG" >&2 ;;
   *) die "no cluster of up.sh stands here" "start one: e2e/cluster/up.sh" ;;

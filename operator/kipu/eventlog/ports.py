@@ -1,8 +1,10 @@
 """What an event log is, whatever keeps it: streams of events with compare-and-append.
 
-Promises that every backend keeps (tests/contract/eventlog_contract.py): an acknowledged append is in every
-later read; positions start at 1 and have no gap; all events of one append commit or none does; an append
-whose `expected` is no longer the head raises ConcurrencyConflict and changes nothing.
+Promises that every backend keeps (tests/eventlog/contract.py): an acknowledged append is in every later
+read; positions start at 1 and have no gap; all events of one append commit or none does, and once at most; an
+append whose `expected` is no longer the head raises ConcurrencyConflict and changes nothing. Any error but
+LogFull and NotRecordable may hide a commit whose answer was lost: read the log again before going on.
+Must never be asked by two callers for the same `expected` and take both.
 """
 
 from __future__ import annotations
@@ -68,6 +70,13 @@ class LogFull(KipuError):
     """The stream or a record has passed a hard bound; the run must end."""
 
 
+class NotRecordable(LogFull):
+    """A value that no record may hold (a float, text not in NFC): nothing was written, nothing ever will be.
+
+    The API layer refuses such a manifest with its path, so that this is a fault of ours if it comes up.
+    """
+
+
 class EventLog(Protocol):
     """Compare-and-append over streams. Methods raise TransientError when the store cannot be reached."""
 
@@ -79,9 +88,11 @@ class EventLog(Protocol):
     ) -> tuple[Head, tuple[Recorded, ...]]:
         """Commit `events` after `expected`; None begins the stream (then `spec_hash` seeds the chain).
 
-        A `StreamClaimed` among the events raises the epoch from that record on. Returns only when the
-        commit is certain; a timeout or an unclear answer is resolved by reading. Raises
-        ConcurrencyConflict, LogMissing, LogWriteRefused, LogFull, CorruptionError, TransientError.
+        A `StreamClaimed` among the events raises the epoch from that record on. `ts`: milliseconds since
+        1970 UTC, not below the last record's. Returns only when the commit is certain; a timeout or an
+        unclear answer is resolved by reading. Raises ConcurrencyConflict, LogMissing, LogWriteRefused,
+        LogFull, NotRecordable, CorruptionError, TransientError; ValueError for no events, a `ts` or an
+        epoch that falls.
         """
 
 
@@ -105,9 +116,11 @@ class ConfigMapApi(Protocol):
     Each sends one request, without retries, and raises Unanswered; every HTTP status comes back as Answer.
     """
 
-    async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer: ...
+    async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """POST. A name that is taken is 409 with reason AlreadyExists."""
 
-    async def get_config_map(self, namespace: str, name: str) -> Answer: ...
+    async def get_config_map(self, namespace: str, name: str) -> Answer:
+        """GET by name, consistent. An absent one is 404."""
 
     async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
         """JSON Patch (RFC 6902). A failed `test` is 422."""

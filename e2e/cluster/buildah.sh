@@ -25,7 +25,8 @@ base() {
   suite=$(. /etc/os-release && [ "$ID" = debian ] && echo "$VERSION_CODENAME") ||
     die "without a Docker engine the image's base is made of Debian's packages, and this is no Debian" "install Docker"
   # from where this machine's apt takes them
-  mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v s="$suite" '$1==s {print $2; exit}')
+  # shellcheck disable=SC2016
+  mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v s="$suite" '$1==s && !n++ {print $2}')
   key=$(key "=$suite $BASE_PACKAGES $BASE_DROPS" "=$(dpkg --print-architecture)")
   stamp=$CACHE/base/$key
   BASE=localhost/kipu-base:$key
@@ -44,7 +45,8 @@ base() {
     b add -q "$c" "$root" / >/dev/null
     b config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$c"
     b commit -q --rm "$c" "$BASE" >/dev/null
-    (cd "$root/usr/bin" && ls python3.*[0-9] | sed 's/^python//') >"$stamp.new"
+    c=$(readlink "$root/usr/bin/python3")
+    echo "${c#python}" >"$stamp.new"
     mv "$stamp.new" "$stamp"
     rm -rf "$root"
   fi

@@ -6,4 +6,5 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 [ -s "$ADMIN" ] || say "no cluster is up: e2e/cluster/up.sh"
+# shellcheck disable=SC2016
 printf 'export KUBECONFIG=%q\nexport PATH=%q:$PATH\n' "$ADMIN" "$BIN"

@@ -61,7 +61,7 @@ kube-scheduler 127.0.0.1 10259
 dns $GATEWAY 53
 kubelet $GATEWAY 10250
 kubelet 127.0.0.1 10248"
-  dev=$(ip -4 -o addr show to "$POD_NET" | awk -v ours="$BRIDGE" '$2 != ours {print $2; exit}')
+  dev=$(ip -4 -o addr show to "$POD_NET" | awk -v ours="$BRIDGE" '$2 != ours && !n++ {print $2}')
   [ -z "$dev" ] || die "the network interface $dev holds addresses of $POD_NET, the pods' network: another cluster is here" \
     "end that cluster, then run the same command again"
   wanted=$(iptables -t nat -S 2>/dev/null | grep -e "-d $SERVICE_IP/32" | grep -v -e '--comment kipu' | head -1) || true

@@ -33,8 +33,8 @@ until_ok() {
   return 1
 }
 remove() {
-  kubectl delete --ignore-not-found --wait=false ns/$NS crd/widgets.smoke.kipu.dev \
-    validatingadmissionpolicybinding/$NS validatingadmissionpolicy/$NS >/dev/null
+  kubectl delete --ignore-not-found --wait=false "ns/$NS" crd/widgets.smoke.kipu.dev \
+    "validatingadmissionpolicybinding/$NS" "validatingadmissionpolicy/$NS" >/dev/null
 }
 
 kubectl get --raw /readyz --request-timeout=10s >/dev/null 2>&1 ||

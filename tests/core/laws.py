@@ -16,3 +16,4 @@ LAW = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+FEWER = settings(LAW, max_examples=max(1, EXAMPLES // 4))  # where one example is several runs

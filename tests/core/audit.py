@@ -1,0 +1,204 @@
+"""The invariants of design 03, judged from the committed log alone, by a model that shares no code with the core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from kipu.core.commands import AttemptRef
+from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
+from kipu.core.events import (
+    AttemptAbandoned,
+    AttemptFailed,
+    Event,
+    Reason,
+    ShutdownRequested,
+    SkipReason,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+    StepsSkipped,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+    TimerFired,
+    TimerKind,
+    WorkflowEnd,
+    WorkflowFinished,
+)
+
+from tests.core.world import World
+
+
+@dataclass
+class Account:
+    """What the log has said of one step so far."""
+
+    attempts: int = 0
+    open: bool = False  # its newest attempt has neither ended nor gone
+    abandoned: bool = False
+    budget: int = 0
+    disruptions: int = 0
+    retry_at: int | None = None
+    end: str = ""
+    culprit: str | None = None
+
+
+@dataclass
+class Audit:
+    """Reads the events in order and raises AssertionError at the first that must not be."""
+
+    definition: Definition
+    steps: dict[str, Account] = field(default_factory=dict)
+    stopping: bool = False
+    shut_down: bool = False
+    failing: str | None = None
+    finished: WorkflowFinished | None = None
+
+    def __post_init__(self) -> None:
+        self.by_name = {step.name: step for step in self.definition.steps}
+        self.steps = {name: Account() for name in self.by_name}
+
+    def read(self, world: World) -> None:
+        """Every turn of the world, to the end."""
+        for turn in world.turns:
+            for event in turn.events:
+                assert self.finished is None or isinstance(event, StreamClaimed), "terminal is final"
+                self.see(event, turn.ts, turn.held)
+        assert self.finished is not None
+        self.check_end(self.finished)
+
+    def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
+            case StepScheduled():
+                self.see_scheduled(event, ts, held)
+            case StepStarted():
+                account = self.steps[event.step]
+                assert account.open
+                assert account.attempts == event.attempt
+                assert not account.abandoned
+            case StepSucceeded():
+                account = self.steps[event.step]
+                assert account.open
+                assert not account.abandoned, "the result of an attempt that was given up is ignored"
+                self.close(event.step, "Succeeded")
+            case AttemptAbandoned():
+                self.steps[event.step].abandoned = True
+            case AttemptFailed():
+                self.see_failed(event)
+            case StepFailed():
+                assert not self.steps[event.step].open
+                self.close(event.step, "Failed")
+                if self.failing is None and not self.by_name[event.step].allow_failure:
+                    self.failing = event.step
+            case StepsSkipped():
+                self.see_skipped(event)
+            case StepsCancelled():
+                for name in event.steps:
+                    account = self.steps[name]
+                    assert self.stopping or self.cancels(name), "cancelled for a reason"
+                    assert account.abandoned or not account.open, "a running step is first given up"
+                    self.close(name, "Cancelled")
+            case ShutdownRequested():
+                self.shut_down, self.stopping = self.shut_down or not self.stopping, True
+            case TimerFired():
+                assert event.due <= ts
+                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+            case WorkflowFinished():
+                assert not held, "no pod is left, and none can come"
+                self.finished = event
+
+    def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert not account.end, "no attempt after the step's end"
+        assert not account.open, "one attempt at a time"
+        assert not {ref for ref in held if ref.step == event.step}, "and one pod"
+        assert event.attempt == account.attempts + 1
+        assert not self.stopping
+        if event.attempt == 1:
+            assert self.rule_holds(step)
+            assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        else:
+            assert account.retry_at is not None
+            assert ts >= account.retry_at
+            assert not self.cancels(event.step)
+        account.attempts, account.open, account.abandoned = event.attempt, True, False
+
+    def see_failed(self, event: AttemptFailed) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert account.open
+        assert event.attempt == account.attempts
+        account.open, account.retry_at = False, event.retry_at
+        account.disruptions += event.reason is Reason.DISRUPTED
+        account.budget += event.reason is not Reason.DISRUPTED
+        if event.retry_at is not None:
+            assert account.budget < step.retry.max_attempts
+            assert account.disruptions <= DISRUPTIONS_MAX
+            assert event.reason not in (Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN)
+            final = step.retry.non_retryable_exit_codes
+            assert event.exit_code not in final or event.reason is Reason.DISRUPTED
+
+    def see_skipped(self, event: StepsSkipped) -> None:
+        named = set(event.steps)
+        for name in event.steps:
+            step, account = self.by_name[name], self.steps[name]
+            assert not account.attempts
+            if event.reason is SkipReason.WORKFLOW_FAILING:
+                assert event.culprit == self.failing
+                assert self.holds_back()
+            else:
+                ends = [self.steps[need] for need in step.depends_on]
+                roots = {end.culprit or need for end, need in zip(ends, step.depends_on, strict=True) if end.end}
+                inside = any(need in named for need in step.depends_on)
+                assert inside or event.culprit in roots or (not step.depends_on and event.culprit == name)
+            self.close(name, "Skipped", event.culprit)
+        for name in event.steps:
+            assert event.reason is SkipReason.WORKFLOW_FAILING or self.rule_is_broken(self.by_name[name])
+
+    def close(self, name: str, end: str, culprit: str | None = None) -> None:
+        account = self.steps[name]
+        assert not account.end, "a step ends once"
+        account.open, account.end, account.culprit = False, end, culprit
+
+    # -- the rules, said once more in other words ----------------------------------------------------------
+
+    def ends(self, step: Step) -> Iterator[tuple[str, bool]]:
+        """How each need has ended, and whether that is as good as success."""
+        for need in step.depends_on:
+            end = self.steps[need].end
+            yield end, end == "Succeeded" or (end == "Failed" and self.by_name[need].allow_failure)
+
+    def rule_holds(self, step: Step) -> bool:
+        ends = list(self.ends(step))
+        if not all(end for end, _ in ends):
+            return False
+        if step.run_when is RunWhen.ALL_SUCCEEDED:
+            return all(good for _, good in ends)
+        return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
+
+    def rule_is_broken(self, step: Step) -> bool:
+        ends = list(self.ends(step))
+        if step.run_when is RunWhen.ALL_SUCCEEDED:
+            return any(end and not good for end, good in ends)
+        return step.run_when is RunWhen.ANY_FAILED and all(end not in ("", "Failed") for end, _ in ends)
+
+    def holds_back(self) -> bool:
+        return self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
+
+    def cancels(self, name: str) -> bool:
+        plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        return self.failing is not None and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
+
+    def check_end(self, finished: WorkflowFinished) -> None:
+        """The table of ends."""
+        assert all(account.end and not account.open for account in self.steps.values())
+        if self.shut_down:
+            expected = WorkflowEnd.CANCELLED
+        elif self.stopping or self.failing is not None:
+            expected = WorkflowEnd.FAILED
+        else:
+            expected = WorkflowEnd.SUCCEEDED
+            failed = [name for name, account in self.steps.items() if account.end == "Failed"]
+            assert all(self.by_name[name].allow_failure for name in failed)
+            assert all(account.end != "Cancelled" for account in self.steps.values())
+        assert finished.end is expected

@@ -1,0 +1,237 @@
+"""A small random world for the laws: Jobs that start, end, vanish and leave, news that comes late, twice or never.
+
+Promises: seeded, so that a failing case comes again; keeps the bookkeeping of a cluster (which attempts have a
+pod) so that a test can ask what really ran. After `chaos` it calms down: everything is done and told in the end.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from kipu.core.commands import (
+    Accept,
+    AttemptRef,
+    Claim,
+    Command,
+    FireTimers,
+    ObserveGone,
+    ObserveMissing,
+    ObserveOutcome,
+    ObserveRefused,
+    ObserveStarted,
+    RequestShutdown,
+)
+from kipu.core.decide import decide, wants_turn
+from kipu.core.definition import Definition
+from kipu.core.effects import EnsureJob, EnsureNoJob, effects, touched, wake_at
+from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.evolve import evolve, fold
+from kipu.core.state import State, canonical
+
+from tests.core.given import IDENTITY, START
+from tests.core.invariants import check_indexes, relevant_timers
+
+TURNS_MAX = 3_000  # 25 steps x (3 attempts + 10 disruptions) x 5 turns = 1,625; a run that needs more hangs
+FAILURES = (Reason.EXIT_CODE, Reason.EXIT_CODE, Reason.OUT_OF_MEMORY, Reason.DISRUPTED, Reason.POD_FAILED)
+
+
+@dataclass
+class Committed:
+    """One turn as the log has it."""
+
+    events: list[Event]
+    ts: int
+    slots: int
+    held: frozenset[AttemptRef]  # attempts that had a pod then, or might still get one
+
+
+@dataclass
+class World:
+    """The cluster, the mailbox, the log and the state of one workflow."""
+
+    definition: Definition
+    seed: int
+    chaos: int = 60  # moves before it calms down
+    shutdowns: bool = True
+    slots_max: int = 30
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.now = START
+        self.state = State()
+        self.replayed = State()
+        self.log: list[tuple[Event, int]] = []
+        self.turns: list[Committed] = []
+        self.wanted: dict[AttemptRef, EnsureJob] = {}  # Jobs to create
+        self.unwanted: dict[AttemptRef, EnsureNoJob] = {}  # Jobs to remove
+        self.gone: dict[AttemptRef, None] = {}  # attempts whose name is taken by a placeholder
+        self.created: dict[AttemptRef, None] = {}  # Jobs whose pod has not started
+        self.pods: dict[AttemptRef, None] = {}  # pods that run
+        self.mailbox: list[Command] = []
+        self.told: list[Command] = []  # everything ever told, to be told again
+
+    def run(self) -> State:
+        """From acceptance to the end."""
+        self.mailbox += [Claim(writer="w"), Accept(spec_hash="h", definition=self.definition)]
+        self.turn()
+        for _ in range(self.chaos):
+            self.move()
+        for _ in range(TURNS_MAX):
+            if self.state.is_terminal:
+                break
+            self.calm_move()
+        assert self.state.is_terminal, f"still {self.state.phase} after {TURNS_MAX} turns"
+        self.afterlife()
+        return self.state
+
+    # -- one turn of the operator ------------------------------------------------------------------------
+
+    def turn(self, slots: int | None = None) -> None:
+        slots = self.slots_max if slots is None else slots
+        taken, self.mailbox = self.mailbox[:50], self.mailbox[50:]
+        expected = self.twin(taken, slots) if self.random.random() < 0.1 else None
+        promised = wants_turn(self.state, slots)
+        active = self.state.jobs_active
+        self.state, events = decide(self.state, taken, identity=IDENTITY, now=self.now, slots=slots)
+        assert expected is None or events == expected
+        assert taken or bool(events) is promised, "wants_turn says whether events are due"
+        self.commit(events, slots, active)
+        for effect in effects(self.state, touched(events)):
+            if isinstance(effect, EnsureJob):
+                self.wanted[effect.ref] = effect
+            else:
+                self.unwanted[effect.ref] = effect
+
+    def commit(self, events: list[Event], slots: int, active: int) -> None:
+        held = frozenset([*self.pods, *self.created, *self.wanted])
+        self.turns.append(Committed(events=events, ts=self.now, slots=slots, held=held))
+        self.log += [(event, self.now) for event in events]
+        for event in events:
+            self.replayed = evolve(self.replayed, event, ts=self.now)
+        assert canonical(self.replayed) == canonical(self.state)
+        assert relevant_timers(self.replayed) == relevant_timers(self.state)
+        check_indexes(self.state)
+        scheduled = sum(isinstance(event, StepScheduled) for event in events)
+        assert scheduled <= max(0, slots)
+        limit = self.definition.parallelism
+        assert limit is None or self.state.jobs_active <= max(limit, active)
+
+    def twin(self, taken: Sequence[Command], slots: int) -> list[Event]:
+        """What a replica would decide that has just folded the log; it must ask for the same effects, too."""
+        twin = fold(self.log)
+        assert effects(twin) == effects(self.state)
+        assert wake_at(twin) == wake_at(self.state)
+        assert wants_turn(twin, slots) == wants_turn(self.state, slots)
+        return decide(twin, taken, identity=IDENTITY, now=self.now, slots=slots)[1]
+
+    # -- moves -------------------------------------------------------------------------------------------
+
+    def move(self) -> None:
+        """One thing happens, perhaps nothing good."""
+        moves = (
+            [self.create] * 6
+            + [self.start] * 6
+            + [self.finish] * 6
+            + [self.remove] * 4
+            + [self.random_turn] * 8
+            + [self.repeat] * 2
+            + [self.vanish, self.refuse, self.pass_time, self.pass_time, self.shut_down]
+        )
+        self.random.choice(moves)()
+
+    def calm_move(self) -> None:
+        """Everything that is due is done and told."""
+        for _ in range(len(self.wanted)):
+            self.create()
+        for _ in range(len(self.unwanted)):
+            self.remove()
+        for _ in range(len(self.created)):
+            self.start()
+        for _ in range(len(self.pods)):
+            self.finish()
+        if not self.mailbox and not wants_turn(self.state, self.slots_max):
+            due = wake_at(self.state)
+            assert due is not None or self.state.is_terminal, "nothing is due and nothing ends"
+            self.now = max(self.now, due or 0)
+            self.mailbox.append(FireTimers())
+        self.turn()
+
+    def afterlife(self) -> None:
+        """Once ended, nothing is news any more."""
+        ended = len(self.log)
+        self.now += 10**9
+        for command in [*self.told[-30:], FireTimers(), RequestShutdown(run=1, mode=ShutdownMode.TERMINATE)]:
+            self.mailbox.append(command)
+        while self.mailbox:
+            self.turn()
+        assert len(self.log) == ended
+
+    def random_turn(self) -> None:
+        self.random.shuffle(self.mailbox)
+        self.turn(self.random.choice([0, 1, 2, self.slots_max]))
+
+    def tell(self, command: Command) -> None:
+        self.mailbox.append(command)
+        self.told.append(command)
+
+    def create(self) -> None:
+        if (ref := self.pick(self.wanted)) is not None:
+            del self.wanted[ref]
+            if ref not in self.unwanted and ref not in self.gone:
+                self.created[ref] = None
+
+    def start(self) -> None:
+        if (ref := self.pick(self.created)) is not None:
+            del self.created[ref]
+            self.pods[ref] = None
+            self.tell(ObserveStarted(ref=ref, job_uid="u", started_at=self.now, pod="p", node="n"))
+
+    def finish(self) -> None:
+        if (ref := self.pick(self.pods)) is not None:
+            del self.pods[ref]
+            self.tell(self.outcome(ref))
+
+    def outcome(self, ref: AttemptRef) -> ObserveOutcome:
+        reason = self.random.choice(FAILURES) if self.random.random() < 0.35 else None
+        code = None if reason is None else self.random.choice([None, 1, 2])
+        return ObserveOutcome(ref=ref, job_uid="u", reason=reason, exit_code=code, message=str(reason))
+
+    def vanish(self) -> None:
+        """Somebody deletes a Job: its pod is gone without an outcome."""
+        if (ref := self.pick(self.pods)) is not None:
+            del self.pods[ref]
+            self.tell(ObserveMissing(ref=ref))
+
+    def refuse(self) -> None:
+        if (ref := self.pick(self.wanted)) is not None:
+            del self.wanted[ref]
+            reason = self.random.choice([Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN])
+            self.tell(ObserveRefused(ref=ref, reason=reason, message="refused"))
+
+    def remove(self) -> None:
+        """The Job of an attempt that was given up is gone, and its name is taken for ever."""
+        if (ref := self.pick(self.unwanted)) is not None:
+            del self.unwanted[ref]
+            self.wanted.pop(ref, None)
+            self.created.pop(ref, None)
+            self.pods.pop(ref, None)
+            self.gone[ref] = None
+            self.tell(ObserveGone(ref=ref))
+
+    def repeat(self) -> None:
+        if self.told:
+            self.mailbox.append(self.random.choice(self.told))
+
+    def pass_time(self) -> None:
+        self.now += self.random.choice([0, 1, 500, 1_000, 5_000, 60_000])
+        self.mailbox.append(FireTimers())
+
+    def shut_down(self) -> None:
+        if self.shutdowns and self.random.random() < 0.2:
+            self.tell(RequestShutdown(run=self.random.choice([1, 1, 2]), mode=self.random.choice(list(ShutdownMode))))
+
+    def pick(self, refs: Iterable[AttemptRef]) -> AttemptRef | None:
+        choices = list(refs)
+        return self.random.choice(choices) if choices else None

@@ -1,0 +1,100 @@
+"""Every file of examples/ runs, on a namespace that enforces PodSecurity `restricted`, to the end it promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from e2e.history import read
+from e2e.namespace import Namespace, attempts, phases
+from e2e.watching import Watch, executions
+
+pytestmark = pytest.mark.cluster
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def apply(namespace: Namespace, name: str) -> None:
+    namespace.kubectl("apply", "--filename", str(EXAMPLES / f"{name}.yaml"))
+
+
+def wait_for_end(namespace: Namespace, name: str) -> None:
+    namespace.kubectl("wait", "--for=condition=Finished", "--timeout=90s", f"workflow/{name}")
+
+
+def test_every_example_has_a_test_here() -> None:
+    tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout"}
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
+
+
+def test_hello_succeeds(namespace: Namespace) -> None:
+    apply(namespace, "hello")
+    wait_for_end(namespace, "hello")
+    status = namespace.status("hello")
+    assert (status["phase"], set(phases(status).values())) == ("Succeeded", {"Succeeded"})
+    assert "hello" in namespace.kubectl("logs", "--selector", "kipu.dev/workflow=hello").lower()
+
+
+def test_the_diamond_runs_in_the_order_of_its_arrows(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "diamond")
+        wait_for_end(namespace, "diamond")
+        assert_order(namespace, "diamond", pods)
+    status = namespace.status("diamond")
+    assert (status["phase"], status["progress"]) == ("Succeeded", "4/4")
+
+
+def assert_order(namespace: Namespace, name: str, pods: Watch) -> None:
+    """No pod was created before every pod it depends on had ended: by etcd's revisions, not by clocks."""
+    spec = namespace.workflow(name)["spec"]
+    runs = {run.step: run for run in executions(pods)}
+    arrows = [(need, s["name"]) for s in spec["steps"] for need in s.get("dependsOn", [])]
+    assert len(arrows) == 4
+    assert set(runs) == {s["name"] for s in spec["steps"]}
+    for need, dependent in arrows:
+        ended = runs[need].ended
+        assert ended is not None
+        assert ended < runs[dependent].created, f"{dependent} began before {need} had ended"
+
+
+def test_retry_fails_twice_and_then_succeeds(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "retry")
+        wait_for_end(namespace, "retry")
+        ran = [(run.attempt, run.phase) for run in executions(pods)]
+    status = namespace.status("retry")
+    assert status["phase"] == "Succeeded"
+    assert max(attempts(status).values()) == 3
+    assert [phase for _, phase in ran].count("Failed") == 2
+    assert Counter(attempt for attempt, phase in ran if phase == "Failed") == {1: 1, 2: 1}
+
+
+def test_skip_on_failure_names_the_culprit(namespace: Namespace) -> None:
+    apply(namespace, "skip-on-failure")
+    wait_for_end(namespace, "skip-on-failure")
+    status = namespace.status("skip-on-failure")
+    found = phases(status)
+    assert status["phase"] == "Failed"
+    assert "Skipped" in found.values()
+    log = read(namespace, namespace.uid("skip-on-failure"))
+    skipped = {name: record["culprit"] for record in log.of("StepsSkipped") for name in record["steps"]}
+    assert set(skipped) == {name for name, phase in found.items() if phase == "Skipped"}
+    assert {found[culprit] for culprit in skipped.values()} == {"Failed"}
+
+
+def test_cancel_me_ends_cancelled_by_the_documented_patch(namespace: Namespace) -> None:
+    apply(namespace, "cancel-me")
+    namespace.phase("cancel-me", "Running")
+    patch = '{"spec": {"shutdown": {"mode": "Cancel", "run": 1}}}'
+    namespace.kubectl("patch", "workflow", "cancel-me", "--type=merge", "--patch", patch)
+    wait_for_end(namespace, "cancel-me")
+    assert namespace.status("cancel-me")["phase"] == "Cancelled"
+
+
+def test_timeout_fails_with_that_reason(namespace: Namespace) -> None:
+    apply(namespace, "timeout")
+    wait_for_end(namespace, "timeout")
+    status = namespace.status("timeout")
+    assert status["phase"] == "Failed"
+    assert "TimedOut" in {status["reason"], *(report["reason"] for report in status["failed"])}

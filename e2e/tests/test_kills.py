@@ -1,0 +1,96 @@
+"""The operator is killed in the middle of a run, again and again; what ran is counted from outside our log.
+
+The witness is the API server's watch of pods: each pod whose container has run is one execution of a step's
+program. Nothing here trusts the log to say what was executed; the log is compared with it at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from e2e.apiserver import ApiServer, JsonObject, wait_until
+from e2e.history import head, read
+from e2e.namespace import Namespace, phases, step, workflow
+from e2e.operator_pod import Operator
+from e2e.watching import Watch, executions
+
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(300)]
+
+RUN_SECONDS = 240.0
+QUIET_SECONDS = 2.0  # design 03, trap 1: `.status` agrees with the log within 2 s of quiet
+LAYERS = (1, 4, 6, 5, 3, 1)  # 20 steps; each needs two of the layer before it
+SLEEPS = ("0.5", "1", "3", "0.7", "2", "1.5")
+
+# How far the run is when the operator dies: so many pods have begun to run, so many have ended.
+POINTS = [(1, 0), (5, 3), (8, 7), (13, 11), (18, 16)]
+
+
+def layers() -> list[JsonObject]:
+    steps: list[JsonObject] = []
+    before: list[str] = []
+    for layer, width in enumerate(LAYERS):
+        names = [f"layer-{layer}-{place}" for place in range(width)]
+        for place, name in enumerate(names):
+            needs = sorted({before[place % len(before)], before[(place + 1) % len(before)]}) if before else []
+            steps.append(step(name, f"sleep {SLEEPS[(layer + place) % len(SLEEPS)]}", needs))
+        before = names
+    return steps
+
+
+def progress(pods: Watch) -> tuple[int, int]:
+    runs = executions(pods)
+    return len(runs), sum(run.ended is not None for run in runs)
+
+
+@pytest.fixture
+def operator(api: ApiServer) -> Iterator[Operator]:
+    found = Operator(api)
+    found.ready()
+    yield found
+    found.ready()  # whoever comes next finds it as it was
+
+
+def test_a_run_of_20_steps_survives_five_forced_deletions_of_the_operators_pod(
+    namespace: Namespace, operator: Operator
+) -> None:
+    deleted = []
+    with namespace.watch_pods() as pods:
+        namespace.submit(workflow("killed", layers()))
+        for begun, ended in POINTS:
+            pods.wait_for(
+                lambda seen, begun=begun, ended=ended: progress(seen) >= (begun, ended),  # type: ignore[misc]
+                RUN_SECONDS,
+                f"{begun} pods have begun and {ended} have ended",
+            )
+            deleted.append(operator.delete())
+        check_as_if_nothing_had_been(namespace, pods, kills=len(POINTS))
+    assert len(set(deleted)) == len(POINTS)
+
+
+def test_a_run_survives_sigkill_of_the_operators_process(namespace: Namespace, operator: Operator) -> None:
+    with namespace.watch_pods() as pods:
+        namespace.submit(workflow("killed", layers()))
+        pods.wait_for(lambda seen: progress(seen) >= (6, 4), RUN_SECONDS, "6 pods have begun")
+        operator.kill()
+        check_as_if_nothing_had_been(namespace, pods, kills=1)
+
+
+def check_as_if_nothing_had_been(namespace: Namespace, pods: Watch, *, kills: int) -> None:
+    status = namespace.finished("killed", RUN_SECONDS)
+    uid = namespace.uid("killed")
+    wait_until(lambda: status_agrees(namespace, uid), QUIET_SECONDS, "status and log agree")
+    assert (status["phase"], status["progress"]) == ("Succeeded", "20/20")
+    assert set(phases(namespace.status("killed")).values()) == {"Succeeded"}
+    runs, log = executions(pods), read(namespace, uid)
+    once = dict.fromkeys((s["name"] for s in layers()), 1)
+    assert Counter(run.step for run in runs if run.phase == "Succeeded") == once, "a step ran again, or not at all"
+    assert Counter((run.step, run.attempt) for run in runs) == dict.fromkeys(log.attempts(), 1)
+    assert Counter(record["step"] for record in log.of("StepSucceeded")) == once
+    assert log.meta["epoch"] >= 1 + kills, "fewer operators than there were kills have claimed the log"
+
+
+def status_agrees(namespace: Namespace, uid: str) -> bool:
+    told, meta = namespace.status("killed")["log"], head(namespace, uid)
+    return bool(told == {"position": meta["position"], "hash": meta["hash"]})

@@ -27,20 +27,22 @@ base() {
   # from where this machine's apt takes them
   # shellcheck disable=SC2016
   mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' | awk -v s="$suite" '$1==s && !n++ {print $2}')
-  key=$(key "=$suite $BASE_PACKAGES $BASE_DROPS" "=$(dpkg --print-architecture)")
+  key=$(key "=$suite $BASE_PACKAGES $BASE_DROPS $(dpkg --print-architecture) $(declare -f base)")
   stamp=$CACHE/base/$key
   BASE=localhost/kipu-base:$key
   if [ ! -s "$stamp" ] || ! b inspect --type image "$BASE" >/dev/null 2>&1; then
+    trap tidy EXIT
     say "making the image's base of Debian $suite: about a minute"
     need debootstrap=debootstrap
+    # what was built on another base serves no more
+    b rmi --all --force >/dev/null 2>&1 || true
+    rm -rf "$CACHE/base"
     root=$CACHE/base/$key.root
-    rm -rf "$root"
     mkdir -p "$root"
     debootstrap --variant=minbase --include="$BASE_PACKAGES" "$suite" "$root" ${mirror:+"$mirror"} >"$CACHE/base/log" 2>&1 ||
       { tail -5 "$CACHE/base/log" >&2; die "debootstrap failed" "its log is $CACHE/base/log"; }
     # shellcheck disable=SC2086
-    (cd "$root" && rm -rf $BASE_DROPS && find . -xdev -name __pycache__ -prune -exec rm -rf {} +)
-    trap tidy EXIT
+    (cd "$root" && rm -rf $BASE_DROPS)
     c=$(b from scratch)
     b add -q "$c" "$root" / >/dev/null
     b config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$c"

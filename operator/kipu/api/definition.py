@@ -1,0 +1,216 @@
+"""`.spec` of a Workflow -> `core.Definition`, with every default applied, or everything that is wrong with it.
+
+Promises: total: any JSON value gives a Definition or a UserError that names each fault that can be judged, with
+its path, a plain reason and a hint; the same spec gives the same Definition and the same hash everywhere.
+Must never trust the CRD or an admission policy to have checked anything: both may be absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from kipu.core.definition import STEPS_MAX, Backoff, Definition, OnFailure, Retry, RunWhen, Step
+from kipu.core.errors import Problem, UserError
+from kipu.core.graph import check
+
+from . import v1alpha1
+from .durations import for_people, to_ms
+from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
+from .problems import translate
+from .rules import step_problems, template_problems
+
+MUTABLE = frozenset({"shutdown"})
+CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1.Container.model_fields.items())
+
+
+def parse(raw: object) -> Definition:
+    """The definition that a spec asks for. Raises UserError with all problems."""
+    problems: list[Problem] = []
+    try:
+        spec = v1alpha1.WorkflowSpec.model_validate(raw)
+    except ValidationError as error:
+        problems.extend(translate(error, v1alpha1.WorkflowSpec, "spec"))
+        spec = None
+    # Only objects have got through whole; of what has not, the sound parts are judged all the same.
+    sound = raw if isinstance(raw, Mapping) else {}
+    defaults = _cleaned_defaults(sound, problems)
+    steps = list(_sound_steps(sound, whole=spec is not None))
+    pods = {place: _pod(step, f"spec.steps[{place}]", problems) for place, step in steps}
+    retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
+    for place, step in steps:
+        problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
+    problems.extend(_graph_problems(sound.get("steps")))
+    if problems or spec is None:
+        raise UserError(tuple(problems))
+    return _definition(spec, defaults or {}, pods, retries)
+
+
+def immutable_part(raw: JsonMap) -> dict[str, object]:
+    """What must not change once the workflow is accepted."""
+    return {key: value for key, value in raw.items() if key not in MUTABLE}
+
+
+def spec_hash(raw: JsonMap) -> str:
+    """SHA-256, in hex, of the canonical JSON of the immutable part. Total; tells sound specs apart."""
+    canonical = _hashable(immutable_part(raw))
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hashable(value: object, depth: int = 0) -> object:
+    if depth > DEPTH_MAX + 10:
+        return "nested too deep"  # refused anyway: the sound ones end at DEPTH_MAX below a step's template
+    if isinstance(value, Mapping):
+        return {key: _hashable(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_hashable(item, depth + 1) for item in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) <= INT_MAX else repr(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > INT_MAX:
+        return hex(value)  # decimal text of a huge number is refused by Python
+    return value
+
+
+# -- the sound parts ---------------------------------------------------------------------------------
+
+
+def _cleaned_defaults(raw: JsonMap, problems: list[Problem]) -> JsonMap | None:
+    """`spec.defaults`, fit for the log; None if its shape is wrong, so that nothing is concluded from it."""
+    given = raw.get("defaults")
+    if given is None:
+        return {}
+    if not _is_sound(v1alpha1.Defaults, given):
+        return None
+    assert isinstance(given, Mapping)
+    defaults: dict[str, object] = {key: value for key, value in given.items() if value is not None}
+    if "template" in defaults:
+        defaults["template"] = clean(defaults["template"], "spec.defaults.template", problems)
+        problems.extend(template_problems(defaults, "spec.defaults"))
+    problems.extend(_backoff_problems(_as_retry(defaults.get("retry")), "spec.defaults.retry"))
+    return defaults
+
+
+def _sound_steps(raw: JsonMap, *, whole: bool) -> Iterator[tuple[int, JsonMap]]:
+    steps = raw.get("steps")
+    if isinstance(steps, list) and len(steps) <= STEPS_MAX:
+        for place, step in enumerate(steps):
+            if whole or _is_sound(v1alpha1.Step, step):
+                yield place, step
+
+
+def _is_sound(model: type[v1alpha1.Model], raw: object) -> bool:
+    try:
+        model.model_validate(raw)
+    except ValidationError:
+        return False
+    return True
+
+
+def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]:
+    """What the step runs, unmerged: the log keeps it as small as it was written."""
+    container = {key: step[key] for key in CONTAINER_FIELDS if step.get(key) is not None}
+    pod = {"container": clean(container, path, problems), "script": step.get("script"), "template": None}
+    if pod["script"] is not None:
+        clean(pod["script"], f"{path}.script", problems)
+    if step.get("template") is not None:
+        pod["template"] = clean(step["template"], f"{path}.template", problems)
+    return {key: value for key, value in pod.items() if value}
+
+
+# -- retries -----------------------------------------------------------------------------------------
+
+
+def _retry(defaults: JsonMap | None, step: JsonMap, place: int, problems: list[Problem]) -> Retry:
+    """The step's retry laid on that of the defaults, field by field."""
+    given, own = (defaults or {}).get("retry"), step.get("retry")
+    if own is None:
+        return _as_retry(given)
+    assert isinstance(own, Mapping)
+    retry = _as_retry(merge(given if isinstance(given, Mapping) else {}, own))
+    problems.extend(_backoff_problems(retry, f"spec.steps[{place}].retry"))
+    return retry
+
+
+def _as_retry(raw: object) -> Retry:
+    retry = v1alpha1.Retry.model_validate(raw or {})
+    backoff, default = retry.backoff or v1alpha1.Backoff(), Backoff()
+    return Retry(
+        max_attempts=retry.max_attempts or Retry().max_attempts,
+        backoff=Backoff(
+            initial_ms=_ms(backoff.initial) or default.initial_ms,
+            factor=backoff.factor or default.factor,
+            max_ms=_ms(backoff.max) or default.max_ms,
+            jitter=backoff.jitter or default.jitter,
+        ),
+        non_retryable_exit_codes=tuple(retry.non_retryable_exit_codes or ()),
+    )
+
+
+def _backoff_problems(retry: Retry, path: str) -> Iterator[Problem]:
+    initial_ms, max_ms = retry.backoff.initial_ms, retry.backoff.max_ms
+    if initial_ms > max_ms:
+        yield Problem(
+            path=f"{path}.backoff",
+            reason=f"initial ({for_people(initial_ms)}) is longer than max ({for_people(max_ms)})",
+            hint="raise max, or lower initial",
+        )
+
+
+# -- the graph ---------------------------------------------------------------------------------------
+
+
+class _Node(v1alpha1.Model):
+    model_config = ConfigDict(extra="ignore")
+    name: v1alpha1.Name
+    depends_on: list[v1alpha1.Name] | None = None
+
+
+_NODES = TypeAdapter(list[_Node])
+
+
+def _graph_problems(steps: object) -> tuple[Problem, ...]:
+    """Judged whenever the names and edges can be read, whatever else is wrong."""
+    if not isinstance(steps, list) or len(steps) > STEPS_MAX:
+        return ()
+    try:
+        nodes = _NODES.validate_python(steps)
+    except ValidationError:
+        return ()
+    return check(Definition(steps=tuple(Step(name=n.name, depends_on=tuple(n.depends_on or ())) for n in nodes)))
+
+
+# -- the definition ----------------------------------------------------------------------------------
+
+
+def _definition(
+    spec: v1alpha1.WorkflowSpec, defaults: JsonMap, pods: Mapping[int, JsonMap], retries: Mapping[int, Retry]
+) -> Definition:
+    attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
+    return Definition(
+        steps=tuple(
+            Step(
+                name=step.name,
+                depends_on=tuple(step.depends_on or ()),
+                run_when=step.run_when or RunWhen.ALL_SUCCEEDED,
+                allow_failure=step.allow_failure or False,
+                retry=retries[place],
+                start_timeout_ms=_ms(step.start_timeout),
+                attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
+                timeout_ms=_ms(step.timeout),
+                pod=pods[place],
+            )
+            for place, step in enumerate(spec.steps)
+        ),
+        parallelism=spec.parallelism,
+        timeout_ms=_ms(spec.timeout),
+        on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,
+        pod_defaults={key: defaults[key] for key in ("image", "template") if key in defaults},
+    )
+
+
+def _ms(duration: str | None) -> int | None:
+    return None if duration is None else to_ms(duration)

@@ -1,0 +1,142 @@
+"""The Job of an attempt, and the placeholder that holds a given-up attempt's name.
+
+Promises: pure and deterministic; the same (uid, run, step, attempt) under the same intent is the same Job. Steps
+are untouched pods: only labels and environment are added to what the spec says. The settings are those on which
+"a pod's end is its Job's end" rests (design 03): change none alone. Must never add a security context, a sidecar
+or a right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kipu.core.definition import Definition
+from kipu.core.naming import attempt_id, idempotency_key
+
+from .passthrough import merge
+from .pods import MAIN, main_container, mapping, pod_template
+from .v1alpha1 import API_VERSION, KIND
+
+MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
+INTENT_ANNOTATION = "kipu.dev/intent"
+PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
+# The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
+# deadline before success, so an attempt that ended well in its last second would be reported as late.
+DEADLINE_GRACE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRef:
+    """One attempt, and the committed decision that asks for it."""
+
+    namespace: str
+    workflow_name: str
+    workflow_uid: str
+    run: int
+    step: str
+    attempt: int
+    job_name: str
+    intent: str  # "position:hash" of its StepScheduled record
+    attempt_timeout_ms: int | None = None
+
+
+def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
+    """The batch/v1 Job of this attempt. The step is one of this definition."""
+    step = next(step for step in definition.steps if step.name == step_name)
+    return _job(
+        attempt,
+        annotations={},
+        spec=_deadline(attempt) | {"template": _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)},
+    )
+
+
+def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
+    """A Job that never runs, under the attempt's name: a create that was sent long ago then finds it taken."""
+    template = {
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": MAIN, "image": "placeholder.kipu.dev/never-runs"}],
+        }
+    }
+    annotations = {PLACEHOLDER_ANNOTATION: "true"}
+    return _job(attempt, annotations=annotations, spec={"suspend": True, "template": template})
+
+
+def _job(attempt: AttemptRef, *, annotations: Mapping[str, str], spec: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": attempt.job_name,
+            "namespace": attempt.namespace,
+            "labels": labels(attempt),
+            "annotations": {INTENT_ANNOTATION: attempt.intent, **annotations},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": attempt.workflow_name,
+                    "uid": attempt.workflow_uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": {
+            "completions": 1,
+            "parallelism": 1,
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            **spec,
+        },
+    }
+
+
+def labels(attempt: AttemptRef) -> dict[str, str]:
+    """By these the Job and its pods are found, and told apart from those of other attempts."""
+    return {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        "kipu.dev/workflow": attempt.workflow_name,
+        "kipu.dev/workflow-uid": attempt.workflow_uid,
+        "kipu.dev/run": str(attempt.run),
+        "kipu.dev/step": attempt.step,
+        "kipu.dev/attempt": str(attempt.attempt),
+    }
+
+
+def _deadline(attempt: AttemptRef) -> dict[str, object]:
+    if attempt.attempt_timeout_ms is None:
+        return {}
+    return {"activeDeadlineSeconds": -(-attempt.attempt_timeout_ms // 1_000) + DEADLINE_GRACE_SECONDS}
+
+
+def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, object]:
+    spec, main = mapping(template, "spec"), main_container(template)
+    containers, env = spec["containers"], main.get("env")
+    assert isinstance(containers, list)
+    # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
+    ours = {**main, "env": [*_environment(attempt), *(env if isinstance(env, list) else [])]}
+    return {
+        "metadata": merge(mapping(template, "metadata"), {"labels": labels(attempt)}),
+        "spec": {
+            **spec,
+            "restartPolicy": "Never",
+            "containers": [ours if container is main else container for container in containers],
+        },
+    }
+
+
+def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
+    uid, step = attempt.workflow_uid, attempt.step
+    variables = {
+        "KIPU_NAMESPACE": attempt.namespace,
+        "KIPU_WORKFLOW": attempt.workflow_name,
+        "KIPU_UID": uid,
+        "KIPU_RUN": str(attempt.run),
+        "KIPU_STEP": step,
+        "KIPU_ATTEMPT": str(attempt.attempt),
+        "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
+        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
+    }
+    return [{"name": name, "value": value} for name, value in variables.items()]

@@ -1,0 +1,56 @@
+"""What a step runs, as a pod template: the layers of the spec merged by the rule of `v1alpha1.PodTemplate`.
+
+    spec.defaults.template < spec.defaults.image < the step's template < the step's own fields
+
+Promises: total on every accepted definition. Adds nothing of its own but the shell that runs a script: labels
+and environment are the business of `jobs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .passthrough import JsonMap, merge
+
+MAIN = "main"
+SHELL = ("/bin/sh", "-e", "-c")
+
+
+def pod_template(pod_defaults: JsonMap, pod: JsonMap) -> dict[str, object]:
+    """The merged PodTemplateSpec, with the container `main` in it."""
+    layers = [
+        mapping(pod_defaults, "template"),
+        _for_main({"image": pod_defaults["image"]} if "image" in pod_defaults else {}),
+        mapping(pod, "template"),
+        _for_main(own_fields(pod)),
+    ]
+    template: dict[str, object] = {}
+    for layer in layers:
+        template = merge(template, layer)
+    return template
+
+
+def own_fields(pod: JsonMap) -> dict[str, object]:
+    """The step's own Container fields; a script is a command."""
+    container = dict(mapping(pod, "container"))
+    script = pod.get("script")
+    if script is not None:
+        container |= {"command": [*SHELL, script], "args": None}
+    return container
+
+
+def main_container(template: JsonMap) -> JsonMap:
+    """The container `main` of a template; empty if there is none."""
+    containers = mapping(template, "spec").get("containers")
+    found = containers if isinstance(containers, list) else []
+    return next((item for item in found if isinstance(item, Mapping) and item.get("name") == MAIN), {})
+
+
+def mapping(raw: JsonMap, key: str) -> JsonMap:
+    """The object under this key; empty if there is none."""
+    value = raw.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _for_main(container: JsonMap) -> dict[str, object]:
+    return {"spec": {"containers": [{"name": MAIN, **container}]}}

@@ -1,0 +1,90 @@
+"""What must hold within a step beyond the shape of its fields: it says once what it runs, and in which image.
+
+Promises: every rule yields its own Problem and none hides another. Works on steps whose shape is sound; on a
+pod template, which is passed through, it assumes nothing. Must never look at other steps: that is the graph's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kipu.core.errors import Problem
+
+from .passthrough import JsonMap
+from .pods import MAIN, main_container, mapping, pod_template
+
+RUNS = ("command", "args")
+OWN_PREFIX = "KIPU_"
+OWN_LABELS = "kipu.dev/"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+
+def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
+    """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
+    yield from _twice_said(step, path)
+    yield from _environment_problems(step.get("env"), f"{path}.env")
+    yield from template_problems(step, path)
+    if defaults is None:
+        return
+    if not _says_what_runs(step, defaults):
+        yield Problem(
+            path=path,
+            reason="does not say what to run",
+            hint="give it a script, a command, an image, or a template with a container named 'main'",
+        )
+    elif not main_container(pod_template(defaults, pod)).get("image"):
+        yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
+
+
+def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
+    """Everything wrong with the pod template of a step or of the defaults."""
+    template = mapping(owner, "template")
+    spec, where = mapping(template, "spec"), f"{path}.template.spec"
+    for key in mapping(mapping(template, "metadata"), "labels"):
+        if key.startswith(OWN_LABELS) or key == MANAGED_BY:
+            yield Problem(path=f"{path}.template.metadata.labels[{key}]", reason="is a label that Kipu sets")
+    if spec.get("restartPolicy") not in (None, "Never"):
+        hint = "an attempt that failed is tried again by the step's retry"
+        yield Problem(path=f"{where}.restartPolicy", reason="must be Never", hint=hint)
+    containers = spec.get("containers")
+    if containers is None:
+        return
+    if not isinstance(containers, list):
+        yield Problem(path=f"{where}.containers", reason="must be a list")
+        return
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in containers]
+    for place, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            yield Problem(path=f"{where}.containers[{place}].name", reason="is required")
+        elif name in names[:place]:
+            yield Problem(path=f"{where}.containers[{place}].name", reason=f"'{name}' is already a container's name")
+        elif name == MAIN:
+            yield from _environment_problems(containers[place].get("env"), f"{where}.containers[{place}].env")
+
+
+def _environment_problems(env: object, path: str) -> Iterator[Problem]:
+    for place, variable in enumerate(env if isinstance(env, list) else []):
+        name = variable.get("name") if isinstance(variable, Mapping) else None
+        if isinstance(name, str) and name.startswith(OWN_PREFIX):
+            yield Problem(path=f"{path}[{place}].name", reason=f"names that begin with {OWN_PREFIX} are Kipu's own")
+
+
+def _twice_said(step: JsonMap, path: str) -> Iterator[Problem]:
+    """What runs is said in one place: which one wins would be a riddle."""
+    said = [key for key in RUNS if step.get(key) is not None]
+    in_template = [key for key in RUNS if main_container(mapping(step, "template")).get(key) is not None]
+    hint = "say in one place what to run"
+    if step.get("script") is not None:
+        for key in said:
+            yield Problem(path=f"{path}.{key}", reason="cannot stand beside script", hint=hint)
+    if in_template and (said or step.get("script") is not None):
+        fields = " and ".join(in_template)
+        reason = f"the template's container '{MAIN}' has a {fields} beside the step's own"
+        yield Problem(path=f"{path}.template", reason=reason, hint=hint)
+
+
+def _says_what_runs(step: JsonMap, defaults: JsonMap) -> bool:
+    if any(step.get(key) is not None for key in ("script", "image", *RUNS)):
+        return True
+    own, shared = main_container(mapping(step, "template")), main_container(mapping(defaults, "template"))
+    return any(own.get(key) for key in ("image", *RUNS)) or any(shared.get(key) for key in RUNS)

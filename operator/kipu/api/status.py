@@ -1,0 +1,170 @@
+"""`.status` from the state: a projection, so that the same log always shows the same.
+
+Promises: every time in it is one that the log recorded; every text and list is bounded; nested objects always
+have all their keys, since a merge patch would keep the old ones. Must never be read back to decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, islice
+from typing import Any
+
+from kipu.core.errors import Problem
+from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
+from kipu.core.state import State
+
+from .conditions import conditions, stalled_conditions
+from .durations import for_people, timestamp
+from .v1alpha1_status import (
+    LISTED_MAX,
+    MESSAGE_LENGTH_MAX,
+    STEPS_SHOWN_MAX,
+    Counts,
+    Log,
+    StepReport,
+    StepStatus,
+    WorkflowStatus,
+    clip,
+)
+
+
+def project(
+    state: State,
+    *,
+    generation: int,
+    log_position: int,
+    log_hash: str,
+    waiting: Mapping[str, str],
+    spec_changed: bool,
+) -> dict[str, object]:
+    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for."""
+    total = len(state.steps)
+    over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
+    reason, message = _why(state, waiting)
+    duration = None
+    if state.started_at is not None and state.finished_at is not None:
+        duration = for_people(state.finished_at - state.started_at)
+    status = WorkflowStatus(
+        phase=state.phase,
+        outcome=state.phase.value if state.is_terminal else None,
+        reason=reason or None,
+        message=message or None,
+        progress=f"{over}/{total}",
+        run=state.run,
+        counts=_counts(state),
+        start_time=timestamp(state.started_at),
+        completion_time=timestamp(state.finished_at),
+        duration=duration,
+        observed_generation=generation,
+        log=Log(position=log_position, hash=log_hash),
+        running=_running(state, waiting),
+        failed=_failed(state),
+        steps=_steps(state) if total <= STEPS_SHOWN_MAX else None,
+        conditions=conditions(state, generation=generation, message=message, spec_changed=spec_changed),
+    )
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def stalled(shown: Mapping[str, Any], *, reason: str, message: str, generation: int, now: int) -> dict[str, object]:
+    """What to write over the status that is shown when the workflow must not be touched any more.
+
+    `now` is epoch milliseconds; it is used for what was not so before. Nothing else of the status changes.
+    """
+    message = clip(message)
+    known = shown.get("conditions")
+    return {
+        "reason": reason,
+        "message": message,
+        "observedGeneration": generation,
+        "conditions": stalled_conditions(
+            known if isinstance(known, list) else [], reason=reason, message=message, generation=generation, now=now
+        ),
+    }
+
+
+def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
+    """Why it ended so, or what it waits for; empty if there is nothing to say."""
+    if state.phase is WorkflowPhase.REJECTED:
+        return "Rejected", _summary(state.problems)
+    if state.is_terminal:
+        return state.end_reason, clip(state.end_message)
+    if waiting:
+        step, why = next(iter(waiting.items()))
+        more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+        return "Waiting", clip(f"step '{step}'{more}: {why}")
+    return "", ""
+
+
+def _summary(problems: tuple[Problem, ...]) -> str:
+    """As many problems as there is room for, and how many are left out."""
+    room, texts = MESSAGE_LENGTH_MAX - len("; and 5000 more"), [str(problem) for problem in problems]
+    for shown in range(len(texts), 0, -1):
+        text = "; ".join(texts[:shown])
+        if len(text) <= room or shown == 1:
+            left_out = f"; and {len(texts) - shown} more" if shown < len(texts) else ""
+            return clip(text[:room] + left_out)
+    return ""
+
+
+def _counts(state: State) -> Counts:
+    count = state.counts
+    return Counts(
+        total=len(state.steps),
+        pending=count[StepPhase.PENDING],
+        scheduled=count[StepPhase.SCHEDULED],
+        running=count[StepPhase.RUNNING],
+        retrying=count[StepPhase.RETRYING],
+        succeeded=count[StepPhase.SUCCEEDED],
+        failed=count[StepPhase.FAILED],
+        skipped=count[StepPhase.SKIPPED],
+        cancelled=count[StepPhase.CANCELLED],
+    )
+
+
+def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
+    under_way = islice(chain(state.live, state.leaving, state.retrying), LISTED_MAX)
+    return [_report(state, place, waiting) for place in under_way]
+
+
+def _failed(state: State) -> list[StepReport]:
+    if not state.counts[StepPhase.FAILED]:
+        return []
+    places = (place for place, step in enumerate(state.steps) if step.phase is StepPhase.FAILED)
+    return [_report(state, place, {}) for place in islice(places, LISTED_MAX)]
+
+
+def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
+    step, name = state.steps[place], state.step(place).name
+    attempt = step.attempt
+    reason: str = step.phase.value
+    message, exit_code = waiting.get(name, ""), None
+    if step.phase is StepPhase.FAILED:
+        reason = step.reason or reason
+    if step.phase in (StepPhase.FAILED, StepPhase.RETRYING):
+        message, exit_code = message or step.message, step.exit_code
+    elif place in state.leaving and attempt is not None:
+        reason, message = "Ending", message or attempt.abandoned_message
+    return StepReport(
+        step=name,
+        attempt=step.attempts,
+        reason=reason,
+        job=attempt.job if attempt else None,
+        exit_code=exit_code,
+        message=clip(message) or None,
+    )
+
+
+def _steps(state: State) -> list[StepStatus]:
+    return [
+        StepStatus(
+            name=state.step(place).name,
+            phase=step.phase,
+            attempts=step.attempts,
+            start_time=timestamp(step.started_at),
+            finish_time=timestamp(step.finished_at),
+            reason=step.reason.value if step.reason else None,
+            culprit=step.culprit,
+        )
+        for place, step in enumerate(state.steps)
+    ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.core.world import World
+
 from kipu.core.commands import AttemptRef
 from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
@@ -26,8 +28,6 @@ from kipu.core.events import (
     WorkflowEnd,
     WorkflowFinished,
 )
-
-from tests.core.world import World
 
 
 @dataclass

@@ -30,6 +30,8 @@ def check_indexes(state: State) -> None:
     free = {place for place in pending if state.unmet[place] == 0} - doomed
     assert set(state.ready) == free | {place for place in retrying if state.steps[place].retry_at is None}
     assert set(state.live) == {place for place in places if _has_attempt(state, place, abandoned=False)}
+    open_places = {*state.live, *state.retrying}
+    assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.leaving) == {place for place in places if _has_attempt(state, place, abandoned=True)}
     assert state.jobs_active == sum(step.phase in STARTED for step in state.steps)
     assert due_timers(state) <= {(timer.kind, timer.due, timer.place) for timer in relevant_timers(state)}

@@ -9,6 +9,9 @@ import unicodedata
 import hypothesis
 import pytest
 from hypothesis import strategies as st
+from tests.core.given import MINUTE, Flow, flow, kinds, step
+from tests.core.laws import LAW
+
 from kipu.core.commands import Command, FireTimers, ObserveOutcome
 from kipu.core.definition import OnFailure
 from kipu.core.events import Event, Reason, WorkflowAccepted
@@ -20,9 +23,6 @@ from kipu.core.turn import (
     NAMES_PER_TURN_MAX,
     TIMERS_PER_TURN_MAX,
 )
-
-from tests.core.given import MINUTE, Flow, flow, kinds, step
-from tests.core.laws import LAW
 
 RECORD_BYTES_MAX = 16 * 1024  # docs/event-log.md
 BATCH_BYTES_MAX = 512 * 1024

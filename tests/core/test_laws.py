@@ -9,7 +9,12 @@ import random
 from dataclasses import replace
 
 import hypothesis
+import pytest
 from hypothesis import strategies as st
+from tests.core.audit import Audit
+from tests.core.laws import FEWER, LAW
+from tests.core.world import World
+
 from kipu.core.commands import AttemptRef, ObserveOutcome
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
 from kipu.core.events import Reason
@@ -17,10 +22,7 @@ from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
 
-from tests.core.audit import Audit
-from tests.core.laws import FEWER, LAW
-from tests.core.world import World
-
+pytestmark = pytest.mark.timeout(600)  # a law that is broken is made small first, which takes its time
 STEPS_MAX = 25
 WAITS = st.none() | st.sampled_from([1_000, 5_000, 60_000])
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.core.given import SECOND, Flow, flow, kinds, step
+
 from kipu.core.commands import (
     AttemptRef,
     Command,
@@ -15,8 +17,6 @@ from kipu.core.commands import (
     ObserveStarted,
 )
 from kipu.core.events import Reason, StepSucceeded
-
-from tests.core.given import SECOND, Flow, flow, kinds, step
 
 
 def observations(ref: AttemptRef) -> list[Command]:

@@ -6,7 +6,8 @@ the fold keeps. Must never hear a command: those are answered before.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable
+from itertools import chain, islice
 
 from . import policies
 from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
@@ -38,13 +39,13 @@ def settle(turn: Turn) -> None:
 
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
-    turn.cancel([*state.plain, *state.guarded, *state.retrying])
-    _abandon(turn, list(state.live), "the workflow timed out" if _timed_out(state) else "shutdown requested")
+    turn.cancel(chain(state.plain, state.guarded, state.retrying))
+    _abandon(turn, state.live, "the workflow timed out" if _timed_out(state) else "shutdown requested")
 
 
 def _skip_doomed(turn: Turn) -> None:
     by_culprit: dict[str, list[int]] = {}
-    for place, culprit in policies.fates(turn.state).items():
+    for place, culprit in policies.fates(turn.state, max(0, turn.names_left)).items():
         by_culprit.setdefault(culprit, []).append(place)
     for culprit, places in by_culprit.items():
         turn.skip(places, culprit, SkipReason.DEPENDENCY)
@@ -54,18 +55,18 @@ def _hold_back_after_failure(turn: Turn) -> None:
     state = turn.state
     if state.failing is None or not policies.starts_nothing_new(state):
         return
-    turn.skip(list(state.plain), state.failing, SkipReason.WORKFLOW_FAILING)
+    turn.skip(state.plain, state.failing, SkipReason.WORKFLOW_FAILING)
     if policies.cancels_running(state):
-        turn.cancel([place for place in state.retrying if policies.is_plain(state, place)])
-        plain = [place for place in state.live if policies.is_plain(state, place)]
-        _abandon(turn, plain, f"step '{state.failing}' failed")
+        turn.cancel(place for place in state.cancellable if place in state.retrying)
+        _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
     _skip_doomed(turn)
 
 
-def _abandon(turn: Turn, places: list[int], message: str) -> None:
-    for place in places[: turn.attempts_left]:
-        turn.abandon(place, Reason.CANCELLED, message)
-        turn.attempts_left -= 1
+def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
+    for place in list(islice(places, turn.attempts_left)):
+        if place in turn.state.live:
+            turn.abandon(place, Reason.CANCELLED, message)
+            turn.attempts_left -= 1
 
 
 def _schedule_ready(turn: Turn) -> None:

@@ -49,8 +49,6 @@ def wants_turn(state: State, slots: int) -> bool:
         return bool(state.plain or state.guarded or state.retrying or state.live)
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
-    if policies.cancels_running(state) and any(
-        policies.is_plain(state, place) for place in (*state.live, *state.retrying)
-    ):
+    if state.cancellable and policies.cancels_running(state):
         return True
     return bool(state.ready) and policies.places_free(state, slots) > 0

@@ -152,6 +152,8 @@ def _schedule(state: State, event: StepScheduled) -> None:
     deadline = event.step_deadline if event.step_deadline is not None else old.deadline
     _move(state, place, event, replace(old, attempt=attempt, retry_at=None, deadline=deadline))
     state.live[place] = None
+    if is_plain(state, place):
+        state.cancellable[place] = None
     if event.start_deadline is not None:
         _arm(state, TimerKind.START_TIMEOUT, event.start_deadline, place, event.attempt)
     if event.step_deadline is not None:
@@ -191,6 +193,7 @@ def _abandon(state: State, event: AttemptAbandoned) -> None:
     attempt = replace(attempt, abandoned=event.reason, abandoned_message=event.message)
     _move(state, place, event, replace(old, attempt=attempt))
     del state.live[place]
+    state.cancellable.pop(place, None)
     state.leaving[place] = None
     if event.reason is Reason.CANCELLED:
         state.phase = WorkflowPhase.CANCELLING
@@ -221,6 +224,8 @@ def _fail_attempt(state: State, event: AttemptFailed) -> None:
     state.live.pop(place, None)
     state.leaving.pop(place, None)
     state.retrying[place] = None
+    if is_plain(state, place):
+        state.cancellable[place] = None
     if event.retry_at is not None:
         _arm(state, TimerKind.BACKOFF, event.retry_at, place)
 
@@ -275,8 +280,8 @@ def _finish(
     if reason is not None:
         new = replace(new, reason=reason)
     _move(state, place, event, new)
-    state.live.pop(place, None)
-    state.leaving.pop(place, None)
+    for index in (state.live, state.leaving, state.cancellable):
+        index.pop(place, None)
     assert state.graph is not None
     for dependent in state.graph.dependents[place]:
         _tell(state, dependent, place)

@@ -6,6 +6,7 @@ Must never read a clock or a random source: `now` comes in, jitter is a keyed ha
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
 from .definition import ATTEMPTS_MAX, DISRUPTIONS_MAX, Backoff, Jitter, OnFailure, RunWhen
 from .events import Reason
@@ -53,17 +54,19 @@ def backoff_ms(backoff: Backoff, failed_attempts: int, *, keys: tuple[str, ...])
     return keyed_fraction(wait, *keys) if backoff.jitter is Jitter.FULL else wait
 
 
-def fates(state: State) -> dict[int, str]:
-    """Every pending step that can never run, with the culprit, breadth first from those known to be doomed.
+def fates(state: State, count_max: int) -> dict[int, str]:
+    """Pending steps that can never run, with the culprit, breadth first from those known to be doomed.
 
     Skipping one by one would need a record for each link of a chain; so what the fold would conclude from each
     skip (`evolve._tell`) is foreseen here.
     """
     assert state.graph is not None
-    found = dict(state.doomed)
+    found = dict(islice(state.doomed.items(), count_max))
     told: Counter[int] = Counter()
     queue = list(found)
     for place in queue:
+        if len(found) >= count_max:
+            break
         for dependent in state.graph.dependents[place]:
             told[dependent] += 1
             if dependent in found or state.steps[dependent].phase is not StepPhase.PENDING:

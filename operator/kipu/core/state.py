@@ -116,6 +116,7 @@ class State:
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
+    cancellable: dict[int, None] = field(default_factory=dict)  # live or Retrying, with AllSucceeded
     timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
 
     @property
@@ -159,7 +160,19 @@ def is_relevant(state: State, timer: Timer) -> bool:
 
 
 _DERIVED = frozenset(
-    {"graph", "counts", "unmet", "any_failed", "plain", "guarded", "retrying", "doomed", "timers", "definition"}
+    {
+        "graph",
+        "counts",
+        "unmet",
+        "any_failed",
+        "plain",
+        "guarded",
+        "retrying",
+        "doomed",
+        "cancellable",
+        "timers",
+        "definition",
+    }
 )
 
 

@@ -12,8 +12,9 @@ Must never decide: it only knows how each fact is written down.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from .commands import AttemptRef
 from .events import (
@@ -78,21 +79,20 @@ class Turn:
         """No further attempt."""
         self.record(StepFailed(run=self.state.run, step=self.state.step(place).name, reason=reason, message=message))
 
-    def skip(self, places: Sequence[int], culprit: str, reason: SkipReason) -> None:
+    def skip(self, places: Iterable[int], culprit: str, reason: SkipReason) -> None:
         """Pending steps never run, as far as the turn has room."""
         for names in self._windows(places):
             self.record(StepsSkipped(run=self.state.run, steps=names, culprit=culprit, reason=reason))
 
-    def cancel(self, places: Sequence[int]) -> None:
+    def cancel(self, places: Iterable[int]) -> None:
         """Steps without a Job end, as far as the turn has room."""
         for names in self._windows(places):
             self.record(StepsCancelled(run=self.state.run, steps=names))
 
-    def _windows(self, places: Sequence[int]) -> Iterator[tuple[str, ...]]:
-        start = 0
-        while start < len(places) and self.names_left > 0:
-            window = places[start : start + min(STEPS_PER_RECORD_MAX, self.names_left)]
-            start += len(window)
+    def _windows(self, places: Iterable[int]) -> Iterator[tuple[str, ...]]:
+        # A copy, since folding each record takes its steps out of the index that `places` may be.
+        rest = iter(list(islice(places, max(0, self.names_left))))
+        while window := list(islice(rest, min(STEPS_PER_RECORD_MAX, max(0, self.names_left)))):
             self.names_left -= len(window) + NAMES_PER_FRAME
             yield tuple(self.state.step(place).name for place in window)
 

@@ -1,0 +1,202 @@
+"""Nothing quadratic: ten times the steps cost ten times the work. Counted, never timed.
+
+Two things are counted: calls of the core's functions, and items that are walked over in the indexes of the
+state (a `list(index)` is one call, but as long as the index).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from tests.core.given import IDENTITY, START
+
+import kipu.core
+from kipu.core.commands import (
+    Accept,
+    Command,
+    FireTimers,
+    ObserveGone,
+    ObserveOutcome,
+    ObserveStarted,
+    RequestShutdown,
+)
+from kipu.core.decide import decide, wants_turn
+from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.effects import Effect, EnsureJob, effects, touched, wake_at
+from kipu.core.events import Event, Reason, ShutdownMode
+from kipu.core.evolve import fold
+from kipu.core.graph import check
+from kipu.core.state import State
+
+FEW, MANY = 200, 2_000
+SLACK = 1.1
+CORE = str(Path(kipu.core.__file__).parent)
+INDEXES = ("plain", "guarded", "retrying", "ready", "doomed", "live", "leaving", "cancellable")
+
+
+class Walked(dict[int, Any]):
+    """An index that counts how many of its items are looked at one after another."""
+
+    count = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for place in super().__iter__():
+            Walked.count += 1
+            yield place
+
+    def keys(self) -> Any:
+        return [*self]
+
+    def items(self) -> Any:
+        return ((place, self[place]) for place in self)
+
+
+def work(run: Callable[[], object]) -> int:
+    """Calls of functions of the core plus items walked over, while `run` runs."""
+    calls = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(CORE)
+
+    Walked.count = 0
+    before = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return calls + Walked.count
+
+
+@dataclass(kw_only=True)
+class Shape:
+    """A workflow of `size` steps and how it goes."""
+
+    steps: Callable[[int], list[Step]]
+    batch: int = 1  # effects that come true between two turns
+    parallelism: int | None = None
+    on_failure: OnFailure = OnFailure.CONTINUE
+    fails: str = ""  # the step whose first attempt fails
+    shut_down: bool = False  # in the second turn
+
+    def drive(self, size: int) -> list[tuple[Event, int]]:
+        """A whole run, in the order of scheduling."""
+        definition = Definition(steps=tuple(self.steps(size)), parallelism=self.parallelism, on_failure=self.on_failure)
+        assert not check(definition)
+        run = _Run(self)
+        run.turn([Accept(spec_hash="h", definition=definition)])
+        for name in INDEXES:
+            setattr(run.state, name, Walked(getattr(run.state, name)))
+        if self.shut_down:
+            run.turn([RequestShutdown(run=1, mode=ShutdownMode.CANCEL)])
+        while not run.state.is_terminal:
+            run.turn([] if wants_turn(run.state, 10**6) else run.come_true())
+        return run.log
+
+
+@dataclass
+class _Run:
+    shape: Shape
+    state: State = field(default_factory=State)
+    log: list[tuple[Event, int]] = field(default_factory=list)
+    due: list[Effect] = field(default_factory=list)
+    done: int = 0
+    now: int = START
+
+    def turn(self, commands: list[Command]) -> None:
+        self.state, events = decide(self.state, commands, identity=IDENTITY, now=self.now, slots=10**6)
+        self.log += [(event, self.now) for event in events]
+        self.due += effects(self.state, touched(events))
+        wake_at(self.state)
+
+    def come_true(self) -> list[Command]:
+        batch = self.due[self.done : self.done + self.shape.batch]
+        self.done += len(batch)
+        if not batch:
+            self.now = wake_at(self.state) or self.now
+        return [command for effect in batch for command in self.answers(effect)] or [FireTimers()]
+
+    def answers(self, effect: Effect) -> list[Command]:
+        if not isinstance(effect, EnsureJob):
+            return [ObserveGone(ref=effect.ref)]
+        failed = effect.ref.step.startswith(self.shape.fails or "-") and effect.ref.attempt == 1
+        return [
+            ObserveStarted(ref=effect.ref, job_uid="u", started_at=self.now),
+            ObserveOutcome(ref=effect.ref, job_uid="u", reason=Reason.EXIT_CODE if failed else None),
+        ]
+
+
+def named(number: int, *needs: str, **policies: Any) -> Step:
+    return Step(name=f"s{number}", depends_on=needs, **policies)
+
+
+def chain(size: int, run_when: RunWhen = RunWhen.ALL_SUCCEEDED) -> list[Step]:
+    first = [Step(name="root"), named(1, "root", run_when=run_when)]
+    return first + [named(number, f"s{number - 1}", run_when=run_when) for number in range(2, size)]
+
+
+def wide(size: int, **policies: Any) -> list[Step]:
+    return [Step(name="root")] + [named(number, **policies) for number in range(1, size)]
+
+
+def fan_out(size: int, **policies: Any) -> list[Step]:
+    return [Step(name="root")] + [named(number, "root", **policies) for number in range(1, size)]
+
+
+def fan_in(size: int) -> list[Step]:
+    return [*wide(size - 1), named(size, *[f"s{number}" for number in range(1, size - 1)])]
+
+
+AGAIN = Retry(max_attempts=2, backoff=Backoff(initial_ms=1_000, jitter=Jitter.FULL))
+FAILURES = RunWhen.ANY_FAILED
+SHAPES = {
+    "a chain": Shape(steps=chain),
+    "a chain that falls": Shape(steps=chain, fails="root"),
+    "a chain of steps for failures that falls": Shape(steps=lambda size: chain(size, FAILURES)),
+    "a fan-out": Shape(steps=fan_out),
+    "a fan-out, in batches": Shape(steps=fan_out, batch=20),
+    "a fan-out with few places": Shape(steps=fan_out, parallelism=3),
+    "a fan-out that falls": Shape(steps=fan_out, fails="root"),
+    "a fan-in": Shape(steps=fan_in),
+    "a fan-in with few places": Shape(steps=fan_in, parallelism=3),
+    "wide, held back": Shape(steps=wide, parallelism=1, fails="root", on_failure=OnFailure.FINISH_RUNNING),
+    "wide, taken down after a failure": Shape(steps=wide, fails="root", on_failure=OnFailure.CANCEL_RUNNING),
+    "wide and spared after a failure": Shape(
+        steps=lambda size: wide(size, run_when=RunWhen.ALL_FINISHED), fails="root", on_failure=OnFailure.CANCEL_RUNNING
+    ),
+    "wide, shut down": Shape(steps=wide, shut_down=True),
+    "wide and waiting, shut down": Shape(steps=wide, parallelism=1, shut_down=True),
+    "wide, every step retried": Shape(steps=lambda size: wide(size, retry=AGAIN), fails="s", batch=20),
+    "wide, with deadlines": Shape(
+        steps=lambda size: wide(size, start_timeout_ms=10**6, attempt_timeout_ms=10**6, timeout_ms=10**7)
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_ten_times_the_steps_cost_ten_times_the_work(shape: Shape) -> None:
+    few, many = work(lambda: shape.drive(FEW)), work(lambda: shape.drive(MANY))
+    assert many / few <= SLACK * MANY / FEW
+
+
+@pytest.mark.parametrize("shape", [SHAPES["a chain"], SHAPES["a fan-out"]], ids=["a chain", "a fan-out"])
+def test_a_replay_costs_as_much_as_there_are_events(shape: Shape) -> None:
+    few_log, many_log = shape.drive(FEW), shape.drive(MANY)
+    few, many = work(lambda: fold(few_log)), work(lambda: fold(many_log))
+    assert many / few <= SLACK * len(many_log) / len(few_log)
+
+
+def test_the_counter_sees_a_rescan() -> None:
+    def rescan(size: int) -> None:
+        index = Walked(dict.fromkeys(range(size)))
+        for _ in range(size):
+            list(index)
+
+    assert work(lambda: rescan(10 * 30)) / work(lambda: rescan(30)) > 90

@@ -1,0 +1,56 @@
+"""The last line of `make test`: all phases together, as `N passed, N failed, N skipped`.
+
+Reads the JUnit files of build/results. Promises: exit 1 when anything failed, nothing was run, or a phase that
+`make test` has left no file; an error in a fixture counts as a failure. Standard library only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+RESULTS = Path("build/results")
+PHASES = ("unit", "simulation", "e2e", "alone")
+
+
+def main(phases: Sequence[str]) -> int:
+    """One line for each phase, one for all."""
+    totals = {"passed": 0, "failed": 0, "skipped": 0}
+    missing = []
+    for phase in phases:
+        file = RESULTS / f"{phase}.xml"
+        if not file.exists():
+            missing.append(phase)
+            continue
+        counts, seconds = read(file)
+        sys.stdout.write(f"{phase:<12} {line(counts):<40} {seconds:7.1f} s\n")
+        totals = {key: totals[key] + counts[key] for key in totals}
+    for phase in missing:
+        sys.stdout.write(f"{phase:<12} did not run: {RESULTS / phase}.xml is missing\n")
+    sys.stdout.write(line(totals) + "\n")
+    return int(bool(missing) or totals["failed"] > 0 or totals["passed"] == 0)
+
+
+def read(file: Path) -> tuple[dict[str, int], float]:
+    """The counts of one file, and its seconds."""
+    counts, seconds = {"passed": 0, "failed": 0, "skipped": 0}, 0.0
+    for suite in ElementTree.parse(file).getroot().iter("testsuite"):
+        total = int(suite.get("tests", 0))
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped = int(suite.get("skipped", 0))
+        counts["failed"] += failed
+        counts["skipped"] += skipped
+        counts["passed"] += total - failed - skipped
+        seconds += float(suite.get("time", 0))
+    return counts, seconds
+
+
+def line(counts: dict[str, int]) -> str:
+    """The plain form that the runner of the checks reads."""
+    return f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or PHASES))

@@ -63,7 +63,7 @@ def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
     return _job(attempt, annotations=annotations, spec={"suspend": True, "template": template})
 
 
-def _job(attempt: AttemptRef, *, annotations: Mapping[str, str], spec: Mapping[str, object]) -> dict[str, object]:
+def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str, object]) -> dict[str, object]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -71,7 +71,7 @@ def _job(attempt: AttemptRef, *, annotations: Mapping[str, str], spec: Mapping[s
             "name": attempt.job_name,
             "namespace": attempt.namespace,
             "labels": labels(attempt),
-            "annotations": {INTENT_ANNOTATION: attempt.intent, **annotations},
+            "annotations": {INTENT_ANNOTATION: attempt.intent} | annotations,
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,

@@ -1,0 +1,135 @@
+"""The cluster as the CLI sees it: one kubeconfig's context, GETs by name, over the official client.
+
+Promises: reads only, each one request of at most REQUEST_SECONDS; an answer of any HTTP status comes back as an
+Answer, no answer is Unanswered. Must never create, patch or delete: the log has one writer, and it is not us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
+
+from kipu.eventlog.ports import Answer, StreamId, Unanswered
+
+from .errors import CannotTell
+
+REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
+NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
+CORE = "/api/v1"
+WORKFLOWS = "/apis/kipu.dev/v1alpha1"
+
+
+class Cluster:
+    """One API server, with a person's rights."""
+
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self._client = client
+        self.namespace = namespace
+
+    @classmethod
+    def connect(cls, kubeconfig: str | None, context: str | None) -> Cluster:
+        """From a kubeconfig (None: $KUBECONFIG or the default one). Raises CannotTell."""
+        settings = Configuration()
+        settings.retries = False  # urllib3's own would be three times the wait, with warnings on stderr
+        try:
+            client = new_client_from_config(kubeconfig, context, client_configuration=settings)  # type: ignore[no-untyped-call]
+            contexts, current = list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError) as error:
+            raise CannotTell(f"no cluster: {error}; name a kubeconfig by --kubeconfig or $KUBECONFIG") from error
+        chosen = next((entry for entry in contexts if entry["name"] == context), current)
+        return cls(client, chosen["context"].get("namespace") or "default")
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
+        """One GET in a thread, without a resourceVersion: a consistent read."""
+        return await asyncio.to_thread(self._get, path, list((query or {}).items()))
+
+    def _get(self, path: str, query: Sequence[tuple[str, str]]) -> Answer:
+        headers = {"Accept": "application/json"}
+        request = self._client.param_serialize(
+            "GET", path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+        )
+        try:
+            reply = self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            body: bytes = reply.read()  # type: ignore[no-untyped-call]
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
+        return _answer(reply.status, body)
+
+    # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
+
+    async def get_config_map(self, namespace: str, name: str) -> Answer:
+        """See ConfigMapApi."""
+        return await self.get(f"{CORE}/namespaces/{namespace}/configmaps/{name}")
+
+    async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """Refused: see the module's promise."""
+        raise NotImplementedError("the CLI never writes a log")
+
+    async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
+        """Refused: see the module's promise."""
+        raise NotImplementedError("the CLI never writes a log")
+
+
+async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:
+    """The Workflow object. Raises CannotTell when there is none, no right to see it or no Kipu at all."""
+    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}")
+    if answer.status == HTTPStatus.OK:
+        return answer.body
+    if answer.status != HTTPStatus.NOT_FOUND:
+        raise refused(answer, f"read Workflow '{name}' in namespace '{namespace}'")
+    if answer.reason != "NotFound":  # an API that is not served answers with a page, not with a Status
+        raise CannotTell("this cluster does not know Workflows: Kipu's CRD is not installed (make install)")
+    hint = await _nearest(cluster, namespace, name)
+    raise CannotTell(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
+
+
+def stream_of(workflow: Mapping[str, Any]) -> StreamId:
+    """The stream that belongs to this Workflow."""
+    metadata = workflow["metadata"]
+    return StreamId(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
+
+
+def refused(answer: Answer, deed: str) -> CannotTell:
+    """Why the API server did not let us do it."""
+    if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return CannotTell(f"no right to {deed}: {answer.message or answer.reason}")
+    return CannotTell(f"could not {deed}: status {answer.status} {answer.reason}: {answer.message}")
+
+
+async def _nearest(cluster: Cluster, namespace: str, name: str) -> str:
+    """A hint at what may have been meant; empty when the list may not be read."""
+    query = {"limit": str(NAMES_SEARCHED_MAX)}
+    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows", query)
+    if answer.status != HTTPStatus.OK:
+        return ""
+    items: Any = answer.body.get("items", [])
+    names = [item["metadata"]["name"] for item in items]
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return "" if names else "; there is none at all (another namespace? -n)"
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    """The object or the metav1.Status; a body that is neither (a proxy's page) is only a message."""
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        if status < HTTPStatus.BAD_REQUEST:
+            raise Unanswered(f"status {status} with a body that is not an object")
+        return Answer(status=status, reason="", message=body[:200].decode(errors="replace").strip(), body={})
+    if status < HTTPStatus.BAD_REQUEST:
+        return Answer(status=status, reason="", message="", body=parsed)
+    return Answer(
+        status=status, reason=str(parsed.get("reason", "")), message=str(parsed.get("message", "")), body=parsed
+    )

@@ -1,0 +1,157 @@
+"""One recorded event as a row for people: what kind, which step and attempt, and the rest in a few words.
+
+Promises: total over the event kinds (mypy proves it); what comes from programs and clusters is printed with its
+control characters escaped, so that a message cannot move the reader's cursor. Must never be parsed by anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple, assert_never
+
+from kipu.core.events import (
+    AttemptAbandoned,
+    AttemptFailed,
+    Event,
+    ShutdownRequested,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+    StepsSkipped,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+    TimerFired,
+    WorkflowAccepted,
+    WorkflowFinished,
+    WorkflowRejected,
+)
+from kipu.eventlog.ports import Recorded
+
+NAMES_SHOWN_MAX = 5  # of a record's up to 200 skipped steps; jsonl has them all
+
+
+class Row(NamedTuple):
+    """One line of the table; every cell is printable."""
+
+    position: str
+    time: str
+    elapsed: str
+    event: str
+    step: str
+    details: str
+
+
+def row(record: Recorded, *, began: int) -> Row:
+    """The record as a row; `began` is the time of the first record in epoch milliseconds."""
+    event = record.event
+    return Row(
+        position=str(record.position),
+        time=clock(record.ts),
+        elapsed=elapsed(record.ts - began),
+        event=type(event).__name__,
+        step=printable(_subject(event)),
+        details=printable(_details(event)),
+    )
+
+
+def clock(milliseconds: int) -> str:
+    """Epoch milliseconds as `2026-11-24T04:05:06.789Z`."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def elapsed(milliseconds: int) -> str:
+    """Such as `+0.250s`, `+1m05.250s`, `+2h03m00s`."""
+    seconds, rest = divmod(milliseconds, 1000)
+    if seconds < 60:
+        return f"+{seconds}.{rest:03d}s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"+{minutes}m{seconds:02d}.{rest:03d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}h{minutes:02d}m{seconds:02d}s"
+
+
+def printable(text: str) -> str:
+    """The text on one line, with whatever a terminal would obey written out as an escape."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _subject(event: Event) -> str:
+    """`step` or `step/attempt`, where the event is about one; the shown names where it is about many."""
+    match event:
+        case StepsSkipped() | StepsCancelled():
+            return _names(event.steps)
+        case StepFailed():
+            return event.step
+        case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
+            return f"{event.step}/{event.attempt}"
+        case TimerFired() if event.step is not None:
+            return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
+    return ""
+
+
+def _names(steps: Sequence[str]) -> str:
+    shown = ", ".join(steps[:NAMES_SHOWN_MAX])
+    return shown if len(steps) <= NAMES_SHOWN_MAX else f"{shown} and {len(steps) - NAMES_SHOWN_MAX} more"
+
+
+def _details(event: Event) -> str:
+    match event:
+        case StreamClaimed():
+            return f"epoch {event.epoch} by {event.writer}"
+        case WorkflowAccepted():
+            count = len(event.definition.steps)
+            return _words(f"{count} step" if count == 1 else f"{count} steps", _until("deadline", event.deadline))
+        case WorkflowRejected():
+            return "; ".join(str(problem) for problem in event.problems)
+        case ShutdownRequested():
+            return event.mode.value
+        case StepScheduled():
+            return f"job {event.job}"
+        case StepStarted():
+            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
+        case StepSucceeded():
+            return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
+        case AttemptAbandoned():
+            return _because(event.reason.value, event.message)
+        case AttemptFailed():
+            code = "" if event.exit_code is None else f"exit code {event.exit_code}"
+            lasted = _lasted(event.started_at, event.finished_at)
+            return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case StepFailed():
+            return _because(event.reason.value, event.message)
+        case StepsSkipped():
+            return f"{event.reason.value}, because of {event.culprit}"
+        case StepsCancelled():
+            return ""
+        case TimerFired():
+            return f"{event.kind.value}, due {clock(event.due)}"
+        case WorkflowFinished():
+            return f"{event.end.value}: " + _because(event.reason, event.message)
+        case _:
+            assert_never(event)
+
+
+def _words(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _because(reason: str, message: str) -> str:
+    return f"{reason} ({message})" if message else reason
+
+
+def _until(word: str, time: int | None) -> str:
+    return "" if time is None else f"{word} {clock(time)}"
+
+
+def _place(pod: str | None, node: str | None) -> str:
+    return _words(f"pod {pod}" if pod else "", f"node {node}" if node else "")
+
+
+def _lasted(started_at: int | None, finished_at: int | None) -> str:
+    """Kubernetes gives both times in whole seconds."""
+    if started_at is None or finished_at is None:
+        return ""
+    return f"ran {max(0, finished_at - started_at) / 1000:g}s"

@@ -1,0 +1,143 @@
+"""Objects by path behind real HTTP on this machine's own address: what the official client is tested against.
+
+It answers GETs only; the production log writes its ConfigMaps straight into `objects`, as `StoredConfigMaps`.
+What a real API server says to writes is tests/conformance's business.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from kipu.eventlog.ports import Answer, StreamId
+
+WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
+
+
+class ApiServer:
+    """Fill `objects` by path; put a path into `refusals` to have it refused."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.refusals: dict[str, tuple[int, str]] = {}  # by the beginning of a path: the status and what is said
+        self.lists_nothing = False  # for want of the right
+        self.page_not_found = False  # as for an API that no CRD serves
+
+    @classmethod
+    @contextmanager
+    def listening(cls) -> Iterator[ApiServer]:
+        http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server = cls(f"http://127.0.0.1:{http.server_port}")
+        http.api = server  # type: ignore[attr-defined]
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()
+            http.server_close()
+
+    def kubeconfig(self, namespace: str | None = None) -> str:
+        context = {"cluster": "here", "user": "me"} | ({"namespace": namespace} if namespace else {})
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "here", "cluster": {"server": self.url}}],
+                "users": [{"name": "me", "user": {"token": "secret"}}],
+                "contexts": [{"name": "here", "context": context}],
+                "current-context": "here",
+            }
+        )
+
+    def add_workflow(self, stream: StreamId, log: Mapping[str, object] | None = None) -> None:
+        self.objects[f"{WORKFLOWS.format(stream.namespace)}/{stream.name}"] = {
+            "metadata": {"namespace": stream.namespace, "name": stream.name, "uid": stream.uid},
+            "status": {} if log is None else {"log": log},
+        }
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        for beginning, (status, message) in self.refusals.items():
+            if path.startswith(beginning):
+                return status, _status("Forbidden", message)
+        if path in self.objects:
+            return 200, json.dumps(self.objects[path]).encode()
+        if self.page_not_found:
+            return 404, b"404 page not found\n"
+        if path.endswith("/workflows") and self.lists_nothing:
+            return 403, _status("Forbidden", "")
+        if path.endswith("/workflows"):
+            items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
+            return 200, json.dumps({"items": items}).encode()
+        return 404, _status("NotFound", f"{path} not found")
+
+
+class StoredConfigMaps:
+    """eventlog.ports.ConfigMapApi over the server's objects, for the writer whose log is then read."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._objects = server.objects
+        self._version = 0
+
+    async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        body: dict[str, Any] = copy.deepcopy(dict(manifest))
+        body["metadata"]["uid"] = f"uid-{len(self._objects)}"
+        path = _path(namespace, body["metadata"]["name"])
+        if path in self._objects:
+            return Answer(status=409, reason="AlreadyExists", message=path, body={})
+        return self._store(path, body, 201)
+
+    async def get_config_map(self, namespace: str, name: str) -> Answer:
+        body = self._objects.get(_path(namespace, name))
+        if body is None:
+            return Answer(status=404, reason="NotFound", message=name, body={})
+        return Answer(status=200, reason="", message="", body=body)
+
+    async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
+        path = _path(namespace, name)
+        body = copy.deepcopy(self._objects[path])
+        for operation in operations:
+            _, section, key = str(operation["path"]).split("/")
+            if operation["op"] == "test":
+                assert body[section][key] == operation["value"], "this store has one writer"
+            else:
+                body[section][key] = operation["value"]
+        return self._store(path, body, 200)
+
+    def _store(self, path: str, body: dict[str, Any], status: int) -> Answer:
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self._objects[path] = body
+        return Answer(status=status, reason="", message="", body=copy.deepcopy(body))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        status, body = self.server.api.answer(urlsplit(self.path).path)  # type: ignore[attr-defined]
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+
+
+def _status(reason: str, message: str) -> bytes:
+    return json.dumps({"kind": "Status", "reason": reason, "message": message}).encode()

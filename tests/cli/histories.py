@@ -1,0 +1,100 @@
+"""Recorded histories to look at, decided by the core and committed by the production log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import TypeVar
+
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
+
+from kipu.core.commands import Accept, Claim, Reject
+from kipu.core.definition import Definition
+from kipu.core.errors import Problem
+from kipu.core.events import Event
+from kipu.eventlog.ports import EventLog, Head, StreamId
+
+STREAM = StreamId(namespace="default", name=IDENTITY.name, uid=IDENTITY.uid)
+SPEC_HASH = "5pec" * 16
+T = TypeVar("T")
+Batches = list[list[tuple[Event, int]]]
+
+
+def diamond() -> Flow:
+    """A claim, a diamond whose left side fails once, an end: 14 events or so over 20 seconds."""
+    steps = (
+        step("fetch", attempt_timeout=MINUTE),
+        step("left", "fetch", attempts=2),
+        step("right", "fetch"),
+        step("join", "left", "right"),
+    )
+    given = _accepted(Definition(steps=steps, timeout_ms=60 * MINUTE))
+    given.start("fetch", after=SECOND)
+    given.succeed("fetch", after=SECOND)
+    given.start("left", "right")
+    given.fail("left", exit_code=3, after=SECOND)
+    given.succeed("right")
+    given.pass_time(SECOND)
+    given.succeed("left", after=2 * MINUTE)
+    given.succeed("join", after=2 * 60 * MINUTE)
+    return given
+
+
+def skipping() -> Flow:
+    """A failure and the seven steps that it takes along."""
+    late = (f"late-{number}" for number in range(7))
+    given = _accepted(Definition(steps=(step("first"), *(step(name, "first") for name in late))))
+    given.fail("first", after=SECOND)
+    return given
+
+
+def wide(steps: int = 60) -> Flow:
+    """So many steps that the definition lies in a blob and the records in chunks."""
+    names = [f"shard-{number}" for number in range(steps)]
+    given = _accepted(Definition(steps=tuple(step(name, attempt_timeout=MINUTE) for name in names)))
+    for name in names:
+        given.start(name, after=SECOND)
+    for name in names:
+        given.succeed(name, after=SECOND)
+    return given
+
+
+def rejected(problem: Problem) -> Flow:
+    """A spec that never ran."""
+    given = Flow(None)
+    given.tell(Claim(writer="kipu-0"), Reject(spec_hash=SPEC_HASH, problems=(problem,)))
+    return given
+
+
+def batches(given: Flow) -> Batches:
+    """As one might have committed it: what was decided at one time is one append."""
+    return [list(group) for _, group in groupby(given.log, key=lambda pair: pair[1])]
+
+
+def record(log: EventLog, given: Flow) -> Head:
+    """Commit all of it."""
+
+    async def append_all() -> Head | None:
+        head: Head | None = None
+        for batch in batches(given):
+            events = [event for event, _ in batch]
+            head, _ = await log.append(STREAM, head, events, ts=batch[0][1], spec_hash=SPEC_HASH)
+        return head
+
+    head = run(append_all())
+    assert head is not None
+    return head
+
+
+def run(work: Coroutine[None, None, T]) -> T:
+    """To the end, in a thread of its own: the loops of pytest's own thread stay pytest's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _accepted(definition: Definition) -> Flow:
+    given = Flow(None)
+    given.tell(Claim(writer="kipu-0"), Accept(spec_hash=SPEC_HASH, definition=definition))
+    return given

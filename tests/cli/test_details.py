@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from tests.cli import histories
+from tests.core.given import START, Flow
+
+from kipu.cli.details import clock, elapsed, printable, row
+from kipu.core.errors import Problem
+from kipu.core.events import Event, StepsCancelled
+from kipu.eventlog.ports import Recorded
+
+
+def shown(given: Flow) -> list[str]:
+    """Every event of a history as the table's three last cells."""
+    return [_line(event, number) for number, (event, _) in enumerate(given.log, start=1)]
+
+
+def _line(event: Event, position: int = 1, ts: int = START) -> str:
+    cells = row(Recorded(position=position, epoch=1, ts=ts, hash="00", event=event), began=START)
+    return " | ".join((cells.event, cells.step, cells.details))
+
+
+def test_a_run_reads_like_a_story() -> None:
+    lines = shown(histories.diamond())
+    assert lines[0] == "StreamClaimed |  | epoch 1 by kipu-0"
+    assert lines[1] == "WorkflowAccepted |  | 4 steps, deadline 2023-11-14T23:13:20.000Z"
+    assert lines[2].startswith("StepScheduled | fetch/1 | job nightly-fetch-")
+    assert "StepStarted | fetch/1 | pod pod, node node, until 2023-11-14T22:14:21.000Z" in lines
+    assert "AttemptFailed | left/1 | ExitCode, exit code 3, retry at 2023-11-14T22:13:24.000Z" in lines
+    assert "TimerFired | left | Backoff, due 2023-11-14T22:13:24.000Z" in lines
+    assert lines[-1] == "WorkflowFinished |  | Succeeded: Completed"
+
+
+def test_a_long_list_of_steps_is_cut_and_counted() -> None:
+    (line,) = [line for line in shown(histories.skipping()) if line.startswith("StepsSkipped")]
+    skipped = "late-0, late-1, late-2, late-3, late-4 and 2 more"
+    assert line == f"StepsSkipped | {skipped} | DependencyNotMet, because of first"
+
+
+def test_cancelled_steps_are_named() -> None:
+    assert _line(StepsCancelled(run=1, steps=("a", "b"))) == "StepsCancelled | a, b | "
+
+
+def test_a_rejection_names_what_to_mend() -> None:
+    problem = Problem(
+        path="spec.steps[1].dependsOn[0]", reason="there is no step 'fetsh'", hint="did you mean 'fetch'?"
+    )
+    (_, line) = shown(histories.rejected(problem))
+    assert line == "WorkflowRejected |  | spec.steps[1].dependsOn[0]: there is no step 'fetsh' (did you mean 'fetch'?)"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0, "+0.000s"),
+        (59_999, "+59.999s"),
+        (60_000, "+1m00.000s"),
+        (3_599_999, "+59m59.999s"),
+        (3_600_000, "+1h00m00s"),
+        (90_061_000, "+25h01m01s"),
+    ],
+)
+def test_elapsed_time_is_readable_at_every_size(milliseconds: int, text: str) -> None:
+    assert elapsed(milliseconds) == text
+
+
+def test_a_time_has_its_milliseconds_and_its_zone() -> None:
+    assert clock(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
+
+
+def test_a_message_cannot_command_the_terminal() -> None:
+    assert printable("gone\x1b[2J\nnext \u202e line") == r"gone\x1b[2J\nnext \u202e line"
+    assert printable("köln → 東京") == "köln → 東京"

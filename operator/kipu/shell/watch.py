@@ -2,8 +2,9 @@
 
 Promises: the first list is a consistent read in pages; after each complete list comes one `Synced`, and before
 it a `Deleted` for every object that vanished unseen; the watch resumes after the last version seen when it is
-closed, cut or silent, and a new list is read when that version is too old (410 as a status or as an event) or is
-refused again and again (a restored etcd is behind it). No error ends it: it waits, longer each time, and goes on.
+closed or cut, and a new list is read when that version is too old (410 as a status or as an event), when it is
+refused again and again, and when the server is behind it (a restored etcd falls silent, or counts backwards). No
+error ends it: it waits, longer each time, and goes on.
 Bounded: one view per object of the selection. Must never judge what it sees.
 """
 
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 SERVER_SECONDS = 540  # the server ends the watch after this + up to a fifth, so that watches do not end together
 SILENCE_SECONDS = 90.0  # bookmarks come each 60 s: a stream without one is dead
+CLOSED_AT_ONCE_SECONDS = 1.0  # a watch that ends sooner than this without a word counts as a failure
 BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
 REFUSALS_MAX = 3  # in a row, of one version: then it is the version that is wrong
 
@@ -159,17 +161,23 @@ class _Feed(Generic[T]):
         opening = self._kube.watch(
             self._resource, namespace=self._namespace, query=query, silence_seconds=SILENCE_SECONDS
         )
-        async with opening as (status, lines):
-            self._kube.count("watch", self._resource.plural, str(status))
-            if status != HTTPStatus.OK:
-                self._refuse(status, "")
-            begun = asyncio.get_running_loop().time()
-            async for line in lines:
-                change = self._event(line)
-                self._failures = self._refusals = 0
-                if change is not None:
-                    yield change
-        if asyncio.get_running_loop().time() - begun < 1.0:  # closed at once: do not hammer
+        begun = asyncio.get_running_loop().time()
+        heard = False
+        try:
+            async with opening as (status, lines):
+                self._kube.count("watch", self._resource.plural, str(status))
+                if status != HTTPStatus.OK:
+                    self._refuse(status, "")
+                async for line in lines:
+                    change = self._event(line)
+                    heard, self._failures, self._refusals = True, 0, 0
+                    if change is not None:
+                        yield change
+        finally:
+            lasted_seconds = asyncio.get_running_loop().time() - begun
+            if not heard and lasted_seconds >= SILENCE_SECONDS:
+                self._version = ""  # not even a bookmark: the server has not come as far as this version
+        if not heard and lasted_seconds < CLOSED_AT_ONCE_SECONDS:
             raise Unanswered("the watch was closed as soon as it began")
 
     def _event(self, line: bytes) -> Change[T] | None:
@@ -179,7 +187,7 @@ class _Feed(Generic[T]):
             raise _RefusedError(f"a line that cannot be read: {error}") from error
         match event:
             case BookmarkEvent():
-                self._version = event.object.metadata.resource_version
+                self._advance(event.object.metadata.resource_version)
                 return None
             case ErrorEvent():
                 self._refuse(event.object.code, event.object.message)
@@ -189,12 +197,19 @@ class _Feed(Generic[T]):
 
     def _changed(self, event: AddedEvent[T] | ModifiedEvent[T] | DeletedEvent[T]) -> Change[T]:
         view = event.object
-        self._version = view.metadata.resource_version
+        self._advance(view.metadata.resource_version)
         if isinstance(event, DeletedEvent):
             self._known.pop(view.metadata.uid, None)
             return Change(kind="Deleted", view=view)
         self._known[view.metadata.uid] = view
         return Change(kind="Added" if isinstance(event, AddedEvent) else "Modified", view=view)
+
+    def _advance(self, version: str) -> None:
+        """Resume from here. Versions of one resource compare as numbers (KEP-5504) and never fall."""
+        if version.isdigit() and self._version.isdigit() and int(version) < int(self._version):
+            self._version = ""
+            raise _RefusedError(f"the server counts backwards, to {version}: its store was restored")
+        self._version = version
 
     def _refuse(self, status: int, message: str) -> None:
         if status == HTTPStatus.GONE:

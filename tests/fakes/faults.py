@@ -1,0 +1,63 @@
+"""What can go wrong with one request: the answers of a fault hook (see ApiServer.faults)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kipu.shell.kube_http import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashBefore:
+    """The client dies before the request is sent: `crash` is called (it cancels the tasks), no answer ever comes."""
+
+    crash: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashAfter:
+    """The request is carried out, and the client dies before it learns of it."""
+
+    crash: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutDone:
+    """Carried out, but the answer is lost. Unanswered comes after `seconds`."""
+
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeoutNotDone:
+    """Lost on the way: never carried out. Unanswered comes after `seconds`."""
+
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Refused with this HTTP status, not carried out."""
+
+    code: int
+    reason: str = ""
+    retry_after_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delayed:
+    """Unanswered now, carried out `seconds` later."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicated:
+    """Carried out, answered, and carried out once more `seconds` later (a proxy that retries)."""
+
+    seconds: float = 0.0
+
+
+Fault = CrashBefore | CrashAfter | TimeoutDone | TimeoutNotDone | Status | Delayed | Duplicated
+FaultHook = Callable[[int, Request], Fault | None]

@@ -1,0 +1,291 @@
+"""The fake scheduler and kubelets: pods are bound, run their programs, end, and are seen to end a little later.
+
+The steps and their order are those of a real kubelet 1.37 (a container has ended while its pod's phase is still
+Running; a deleted pod is Failed first, then removed). `executions` counts from outside what really ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .clock import timestamp
+from .etcd import Change, Json, Key
+from .kinds import JOB_NAME
+from .refusals import Refused
+
+if TYPE_CHECKING:
+    from .apiserver import ApiServer
+
+USER = "kubelet"
+BIND_SECONDS, START_SECONDS, TEARDOWN_SECONDS = 0.01, 0.3, 0.3
+EVICTION_SECONDS = 340.0  # a node is NotReady after 40 s, its pods are evicted 300 s later
+MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX = 4_096, 12_288  # of one container, and of all of a pod's
+KILLED = 137
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What one pod's container `main` does. Other containers end well with it."""
+
+    run_seconds: float = 1.0
+    exit_code: int = 0
+    message: str = ""  # the termination message, before the kubelet cuts it
+    reason: str = ""  # "" is Completed or Error, by the exit code; "OOMKilled"
+    start_seconds: float = START_SECONDS
+    stop_seconds: float = 0.1  # from SIGTERM to its end; the pod's grace period bounds it
+    waiting: str = ""  # it never starts, for this reason ("ImagePullBackOff")
+    unschedulable: str = ""  # it is never bound, with this message
+    node: str = "node-1"
+
+
+@dataclass(slots=True, kw_only=True)
+class Execution:
+    """One run of container `main`, as it really happened. Times are milliseconds since 1970."""
+
+    namespace: str
+    workflow_uid: str
+    run: str
+    step: str
+    attempt: str
+    job: str
+    job_uid: str
+    pod: str
+    pod_uid: str
+    started: int
+    ended: int | None = None
+    exit_code: int | None = None
+
+
+class Nodes:
+    """Every node of the cluster, and the scheduler."""
+
+    def __init__(self, server: ApiServer, programs: Callable[[Json], Program]) -> None:
+        self._server = server
+        self._programs = programs
+        self._pods: dict[str, Program] = {}  # by pod uid
+        self._running: dict[str, Execution] = {}  # by pod uid
+        self._stopping: set[str] = set()
+        self._lost: dict[str, list[Callable[[], object]]] = {}  # node -> what its kubelet has yet to tell
+        self.executions: list[Execution] = []
+        server.etcd.listeners.append(self._changed)
+
+    # -- for tests ---------------------------------------------------------------------------------------
+
+    def lose(self, node: str) -> None:
+        """Cut the node off: what runs there runs on, and nobody hears of it."""
+        self._lost[node] = []
+        self._server.later(EVICTION_SECONDS, self._evict_all, node)
+
+    def recover(self, node: str) -> None:
+        """The node is back, its kubelet tells everything it could not."""
+        for tell in self._lost.pop(node):
+            tell()
+
+    def evict(self, namespace: str, name: str) -> None:
+        """The eviction API: the condition DisruptionTarget, then a delete with the pod's grace."""
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "EvictionByEvictionAPI",
+            "message": "evicted",
+        }
+        self._server.update("pods", namespace, name, lambda body: _conditioned(body, condition), status=True)
+        self._server.delete("pods", namespace, name)
+
+    # -- the life of a pod -------------------------------------------------------------------------------
+
+    def _changed(self, change: Change) -> None:
+        if change.key.plural != "pods":
+            return
+        after = change.after
+        if after is None:
+            assert change.before is not None
+            self._stop(change.key, change.before.uid, 0.0)
+            return
+        if change.before is None:
+            program = self._programs(after.object)
+            self._pods[after.uid] = program
+            self._do(BIND_SECONDS, self._bind, change.key, after.uid)
+        if "deletionTimestamp" in after.object["metadata"] and after.uid not in self._stopping:
+            self._stopping.add(after.uid)
+            grace_seconds = after.object["metadata"]["deletionGracePeriodSeconds"]
+            self._stop(change.key, after.uid, min(grace_seconds, self._pods[after.uid].stop_seconds))
+
+    def _bind(self, key: Key, uid: str) -> None:
+        program = self._pods[uid]
+        if program.unschedulable:
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))
+            return
+        if not self._write(key, uid, lambda body: _bound(body, program.node), status=False):
+            return
+        condition = {"type": "PodScheduled", "status": "True"}
+        started = timestamp(self._server.clock.now())
+        reason = "ContainerCreating" if not program.waiting else program.waiting
+
+        def creating(body: Json) -> Json:
+            body["status"]["startTime"] = started
+            return _contained(_conditioned(body, condition), {"waiting": {"reason": reason}})
+
+        self._write(key, uid, creating)
+        if not program.waiting:
+            self._do(program.start_seconds, self._start, key, uid)
+
+    def _start(self, key: Key, uid: str) -> None:
+        stored = self._server.etcd.get(key)
+        if stored is None or stored.uid != uid or uid in self._stopping:
+            return
+        execution = _execution(stored.object, self._server.clock.now())
+        self.executions.append(execution)
+        self._running[uid] = execution
+        self._server.later(self._pods[uid].run_seconds, self._ended, key, uid, self._pods[uid].exit_code)
+        state = {"running": {"startedAt": timestamp(execution.started)}}
+
+        def running(body: Json) -> Json:
+            body["status"]["phase"] = "Running"
+            return _conditioned(_contained(body, state, ready=True), {"type": "Ready", "status": "True"})
+
+        self._tell(key, uid, lambda: self._write(key, uid, running))
+
+    def _ended(self, key: Key, uid: str, exit_code: int) -> None:
+        """The program has ended, by itself or because it was stopped."""
+        execution = self._running.pop(uid, None)
+        if execution is None:
+            return
+        execution.ended, execution.exit_code = self._server.clock.now(), exit_code
+        state = {"terminated": self._terminated(execution, exit_code)}
+
+        def ended(body: Json) -> Json:
+            return _conditioned(_contained(body, state), {"type": "Ready", "status": "False", "reason": "PodCompleted"})
+
+        self._tell(key, uid, lambda: self._write(key, uid, ended))
+        self._do(TEARDOWN_SECONDS, self._finish, key, uid, "Failed" if exit_code else "Succeeded")
+
+    def _finish(self, key: Key, uid: str, phase: str) -> None:
+        def finished(body: Json) -> Json:
+            body["status"]["phase"] = phase
+            return body
+
+        def tell() -> None:
+            self._write(key, uid, finished)
+            if uid in self._stopping:
+                self._remove(key, uid)
+
+        self._tell(key, uid, tell)
+
+    def _stop(self, key: Key, uid: str, seconds: float) -> None:
+        """SIGTERM, and the end at most `seconds` later; a pod that never ran fails at once."""
+        if uid in self._running:
+            self._server.later(seconds, self._ended, key, uid, KILLED)
+        elif (stored := self._server.etcd.get(key)) is not None and stored.uid == uid:
+            phase = stored.object["status"]["phase"]
+            self._do(BIND_SECONDS, self._finish, key, uid, phase if phase != "Pending" else "Failed")
+
+    def _remove(self, key: Key, uid: str) -> None:
+        options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}
+        try:
+            self._server.delete("pods", key.namespace, key.name, user=USER, **options)
+        except Refused:
+            return  # it is gone already
+
+    # -- how a kubelet tells -----------------------------------------------------------------------------
+
+    def _terminated(self, execution: Execution, exit_code: int) -> Json:
+        program = self._pods[execution.pod_uid]
+        state: Json = {
+            "exitCode": exit_code,
+            "reason": program.reason or ("Error" if exit_code else "Completed"),
+            "startedAt": timestamp(execution.started),
+            "finishedAt": timestamp(execution.ended or 0),
+        }
+        if program.message and exit_code != KILLED:
+            state["message"] = program.message
+        return state
+
+    def _do(self, seconds: float, step: Callable[..., None], *arguments: object) -> None:
+        self._server.later(self._server.jitter(seconds), step, *arguments)
+
+    def _tell(self, key: Key, uid: str, tell: Callable[[], object]) -> None:
+        """Now, or when the node is back."""
+        backlog = self._lost.get(self._pods[uid].node)
+        if backlog is None:
+            tell()
+        else:
+            backlog.append(tell)
+
+    def _write(self, key: Key, uid: str, make: Callable[[Json], Json], *, status: bool = True) -> bool:
+        """Update the pod if it is still this one."""
+        stored = self._server.etcd.get(key)
+        if stored is None or stored.uid != uid:
+            return False
+        self._server.update("pods", key.namespace, key.name, make, status=status, user=USER)
+        return True
+
+    def _evict_all(self, node: str) -> None:
+        if node not in self._lost:
+            return
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "DeletionByTaintManager",
+            "message": "node lost",
+        }
+        for stored in self._server.etcd.all("pods"):
+            if stored.object["spec"].get("nodeName") == node and stored.object["status"]["phase"] == "Running":
+                self._write(stored.key, stored.uid, lambda body: _conditioned(body, condition))
+                self._server.delete("pods", stored.key.namespace, stored.key.name, user="taint-manager")
+
+
+def _bound(body: Json, node: str) -> Json:
+    body["spec"]["nodeName"] = node
+    return body
+
+
+def _conditioned(body: Json, condition: Json) -> Json:
+    conditions: list[Json] = body["status"].get("conditions", [])
+    others = [each for each in conditions if each["type"] != condition["type"]]
+    body["status"]["conditions"] = [*others, {**condition, "lastTransitionTime": None}]
+    return body
+
+
+def _contained(body: Json, state: Json, *, ready: bool = False) -> Json:
+    """Every container in `state`; only `main` ends with its exit code and message, the message cut."""
+    containers: list[Json] = body["spec"]["containers"]
+    statuses = []
+    for container in containers:
+        own = {key: dict(value) for key, value in state.items()}
+        if "terminated" in own:
+            if container["name"] != containers[0]["name"] and container["name"] != "main":
+                own["terminated"] = {**own["terminated"], "exitCode": 0, "reason": "Completed"}
+                own["terminated"].pop("message", None)
+            elif "message" in own["terminated"]:
+                bound = min(MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX // _count(body))
+                cut = own["terminated"]["message"].encode()[:bound].decode(errors="ignore")
+                own["terminated"]["message"] = cut
+        statuses.append({"name": container["name"], "ready": ready, "state": own, "restartCount": 0})
+    body["status"]["containerStatuses"] = statuses
+    return body
+
+
+def _count(body: Json) -> int:
+    spec = body["spec"]
+    return len(spec["containers"]) + len(spec.get("initContainers", ())) + len(spec.get("ephemeralContainers", ()))
+
+
+def _execution(body: Json, started: int) -> Execution:
+    metadata = body["metadata"]
+    labels: dict[str, str] = metadata.get("labels", {})
+    return Execution(
+        namespace=metadata["namespace"],
+        workflow_uid=labels.get("kipu.dev/workflow-uid", ""),
+        run=labels.get("kipu.dev/run", ""),
+        step=labels.get("kipu.dev/step", ""),
+        attempt=labels.get("kipu.dev/attempt", ""),
+        job=labels.get(JOB_NAME, ""),
+        job_uid=next((o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller")), ""),
+        pod=metadata["name"],
+        pod_uid=metadata["uid"],
+        started=started,
+    )

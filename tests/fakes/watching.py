@@ -1,0 +1,155 @@
+"""One watch of the fake API server: the changes of a selection as lines, in order, with all the ways it can end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import Enum
+
+import msgspec
+
+from kipu.eventlog.ports import Unanswered
+from kipu.shell.kube_http import Request
+
+from .etcd import Change, CompactedError, Etcd, Json, Stored
+from .refusals import Refused
+from .selectors import Predicate, select
+from .wire import Target
+
+BOOKMARK_SECONDS = 60.0
+SERVER_SECONDS = 1_800.0
+
+
+class End(Enum):
+    """How a watch ends, other than by its client."""
+
+    CLOSED = "closed"  # an orderly end of the stream, without a word
+    RESET = "reset"  # the connection breaks
+    MUTE = "mute"  # it stays open and says nothing more
+
+
+@dataclass(slots=True)
+class _Line:
+    due: float  # loop time
+    data: bytes
+
+
+class Watch:
+    """Fed by the store, read by one transport."""
+
+    def __init__(self, etcd: Etcd, target: Target, request: Request, rng: random.Random, lag_seconds: float) -> None:
+        query = request.query
+        self.plural = target.kind.plural
+        self._etcd = etcd
+        self._namespace = target.namespace
+        self._chosen: Predicate = select(self.plural, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        self._bookmarks = query.get("allowWatchBookmarks") == "true"
+        self._head = {"kind": target.kind.kind, "apiVersion": target.kind.api_version}
+        self._loop = asyncio.get_running_loop()
+        self._closes_at = self._loop.time() + float(query.get("timeoutSeconds") or SERVER_SECONDS)
+        self._rng, self._lag_seconds = rng, lag_seconds
+        self._lines: deque[_Line] = deque()
+        self._news = asyncio.Event()
+        self._end: End | None = None
+        self._after = 0
+        self._begin(query.get("resourceVersion", ""))
+
+    def _begin(self, version: str) -> None:
+        """Replay what came after `version`; without one, start with what is there."""
+        if not version.isdigit() and version:
+            raise Refused(500, "", f'resourceVersion: Invalid value: "{version}"')
+        if version in ("", "0"):
+            for stored in self._etcd.all(self.plural):
+                if self._selects(stored):
+                    self._say("ADDED", stored.encoded())
+            return
+        self._after = int(version)  # may be ahead of a store that was restored: then nothing comes for long
+        try:
+            for change in self._etcd.since(int(version), self.plural):
+                self.feed(change)
+        except CompactedError:
+            self.fail(410, "Expired", f"too old resource version: {version} ({self._etcd.compacted})")
+
+    # -- what is fed in ----------------------------------------------------------------------------------
+
+    def feed(self, change: Change) -> None:
+        """One write of the store."""
+        if change.key.plural != self.plural or change.revision <= self._after or self._end is not None:
+            return
+        was, now = self._selects(change.before), self._selects(change.after)
+        if change.after is not None and now:
+            self._say("MODIFIED" if was else "ADDED", change.after.encoded())
+        elif change.before is not None and was:
+            last: Json = change.before.copy()
+            last["metadata"]["resourceVersion"] = str(change.revision)
+            self._say("DELETED", msgspec.json.encode(last))
+
+    def fail(self, code: int, reason: str, message: str) -> None:
+        """An ERROR event, and the end."""
+        self.say_raw(msgspec.json.encode({"type": "ERROR", "object": Refused(code, reason, message).body()}))
+        self.end(End.CLOSED)
+
+    def end(self, how: End) -> None:
+        """End it once what was said has been read."""
+        self._end = how
+        self._news.set()
+
+    def say_raw(self, line: bytes) -> None:
+        """Any line at all."""
+        due = self._loop.time() + self._lag_seconds * self._rng.random()
+        if self._lines:
+            due = max(due, self._lines[-1].due)  # order is kept
+        self._lines.append(_Line(due, line))
+        self._news.set()
+
+    def _say(self, kind: str, body: bytes) -> None:
+        self.say_raw(b'{"type":"%s","object":%s}' % (kind.encode(), body))
+
+    def _selects(self, stored: Stored | None) -> bool:
+        if stored is None or (self._namespace is not None and stored.key.namespace != self._namespace):
+            return False
+        return self._chosen(stored.object)
+
+    # -- what is read ------------------------------------------------------------------------------------
+
+    async def lines(self, silence_seconds: float) -> AsyncIterator[bytes]:
+        """Until the end. Raises Unanswered after a reset and after `silence_seconds` without a line."""
+        heard_at = bookmark_at = self._loop.time()
+        while True:
+            while self._lines:
+                line = self._lines[0]
+                if line.due > self._loop.time():
+                    await asyncio.sleep(line.due - self._loop.time())
+                self._lines.popleft()
+                heard_at = self._loop.time()
+                yield line.data
+            if self._end is End.CLOSED or (self._end is None and self._loop.time() >= self._closes_at):
+                return
+            if self._end is End.RESET:
+                raise Unanswered("connection reset by peer")
+            if self._bookmarks and self._end is None and self._loop.time() - bookmark_at >= BOOKMARK_SECONDS:
+                bookmark_at = self._loop.time()
+                if self._etcd.revision >= self._after:
+                    self._bookmark()
+                continue
+            if self._loop.time() - heard_at >= silence_seconds:
+                raise Unanswered(f"nothing was heard for {silence_seconds} s")
+            await self._wait(heard_at + silence_seconds, bookmark_at + BOOKMARK_SECONDS)
+
+    async def _wait(self, silent_at: float, bookmark_at: float) -> None:
+        wake_at = silent_at
+        if self._end is None:
+            wake_at = min(wake_at, self._closes_at, bookmark_at if self._bookmarks else silent_at)
+        self._news.clear()
+        try:
+            async with asyncio.timeout_at(max(wake_at, self._loop.time())):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    def _bookmark(self) -> None:
+        metadata = {"resourceVersion": str(self._etcd.revision)}
+        self.say_raw(msgspec.json.encode({"type": "BOOKMARK", "object": {**self._head, "metadata": metadata}}))

@@ -58,12 +58,6 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     writer: str
     chunks: tuple[ChunkRef, ...]
 
-    @property
-    def tip(self) -> Tip:
-        """Where the stream claims to end. Raises ValueError for a hash that is not hex."""
-        digest = bytes.fromhex(self.hash)
-        return Tip(position=self.position, hash=digest, epoch=self.epoch, ts=self.ts, writer=self.writer)
-
 
 class _Version(msgspec.Struct, rename="camel"):
     v: int
@@ -84,8 +78,8 @@ def seal(meta: Meta, tail: bytes) -> dict[str, str]:
     return {"meta": text.decode(), "tail": tail.decode(), "digest": _digest(text, tail)}
 
 
-def unseal(data: object, *, workflow_uid: str) -> tuple[Meta, bytes]:
-    """Meta and tail of a head's data. Raises CorruptionError, UnknownEvent for a format of the future."""
+def unseal(data: object, *, workflow_uid: str) -> tuple[Meta, bytes, str]:
+    """Meta, tail and digest of a head's data. Raises CorruptionError, UnknownEvent for a format of the future."""
     texts = _texts(data, {"meta", "tail", "digest"})
     meta_bytes, tail = texts["meta"].encode(), texts["tail"].encode()
     if texts["digest"] != _digest(meta_bytes, tail):
@@ -99,17 +93,18 @@ def unseal(data: object, *, workflow_uid: str) -> tuple[Meta, bytes]:
         raise CorruptionError(f"malformed meta: {error}") from error
     if meta.uid != workflow_uid:
         raise CorruptionError(f"the head belongs to the workflow {meta.uid}, not to {workflow_uid}")
-    return meta, tail
+    return meta, tail, texts["digest"]
 
 
 def roll(tail: bytes, lines: bytes, *, tail_bytes_max: int = TAIL_BYTES_MAX) -> tuple[bytes, bytes]:
     """What goes into a new chunk (nothing: b"") and what the tail is then, when `lines` are appended.
 
-    A batch that is too large for a tail goes into the chunk whole, behind the tail.
+    A batch that is too large for a tail goes into the chunk whole, behind the tail. `tail_bytes_max` is how far
+    the tail may fill up; it was raised if the store refused the last roll.
     """
     if len(tail) + len(lines) <= tail_bytes_max:
         return b"", tail + lines
-    if len(lines) > tail_bytes_max:
+    if len(lines) > TAIL_BYTES_MAX:
         return tail + lines, b""
     return tail, lines
 

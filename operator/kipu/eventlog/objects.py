@@ -1,0 +1,87 @@
+"""The ConfigMaps that hold a log: their names, labels and owner, and the patch that commits.
+
+    kipu-log-<uid>                          the head
+    kipu-log-<uid>-<generation>-<nonce>     a chunk; the generation (10 digits) is the one its commit would make
+    kipu-blob-<uid>-<hash>                  a large value, by the first 128 bits of its SHA-256
+
+Promises: every name carries the Workflow's uid, so that a namesake's log is never taken for ours; the garbage
+collector removes all of them with the Workflow. Must never do I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .ports import StreamId
+
+GENERATION_DIGITS = 10  # at 1,000 commits a second good for 115 days; names sort as they were made
+BLOB_NAME_DIGITS = 32  # 128 bits; the whole hash is checked on reading
+
+
+def head_name(stream: StreamId) -> str:
+    """The one mutable object of a stream."""
+    return f"kipu-log-{stream.uid}"
+
+
+def chunk_name(stream: StreamId, generation: int, nonce: str) -> str:
+    """The name of a chunk staged for the commit that makes `generation`."""
+    return f"{head_name(stream)}-{generation:0{GENERATION_DIGITS}}-{nonce}"
+
+
+def blob_name(stream: StreamId, digest: str) -> str:
+    """The name of the blob with this SHA-256 (hex)."""
+    return f"kipu-blob-{stream.uid}-{digest[:BLOB_NAME_DIGITS]}"
+
+
+def head_manifest(stream: StreamId, data: Mapping[str, str]) -> dict[str, object]:
+    """The head of a new stream."""
+    return {**_manifest(stream, head_name(stream)), "data": dict(data)}
+
+
+def sealed_manifest(stream: StreamId, name: str, key: str, text: str) -> dict[str, object]:
+    """A chunk or a blob: `text` is base64."""
+    return {**_manifest(stream, name), "immutable": True, "binaryData": {key: text}}
+
+
+def commit_patch(
+    *, uid: str, resource_version: str, digest: str, data: Mapping[str, str]
+) -> tuple[Mapping[str, object], ...]:
+    """JSON Patch of the head: what must still be true, and what becomes true.
+
+    The digest is a guard of its own: after a restore of etcd a resourceVersion may come a second time.
+    """
+    return (
+        {"op": "test", "path": "/metadata/uid", "value": uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
+        {"op": "test", "path": "/data/digest", "value": digest},
+        *({"op": "replace", "path": f"/data/{key}", "value": text} for key, text in data.items()),
+    )
+
+
+def _manifest(stream: StreamId, name: str) -> dict[str, object]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": name,
+            "namespace": stream.namespace,
+            "labels": {
+                "app.kubernetes.io/managed-by": "kipu",
+                "kipu.dev/workflow-uid": stream.uid,
+                "kipu.dev/component": "log",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "kipu.dev/v1alpha1",
+                    "kind": "Workflow",
+                    "name": stream.name,
+                    "uid": stream.uid,
+                    # Not a controller: nobody adopts or recreates a log. Not blocking: with the admission plugin
+                    # OwnerReferencesPermissionEnforcement that would need update on workflows/finalizers, and a
+                    # foreground deletion need not wait for the log.
+                    "controller": False,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+    }

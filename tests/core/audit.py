@@ -54,6 +54,7 @@ class Audit:
     shut_down: bool = False
     failing: str | None = None
     finished: WorkflowFinished | None = None
+    foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
 
     def __post_init__(self) -> None:
         self.by_name = {step.name: step for step in self.definition.steps}
@@ -65,6 +66,7 @@ class Audit:
             for event in turn.events:
                 assert self.finished is None or isinstance(event, StreamClaimed), "terminal is final"
                 self.see(event, turn.ts, turn.held)
+            self.check_foreseen()
         assert self.finished is not None
         self.check_end(self.finished)
 
@@ -139,21 +141,23 @@ class Audit:
             assert event.exit_code not in final or event.reason is Reason.DISRUPTED
 
     def see_skipped(self, event: StepsSkipped) -> None:
-        named = set(event.steps)
         for name in event.steps:
-            step, account = self.by_name[name], self.steps[name]
-            assert not account.attempts
+            assert not self.steps[name].attempts
+            self.close(name, "Skipped", event.culprit)
             if event.reason is SkipReason.WORKFLOW_FAILING:
                 assert event.culprit == self.failing
                 assert self.holds_back()
             else:
-                ends = [self.steps[need] for need in step.depends_on]
-                roots = {end.culprit or need for end, need in zip(ends, step.depends_on, strict=True) if end.end}
-                inside = any(need in named for need in step.depends_on)
-                assert inside or event.culprit in roots or (not step.depends_on and event.culprit == name)
-            self.close(name, "Skipped", event.culprit)
-        for name in event.steps:
-            assert event.reason is SkipReason.WORKFLOW_FAILING or self.rule_is_broken(self.by_name[name])
+                self.foreseen.append(name)
+
+    def check_foreseen(self) -> None:
+        """All skips of a commit stand together: each is justified by what the commit as a whole has ended."""
+        for name in self.foreseen:
+            step = self.by_name[name]
+            roots = {self.steps[need].culprit or need for need in step.depends_on if self.steps[need].end}
+            assert self.rule_is_broken(step)
+            assert self.steps[name].culprit in (roots or {name})
+        self.foreseen = []
 
     def close(self, name: str, end: str, culprit: str | None = None) -> None:
         account = self.steps[name]

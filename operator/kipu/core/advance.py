@@ -44,6 +44,8 @@ def _take_down_everything(turn: Turn) -> None:
 
 
 def _skip_doomed(turn: Turn) -> None:
+    # By culprit and not in the order found, since two chains that fall together would take a record a link. So
+    # one record may run ahead of another of the same commit.
     by_culprit: dict[str, list[int]] = {}
     for place, culprit in policies.fates(turn.state, max(0, turn.names_left)).items():
         by_culprit.setdefault(culprit, []).append(place)

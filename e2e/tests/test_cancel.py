@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 from e2e.apiserver import ApiError, jobs, workflows
-from e2e.namespace import Namespace, condition, is_placeholder, phases, step, workflow
+from e2e.namespace import RESTRICTED, Namespace, condition, is_placeholder, phases, step, workflow
 from e2e.watching import Change, Watch, has_run
 
 pytestmark = pytest.mark.cluster
+
+
+LATE_TEMPLATE = {"spec": {**RESTRICTED, "restartPolicy": "Never"}}
 
 
 def cancel(namespace: Namespace, name: str, mode: str = "Cancel") -> None:
@@ -48,16 +51,16 @@ def test_a_cancelled_attempt_keeps_its_name_in_a_suspended_placeholder(namespace
     with namespace.watch_pods() as pods:
         namespace.submit(workflow("held", [step("busy", "sleep 60")]))
         pods.wait_for(lambda seen: running(seen) == 1, 60, "the pod runs")
-        before = [job["metadata"] for job in namespace.jobs()]
+        (before,) = namespace.jobs()
         cancel(namespace, "held")
         namespace.finished("held")
     (job,) = namespace.jobs()
     assert is_placeholder(job)
     assert job["spec"]["suspend"] is True
-    assert [job["metadata"]["name"]] == [metadata["name"] for metadata in before]
-    assert job["metadata"]["uid"] != before[0]["uid"]
+    assert job["metadata"]["name"] == before["metadata"]["name"]
+    assert job["metadata"]["uid"] != before["metadata"]["uid"]
     # A create that was sent long ago finds the name taken: this is what the placeholder is for.
-    late = {"metadata": {"name": job["metadata"]["name"]}, "spec": {"template": job["spec"]["template"]}}
+    late = {"metadata": {"name": before["metadata"]["name"]}, "spec": {"template": LATE_TEMPLATE}}
     with pytest.raises(ApiError) as refused:
         namespace.api.create(jobs(namespace.name), late)
     assert refused.value.status == 409
@@ -70,7 +73,7 @@ def test_what_has_succeeded_before_the_cancel_stays_succeeded(namespace: Namespa
         cancel(namespace, "half")
         status = namespace.finished("half")
     assert phases(status) == {"done": "Succeeded", "busy": "Cancelled"}
-    assert (status["phase"], status["progress"]) == ("Cancelled", "1/2")
+    assert (status["phase"], status["counts"]["succeeded"], status["counts"]["cancelled"]) == ("Cancelled", 1, 1)
     assert condition(status, "Succeeded") == "False"
 
 

@@ -1,0 +1,231 @@
+"""What a step costs, counted on the real node: `python -m e2e.measure`. Prints Markdown tables.
+
+A chain of 20 and a fan-out of 20, one after the other, with nothing else running. Requests are those that the
+operator itself counts; bytes in etcd are etcd's own counters, less what the idle cluster writes in the same time;
+bytes of the log are those of every version of its ConfigMaps that a watch shows. The gap is from the moment at
+which a client sees a pod ended to the moment at which it sees the next Job: both by one watch each, in one process.
+Bounded: RUNS x 2 workflows, each at most RUN_SECONDS. etcd is asked at its local address, where there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.request import urlopen
+
+from .apiserver import ApiServer, JsonObject, config_maps, jobs, wait_until
+from .history import size_bytes
+from .namespace import OPERATOR_NAMESPACE, Namespace, ours, step, workflow
+from .operator_pod import Operator
+from .watching import Change, Watch
+
+ETCD_METRICS = "http://127.0.0.1:2379/metrics"
+HTTP_PORT = 8080
+RUNS = 3
+RUN_SECONDS = 180.0
+IDLE_SECONDS = 15.0
+WIDTH = 20
+WRITES = ("create", "patch", "delete", "update")
+ETCD_COUNTERS = {
+    "etcd_mvcc_put_total": "etcd puts",
+    "etcd_debugging_mvcc_total_put_size_in_bytes": "etcd bytes put",
+    "etcd_disk_wal_write_bytes_total": "etcd WAL bytes",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A workflow to be measured; `arrows` are its pairs of (need, dependent)."""
+
+    name: str
+    steps: Sequence[JsonObject]
+    arrows: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one run cost."""
+
+    requests: Counter[tuple[str, str]]  # (verb, resource)
+    etcd: Counter[str]
+    log_written_bytes: int
+    log_kept_bytes: int
+    gaps_seconds: list[float]
+    seconds: float
+
+
+def shapes() -> list[Shape]:
+    """The chain and the fan-out of the issue; steps that do nothing, so that all time is overhead."""
+    names = [f"link-{number}" for number in range(WIDTH)]
+    chain = [step(name, after=names[number - 1 : number] if number else []) for number, name in enumerate(names)]
+    leaves = [f"leaf-{number}" for number in range(WIDTH)]
+    fan = [step("root"), *(step(leaf, after=["root"]) for leaf in leaves)]
+    return [
+        Shape(name=f"chain of {WIDTH}", steps=chain, arrows=list(zip(names, names[1:], strict=False))),
+        Shape(name=f"fan-out of 1 + {WIDTH}", steps=fan, arrows=[("root", leaf) for leaf in leaves]),
+    ]
+
+
+def main() -> int:
+    """Measure and print."""
+    api = ApiServer()
+    Operator(api).ready()
+    idle = idle_rates()
+    with a_namespace(api) as namespace:
+        for shape in shapes():
+            report(shape, [run(namespace, shape, f"run-{uuid.uuid4().hex[:6]}", idle) for _ in range(RUNS)])
+    return 0
+
+
+def run(namespace: Namespace, shape: Shape, name: str, idle: dict[str, float]) -> Figures:
+    """One workflow from its creation to its end and the quiet after it."""
+    api = namespace.api
+    requests, etcd, begun = operator_requests(api), etcd_counters(), time.monotonic()
+    with (
+        namespace.watch_pods() as pods,
+        Watch(api, jobs(namespace.name), ours()) as made,
+        Watch(api, config_maps(namespace.name), ours()) as log,
+    ):
+        namespace.submit(workflow(name, shape.steps))
+        status = namespace.finished(name, RUN_SECONDS)
+        uid = namespace.uid(name)
+        # Jobs report Complete 1 s after their pods: their writes belong to this run.
+        wait_until(lambda: all(finished(job) for job in namespace.jobs(uid)), 30, "all Jobs are complete")
+        seconds = time.monotonic() - begun
+        gaps = gaps_seconds(shape, pods, made, uid)
+        written = sum(data_bytes(change.body) for change in log.history if belongs(change, uid))
+    assert status["phase"] == "Succeeded", status
+    spent = etcd_counters()
+    return Figures(
+        requests=operator_requests(api) - requests,
+        etcd=Counter({key: round(spent[key] - etcd[key] - idle[key] * seconds) for key in spent}),
+        log_written_bytes=written,
+        log_kept_bytes=size_bytes(namespace, uid),
+        gaps_seconds=gaps,
+        seconds=seconds,
+    )
+
+
+def gaps_seconds(shape: Shape, pods: Watch, made: Watch, uid: str) -> list[float]:
+    """For each arrow, from the end of the pod to the next Job, as this client saw them."""
+    ended = seen_at(pods, uid, lambda change: change.phase in ("Succeeded", "Failed"))
+    created = seen_at(made, uid, lambda change: change.kind == "ADDED")
+    return [created[dependent] - ended[need] for need, dependent in shape.arrows]
+
+
+def seen_at(watch: Watch, uid: str, wanted: Callable[[Change], bool]) -> dict[str, float]:
+    """When each step's object was first seen so."""
+    found: dict[str, float] = {}
+    for change in watch.history:
+        if belongs(change, uid) and wanted(change):
+            found.setdefault(change.labels["kipu.dev/step"], change.at)
+    return found
+
+
+def belongs(change: Change, uid: str) -> bool:
+    """Whether this object is of that workflow."""
+    return change.labels.get("kipu.dev/workflow-uid") == uid
+
+
+def finished(job: JsonObject) -> bool:
+    """Whether the Job controller has said its last word."""
+    return any(c["type"] in ("Complete", "Failed") for c in job.get("status", {}).get("conditions", []))
+
+
+def data_bytes(item: JsonObject) -> int:
+    """The bytes of a ConfigMap's data; base64 counts for what it stands for."""
+    packed = sum(len(text) * 3 // 4 for text in item.get("binaryData", {}).values())
+    return packed + sum(len(text.encode()) for text in item.get("data", {}).values())
+
+
+# -- counters --------------------------------------------------------------------------------------------------
+
+
+def operator_requests(api: ApiServer) -> Counter[tuple[str, str]]:
+    """All requests that the operator has made so far, by verb and resource."""
+    name = Operator(api).pod()["metadata"]["name"]
+    text = api.request("GET", f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{name}:{HTTP_PORT}/proxy/metrics")
+    counts: Counter[tuple[str, str]] = Counter()
+    for labels, value in re.findall(r"^kipu_api_requests_total\{(.*)\} (\S+)$", text.decode(), re.MULTILINE):
+        label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+        counts[label["verb"], label["resource"]] += int(float(value))
+    return counts
+
+
+def etcd_counters() -> dict[str, float]:
+    """Etcd's counters of puts and bytes; empty where etcd is not on this machine."""
+    try:
+        with urlopen(ETCD_METRICS, timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return {}
+    found = re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in found if name in ETCD_COUNTERS}
+
+
+def idle_rates() -> dict[str, float]:
+    """What etcd is given each second when nobody runs anything: leases, heartbeats."""
+    before, begun = etcd_counters(), time.monotonic()
+    time.sleep(IDLE_SECONDS)
+    after, seconds = etcd_counters(), time.monotonic() - begun
+    return {name: (after[name] - before[name]) / seconds for name in after}
+
+
+@contextmanager
+def a_namespace(api: ApiServer) -> Iterator[Namespace]:
+    """A namespace that is gone afterwards."""
+    name = f"measure-{uuid.uuid4().hex[:8]}"
+    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    wait_until(lambda: api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"), 30, "a service account")
+    try:
+        yield Namespace(api, name)
+    finally:
+        api.delete(f"/api/v1/namespaces/{name}")
+
+
+# -- the report ------------------------------------------------------------------------------------------------
+
+
+def report(shape: Shape, runs: Sequence[Figures]) -> None:
+    """One section of Markdown: means over the runs, per step."""
+    steps = len(shape.steps) * len(runs)
+    gaps = sorted(gap for figures in runs for gap in figures.gaps_seconds)
+    requests: Counter[tuple[str, str]] = sum((figures.requests for figures in runs), Counter())
+    writes = {key: count for key, count in requests.items() if key[0] in WRITES}
+    say(f"\n### {shape.name}, {len(runs)} runs\n")
+    say("| per step | |\n| --- | ---: |")
+    for (verb, resource), count in sorted(writes.items(), key=lambda item: (-item[1], item[0])):
+        say(f"| {verb} {resource} | {count / steps:.2f} |")
+    say(f"| **API writes of Kipu** | **{sum(writes.values()) / steps:.2f}** |")
+    say(
+        f"| its reads (get, list) | {sum(n for (verb, _), n in requests.items() if verb in ('get', 'list')) / steps:.2f} |"
+    )
+    say(f"| log, bytes written | {sum(figures.log_written_bytes for figures in runs) / steps:,.0f} |")
+    say(f"| log, bytes kept | {sum(figures.log_kept_bytes for figures in runs) / steps:,.0f} |")
+    for name, words in ETCD_COUNTERS.items():
+        if any(name in figures.etcd for figures in runs):
+            say(f"| {words}, of all of Kubernetes | {sum(figures.etcd[name] for figures in runs) / steps:,.1f} |")
+    say(f"\nGap from pod end to next Job: p50 {quantile(gaps, 0.5)} ms, p99 {quantile(gaps, 0.99)} ms, ")
+    say(f"n = {len(gaps)}. A run takes {sum(figures.seconds for figures in runs) / len(runs):.1f} s.")
+
+
+def quantile(ordered: Sequence[float], fraction: float) -> int:
+    """The nearest-rank quantile in whole milliseconds."""
+    rank = max(0, -(-int(fraction * 1000) * len(ordered) // 1000) - 1)
+    return round(ordered[rank] * 1000)
+
+
+def say(text: str) -> None:
+    """To stdout, at once: a run takes a minute."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

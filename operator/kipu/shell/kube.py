@@ -22,7 +22,7 @@ import msgspec
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube_http import Reply, Request, Transport
-from .kube_views import JOBS, PODS, WORKFLOWS, JobView, Page, PodView, Resource, T, WorkflowView
+from .kube_views import JOBS, PODS, WORKFLOWS, Discovery, JobView, Page, PodView, Resource, T, WorkflowView
 
 R = TypeVar("R")
 OnReply = Callable[[str, str, str], None]  # verb, resource, HTTP status or "unanswered"
@@ -101,11 +101,12 @@ class Kube:
 
     async def serves_workflows(self) -> bool:
         """Whether the CRD is there and served. Raises Unanswered."""
-        reply = await self._read("get", "apiresources", Request(method="GET", path=WORKFLOWS.group_path))
+        request = Request(method="GET", path=WORKFLOWS.group_path)
+        reply = await self._read("get", "apiresources", request)
         if reply.status != HTTPStatus.OK:
             return False
-        names = {resource.get("name") for resource in msgspec.json.decode(reply.body).get("resources", ())}
-        return "workflows" in names
+        served = _decode(request, lambda: msgspec.json.decode(reply.body, type=Discovery))
+        return any(resource.name == WORKFLOWS.plural for resource in served.resources)
 
     async def get_workflow(self, namespace: str, name: str) -> WorkflowView | None:
         """A consistent read: None is proof of absence. Raises Unanswered."""

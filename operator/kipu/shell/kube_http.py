@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import ssl
 import tempfile
@@ -32,6 +33,7 @@ CONNECTIONS_MAX = 64  # 32 creates in flight + 16 logs being read + 3 watches + 
 KEEP_ALIVE_SECONDS = 60.0
 CONNECT_SECONDS = 5.0
 TOKEN_SECONDS = 60.0  # a projected token is replaced at 80% of its hour: a minute late is early enough
+CHUNKED_BYTES_MIN = 512 * 1024
 LINE_BYTES_MAX = 16 * 1024 * 1024  # etcd takes 1.5 MiB an object; a watch line holds one, escaped at worst 6-fold
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -149,9 +151,12 @@ class HttpTransport:
         headers = {"Content-Type": request.content_type} if request.body is not None else {}
         if token := self._token.read():
             headers["Authorization"] = f"Bearer {token}"
+        body: bytes | io.BytesIO | None = request.body
+        if request.body is not None and len(request.body) > CHUNKED_BYTES_MIN:
+            body = io.BytesIO(request.body)  # sent in pieces: other requests go on meanwhile
         url = URL(self._endpoint.server + request.target, encoded=True)
         return self._open_session().request(
-            request.method, url, data=request.body, headers=headers, timeout=timeout, allow_redirects=False
+            request.method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
         )
 
     def _open_session(self) -> aiohttp.ClientSession:

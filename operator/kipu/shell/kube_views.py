@@ -234,6 +234,16 @@ class Failure(View, frozen=True):
     code: int = 0
 
 
+class _Served(View, frozen=True):
+    name: str = ""
+
+
+class Discovery(View, frozen=True):
+    """An APIResourceList: what a group serves."""
+
+    resources: tuple[_Served, ...] = ()
+
+
 class AddedEvent(View, Generic[T], frozen=True, tag_field="type", tag="ADDED"):
     """A watch event: the object entered the selection."""
 

@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.nodes import Program
+
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request, Transport
 from kipu.shell.kube_views import JobView, PodView
-from tests.fakes.nodes import Program
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 60.0
@@ -85,11 +86,11 @@ class World:
     async def delete(self, plural: str, name: str, **options: object) -> Answered:
         return await self.call("DELETE", self.path(plural, name), options or None)
 
-    async def list(self, plural: str, **query: str) -> Answered:
+    async def listed(self, plural: str, **query: str) -> Answered:
         return await self.call("GET", self.path(plural), **query)
 
     async def names(self, plural: str, **query: str) -> list[str]:
-        listed = await self.list(plural, **query)
+        listed = await self.listed(plural, **query)
         assert listed.status == 200, listed.body
         return [item["metadata"]["name"] for item in listed.body["items"]]
 
@@ -103,9 +104,9 @@ class World:
 
     # -- Jobs --------------------------------------------------------------------------------------------
 
-    async def run(self, name: str, program: Program, **spec: object) -> Answered:
+    async def run(self, name: str, program: Program, *, containers: int = 1, **spec: object) -> Answered:
         """Create a Job that runs this program."""
-        created = await self.create("jobs", job(name, program, **spec))
+        created = await self.create("jobs", job(name, program, containers=containers, **spec))
         assert created.status == 201, created.body
         return created
 

@@ -104,7 +104,8 @@ class JobController:
             for pod in self._delete_active(stored, pods):
                 fresh["failed"].append(pod.uid)
         elif verdict is None and suspended:
-            self._delete_active(stored, pods)
+            for pod in self._delete_active(stored, pods):
+                self._release(pod)  # a pod that goes for a suspension is counted nowhere
         elif verdict is None:
             pods = [*pods, *self._create_missing(stored, status, fresh, pods)]
         if verdict is not None:

@@ -162,7 +162,7 @@ def _token(revision: int, start: str) -> str:
 
 def _continued(token: str) -> tuple[int, str]:
     try:
-        given = json.loads(base64.urlsafe_b64decode(token))
+        given = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         return int(given["rv"]), str(given["start"])
     except (ValueError, KeyError, TypeError) as error:
         raise bad_request(f"invalid continue token: {error}") from error

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Generic, Literal
@@ -62,7 +62,7 @@ async def list_and_watch(
     label_selector: str = "",
     field_selector: str = "",
     namespace: str | None = None,
-) -> AsyncIterator[Change[T]]:
+) -> AsyncGenerator[Change[T], None]:
     """Endless; cancel the task or close the iterator to end it. A Deleted view is the last one that was seen."""
     selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
     feed = _Feed(kube, resource, namespace, {key: value for key, value in selectors.items() if value})

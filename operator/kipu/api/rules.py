@@ -79,7 +79,7 @@ def _twice_said(step: JsonMap, path: str) -> Iterator[Problem]:
             yield Problem(path=f"{path}.{key}", reason="cannot stand beside script", hint=hint)
     if in_template and (said or step.get("script") is not None):
         fields = " and ".join(in_template)
-        reason = f"the template's container '{MAIN}' has a {fields} beside the step's own"
+        reason = f"the template's container '{MAIN}' sets {fields} beside the step's own"
         yield Problem(path=f"{path}.template", reason=reason, hint=hint)
 
 

@@ -68,6 +68,8 @@ Duration = Annotated[
 ]
 Argument = Annotated[str, StringConstraints(max_length=ARGUMENT_LENGTH_MAX), AfterValidator(_check_argument)]
 Image = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
+LabelValue = Annotated[str, StringConstraints(max_length=NAME_LENGTH_MAX)]
+Annotation = Annotated[str, StringConstraints(max_length=ARGUMENT_LENGTH_MAX)]
 PassedThrough = dict[str, Any]  # checked by the API server when the Job is made
 Loose = Field(strict=False)  # an enum is written as a string
 
@@ -119,9 +121,9 @@ class Container(Model):
 class TemplateMetadata(Model):
     """Labels and annotations of the step's pods. The Job and its pods are named by Kipu."""
 
-    labels: Annotated[dict[str, str], Field(max_length=100)] | None = None
+    labels: Annotated[dict[str, LabelValue], Field(max_length=100)] | None = None
     """Labels of the pods. Those of kipu.dev are Kipu's own."""
-    annotations: Annotated[dict[str, str], Field(max_length=100)] | None = None
+    annotations: Annotated[dict[str, Annotation], Field(max_length=100)] | None = None
     """Annotations of the pods."""
 
 

@@ -97,6 +97,9 @@ def main() -> int:
     except urllib.error.HTTPError as error:
         sys.stderr.write(f"{error.code} {error.reason}: {error.read().decode(errors='replace')}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"the API server cannot be reached: {error}\n")
+        return 1
     if status.get("outcome") != "Succeeded":
         sys.stderr.write(f"expected Succeeded; the status is {json.dumps(status, indent=2)}\n")
         return 1

@@ -1,0 +1,408 @@
+"""Every rule of the spec: one manifest at its bound is taken, one past it is refused with just this message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.api.specs import problems, spec, step, without
+
+from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX
+
+BARE = {"name": "only"}
+HINT_QUOTES = "(put it in quotes)"
+NAME_HINT = "(use lower-case letters, digits and '-', with no '-' at either end)"
+SCRIPT = "expressions are not put into scripts: a value could then run as a command"
+SCRIPT_HINT = '(pass the value through env and write "$NAME")'
+NOTHING_TO_RUN = (
+    "spec.steps[0]: does not say what to run "
+    "(give it a script, a command, an image, or a template with a container named 'main')"
+)
+
+
+def one(**fields: Any) -> dict[str, Any]:
+    return spec(step("only", **fields))
+
+
+def bare(**fields: Any) -> dict[str, Any]:
+    return spec(BARE | fields)
+
+
+def main(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "main", **fields}]}}
+
+
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "at least one step": (spec(), {"steps": []}, "spec.steps: must not be empty"),
+    "steps must be given": (spec(), {}, "spec.steps: is required"),
+    "at most 5,000 steps": (
+        spec(*(step(f"s{n}") for n in range(STEPS_MAX))),
+        spec(*(step(f"s{n}") for n in range(STEPS_MAX + 1))),
+        "spec.steps: must have at most 5000 entries",
+    ),
+    "steps are a list": (spec(), {"steps": {}}, "spec.steps: must be a list, not an object"),
+    "a step is an object": (spec(), {"steps": ["a"]}, "spec.steps[0]: must be an object, not a string"),
+    "parallelism from 1": (spec(parallelism=1), spec(parallelism=0), "spec.parallelism: must be at least 1"),
+    "parallelism to 10,000": (
+        spec(parallelism=10_000),
+        spec(parallelism=10_001),
+        "spec.parallelism: must be at most 10000",
+    ),
+    "parallelism is whole": (
+        spec(parallelism=2),
+        spec(parallelism=2.5),
+        "spec.parallelism: must be a whole number, not a fraction",
+    ),
+    "a number is not text": (
+        spec(parallelism=2),
+        spec(parallelism="2"),
+        "spec.parallelism: must be a whole number, not a string",
+    ),
+    "timeout above zero": (spec(timeout="1ms"), spec(timeout="0s"), "spec.timeout: must be longer than zero"),
+    "timeout to a year": (
+        spec(timeout="8760h"),
+        spec(timeout="8760h1ms"),
+        "spec.timeout: must be at most 365 days (8760h)",
+    ),
+    "timeout is a duration": (
+        spec(timeout="1h30m"),
+        spec(timeout="5 min"),
+        "spec.timeout: '5 min' is not a duration (write it like 90s, 1h30m or 500ms)",
+    ),
+    "a duration is text": (
+        spec(timeout="90s"),
+        spec(timeout=90),
+        f"spec.timeout: must be a string, not a number {HINT_QUOTES}",
+    ),
+    "onFailure": (
+        spec(onFailure="Continue"),
+        spec(onFailure="continue"),
+        "spec.onFailure: must be one of FinishRunning, CancelRunning, Continue, not 'continue' "
+        "(did you mean Continue?)",
+    ),
+    "shutdown needs a mode": (
+        spec(shutdown={"mode": "Cancel"}),
+        spec(shutdown={"run": 1}),
+        "spec.shutdown.mode: is required",
+    ),
+    "shutdown modes": (
+        spec(shutdown={"mode": "Terminate", "run": 1}),
+        spec(shutdown={"mode": "Drain"}),
+        "spec.shutdown.mode: must be one of Cancel, Terminate, not 'Drain'",
+    ),
+    "runs count from 1": (
+        spec(shutdown={"mode": "Cancel", "run": 1}),
+        spec(shutdown={"mode": "Cancel", "run": 0}),
+        "spec.shutdown.run: must be at least 1",
+    ),
+    "names to 63": (spec(step("a" * 63)), spec(step("a" * 64)), "spec.steps[0].name: must have at most 63 characters"),
+    "names are labels": (spec(step("a-1")), spec(step("a-")), f"spec.steps[0].name: 'a-' is not a name {NAME_HINT}"),
+    "names are lower case": (spec(step("a")), spec(step("A")), f"spec.steps[0].name: 'A' is not a name {NAME_HINT}"),
+    "a step has a name": (spec(step("a")), spec(without(step("a"), "name")), "spec.steps[0].name: is required"),
+    "names differ": (
+        spec(step("a"), step("b")),
+        spec(step("a"), step("a")),
+        "spec.steps[1].name: 'a' is already the name of spec.steps[0] (give every step a name of its own)",
+    ),
+    "dependencies exist": (
+        spec(step("fetch"), step("load", dependsOn=["fetch"])),
+        spec(step("fetch"), step("load", dependsOn=["fetsh"])),
+        "spec.steps[1].dependsOn[0]: there is no step 'fetsh' (did you mean 'fetch'?)",
+    ),
+    "no step waits for itself": (
+        one(dependsOn=[]),
+        one(dependsOn=["only"]),
+        "spec.steps[0].dependsOn[0]: step 'only' waits for itself (remove it)",
+    ),
+    "a dependency once": (
+        spec(step("a"), step("b", dependsOn=["a"])),
+        spec(step("a"), step("b", dependsOn=["a", "a"])),
+        "spec.steps[1].dependsOn[1]: 'a' is listed twice (remove one of the two)",
+    ),
+    "no cycle": (
+        spec(step("a"), step("b", dependsOn=["a"])),
+        spec(step("a", dependsOn=["b"]), step("b", dependsOn=["a"])),
+        "spec.steps[0].dependsOn: the steps wait for each other: a -> b -> a (remove one of these dependencies)",
+    ),
+    "runWhen": (
+        one(runWhen="AllFinished"),
+        one(runWhen="Always"),
+        "spec.steps[0].runWhen: must be one of AllSucceeded, AllFinished, AnyFailed, not 'Always'",
+    ),
+    "allowFailure": (
+        one(allowFailure=True),
+        one(allowFailure="yes"),
+        "spec.steps[0].allowFailure: must be true or false, not a string",
+    ),
+    "attempts from 1": (
+        one(retry={"maxAttempts": 1}),
+        one(retry={"maxAttempts": 0}),
+        "spec.steps[0].retry.maxAttempts: must be at least 1",
+    ),
+    "attempts to 100": (
+        one(retry={"maxAttempts": ATTEMPTS_MAX}),
+        one(retry={"maxAttempts": ATTEMPTS_MAX + 1}),
+        "spec.steps[0].retry.maxAttempts: must be at most 100",
+    ),
+    "factor from 1": (
+        one(retry={"backoff": {"factor": 1}}),
+        one(retry={"backoff": {"factor": 0}}),
+        "spec.steps[0].retry.backoff.factor: must be at least 1",
+    ),
+    "factor to 10": (
+        one(retry={"backoff": {"factor": 10}}),
+        one(retry={"backoff": {"factor": 11}}),
+        "spec.steps[0].retry.backoff.factor: must be at most 10",
+    ),
+    "factor is whole": (
+        one(retry={"backoff": {"factor": 2}}),
+        one(retry={"backoff": {"factor": 1.5}}),
+        "spec.steps[0].retry.backoff.factor: must be a whole number, not a fraction",
+    ),
+    "jitter": (
+        one(retry={"backoff": {"jitter": "None"}}),
+        one(retry={"backoff": {"jitter": False}}),
+        "spec.steps[0].retry.backoff.jitter: must be one of Full, None, not true or false",
+    ),
+    "initial to max": (
+        one(retry={"backoff": {"initial": "5m"}}),
+        one(retry={"backoff": {"initial": "301s"}}),
+        "spec.steps[0].retry.backoff: initial (5m1s) is longer than max (5m) (raise max, or lower initial)",
+    ),
+    "the same in the defaults": (
+        spec(defaults={"retry": {"backoff": {"initial": "1s", "max": "1s"}}}),
+        spec(defaults={"retry": {"backoff": {"initial": "2s", "max": "1s"}}}),
+        "spec.defaults.retry.backoff: initial (2s) is longer than max (1s) (raise max, or lower initial)",
+    ),
+    "exit codes to 255": (
+        one(retry={"nonRetryableExitCodes": [1, 255]}),
+        one(retry={"nonRetryableExitCodes": [1, 256]}),
+        "spec.steps[0].retry.nonRetryableExitCodes[1]: must be at most 255",
+    ),
+    "exit code 0 is no failure": (
+        one(retry={"nonRetryableExitCodes": [1]}),
+        one(retry={"nonRetryableExitCodes": [0]}),
+        "spec.steps[0].retry.nonRetryableExitCodes[0]: must be at least 1",
+    ),
+    "startTimeout": (
+        one(startTimeout="5m"),
+        one(startTimeout="0ms"),
+        "spec.steps[0].startTimeout: must be longer than zero",
+    ),
+    "attemptTimeout": (
+        one(attemptTimeout="5m"),
+        one(attemptTimeout="99999h"),
+        "spec.steps[0].attemptTimeout: must be at most 365 days (8760h)",
+    ),
+    "the step's timeout": (
+        one(timeout="500ms"),
+        one(timeout="-1s"),
+        "spec.steps[0].timeout: '-1s' is not a duration (write it like 90s, 1h30m or 500ms)",
+    ),
+    "something runs": (bare(script="true", image="i"), spec(BARE), NOTHING_TO_RUN),
+    "a default image alone says nothing": (
+        spec(BARE | {"args": ["x"]}, defaults={"image": "i"}),
+        spec(BARE, defaults={"image": "i"}),
+        NOTHING_TO_RUN,
+    ),
+    "a template may say it": (
+        bare(template=main(image="i")),
+        bare(template={"spec": {"containers": [{"name": "worker", "image": "i"}]}}),
+        NOTHING_TO_RUN,
+    ),
+    "the defaults may say it": (
+        spec(BARE, defaults={"template": main(image="i", command=["c"])}),
+        spec(BARE, defaults={"template": main(image="i")}),
+        NOTHING_TO_RUN,
+    ),
+    "an image is known": (
+        spec(BARE | {"script": "true"}, defaults={"image": "i"}),
+        bare(script="true"),
+        "spec.steps[0]: there is no image to run (set spec.steps[0].image or spec.defaults.image)",
+    ),
+    "a template's image counts": (
+        bare(script="true", template=main(image="i")),
+        bare(script="true", template=main(image="")),
+        "spec.steps[0]: there is no image to run (set spec.steps[0].image or spec.defaults.image)",
+    ),
+    "script or command": (
+        bare(script="true", image="i"),
+        one(script="true"),
+        "spec.steps[0].command: cannot stand beside script (say in one place what to run)",
+    ),
+    "script or args": (
+        bare(args=["x"], image="i"),
+        bare(args=["x"], image="i", script="true"),
+        "spec.steps[0].args: cannot stand beside script (say in one place what to run)",
+    ),
+    "script or the template's command": (
+        bare(script="true", template=main(image="i")),
+        bare(script="true", template=main(image="i", command=["c"])),
+        "spec.steps[0].template: the template's container 'main' sets command beside the step's own "
+        "(say in one place what to run)",
+    ),
+    "command or the template's args": (
+        bare(command=["c"], template=main(image="i")),
+        bare(command=["c"], template=main(image="i", args=["c"])),
+        "spec.steps[0].template: the template's container 'main' sets args beside the step's own "
+        "(say in one place what to run)",
+    ),
+    "a script is not empty": (
+        bare(image="i", script=":"),
+        bare(image="i", script=""),
+        "spec.steps[0].script: must not be empty",
+    ),
+    "a script fits one argument": (
+        bare(image="i", script="x" * 32_000),
+        bare(image="i", script="x" * 32_001),
+        "spec.steps[0].script: must have at most 32000 characters",
+    ),
+    "no expression in a script": (
+        bare(image="i", script="echo $ {{ x }}"),
+        bare(image="i", script="echo ${{ x }}"),
+        f"spec.steps[0].script: {SCRIPT} {SCRIPT_HINT}",
+    ),
+    "no expression in an argument yet": (
+        bare(image="i", args=["${x}"]),
+        bare(image="i", args=["${{x}}"]),
+        "spec.steps[0].args[0]: expressions are not supported yet (write the value itself)",
+    ),
+    "no expression in a variable yet": (
+        one(env=[{"name": "A", "value": "$(KIPU_STEP)"}]),
+        one(env=[{"name": "A", "value": "${{ a }}"}]),
+        "spec.steps[0].env[0].value: expressions are not supported yet (write the value itself)",
+    ),
+    "a variable's value is text": (
+        one(env=[{"name": "A", "value": "1"}]),
+        one(env=[{"name": "A", "value": 1}]),
+        f"spec.steps[0].env[0].value: must be a string, not a number {HINT_QUOTES}",
+    ),
+    "KIPU_ is ours": (
+        one(env=[{"name": "KIPU"}]),
+        one(env=[{"name": "KIPU_STEP", "value": "x"}]),
+        "spec.steps[0].env[0].name: names that begin with KIPU_ are Kipu's own",
+    ),
+    "KIPU_ is ours in templates too": (
+        one(template=main(env=[{"name": "A"}])),
+        one(template=main(env=[{"name": "A"}, {"name": "KIPU_UID"}])),
+        "spec.steps[0].template.spec.containers[0].env[1].name: names that begin with KIPU_ are Kipu's own",
+    ),
+    "256 variables": (
+        one(env=[{"name": f"A{n}"} for n in range(256)]),
+        one(env=[{"name": f"A{n}"} for n in range(257)]),
+        "spec.steps[0].env: must have at most 256 entries",
+    ),
+    "256 arguments": (
+        one(args=["x"] * 256),
+        one(args=["x"] * 257),
+        "spec.steps[0].args: must have at most 256 entries",
+    ),
+    "an image is not empty": (one(image="i"), one(image=""), "spec.steps[0].image: must not be empty"),
+    "an image's length": (
+        one(image="i" * 1_024),
+        one(image="i" * 1_025),
+        "spec.steps[0].image: must have at most 1024 characters",
+    ),
+    "imagePullPolicy": (
+        one(imagePullPolicy="Always"),
+        one(imagePullPolicy="Sometimes"),
+        "spec.steps[0].imagePullPolicy: must be one of Always, IfNotPresent, Never, not 'Sometimes'",
+    ),
+    "restartPolicy is Never": (
+        one(template={"spec": {"restartPolicy": "Never"}}),
+        one(template={"spec": {"restartPolicy": "OnFailure"}}),
+        "spec.steps[0].template.spec.restartPolicy: must be Never "
+        "(an attempt that failed is tried again by the step's retry)",
+    ),
+    "our labels are ours": (
+        spec(defaults={"template": {"metadata": {"labels": {"team": "a"}}}}),
+        spec(defaults={"template": {"metadata": {"labels": {"kipu.dev/step": "a"}}}}),
+        "spec.defaults.template.metadata.labels[kipu.dev/step]: is a label that Kipu sets",
+    ),
+    "a pod has no name of its own": (
+        one(template={"metadata": {"annotations": {"a": "b"}}}),
+        one(template={"metadata": {"name": "b"}}),
+        "spec.steps[0].template.metadata.name: is not a field of this object",
+    ),
+    "containers are a list": (
+        one(template={"spec": {"containers": []}}),
+        one(template={"spec": {"containers": {}}}),
+        "spec.steps[0].template.spec.containers: must be a list",
+    ),
+    "containers have names": (
+        one(template={"spec": {"containers": [{"name": "a"}]}}),
+        one(template={"spec": {"containers": [{"image": "a"}]}}),
+        "spec.steps[0].template.spec.containers[0].name: is required",
+    ),
+    "containers have different names": (
+        one(template={"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
+        one(template={"spec": {"containers": [{"name": "a"}, {"name": "a"}]}}),
+        "spec.steps[0].template.spec.containers[1].name: 'a' is already a container's name",
+    ),
+    "what passes through is composed Unicode": (
+        one(template={"spec": {"hostname": "caf\u00e9"}}),
+        one(template={"spec": {"hostname": "cafe\u0301"}}),
+        "spec.steps[0].template.spec.hostname: holds text that is not in Unicode's composed form "
+        "(write it composed (NFC), or as an escape sequence that the program decodes)",
+    ),
+    "numbers have 64 bits": (
+        one(template={"spec": {"priority": 2**63 - 1}}),
+        one(template={"spec": {"priority": 2**63}}),
+        "spec.steps[0].template.spec.priority: is a number of more than 64 bits (write it as a string)",
+    ),
+    "a slip of the pen": (
+        one(retry={}),
+        one(retyr={}),
+        "spec.steps[0].retyr: is not a field of this object (did you mean 'retry'?)",
+    ),
+    "a slip deep inside": (
+        one(retry={"backoff": {"max": "5m"}}),
+        one(retry={"backoff": {"maximum": "5m"}}),
+        "spec.steps[0].retry.backoff.maximum: is not a field of this object (did you mean 'max'?)",
+    ),
+    "a field of a later version": (
+        spec(),
+        {**spec(), "finally": []},
+        "spec.finally: is not a field of this object (a later version of Kipu will have it, this one does not)",
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_at_the_bound_it_is_taken(rule: str) -> None:
+    assert problems(RULES[rule][0]) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_past_the_bound_it_is_refused_with_just_this(rule: str) -> None:
+    assert problems(RULES[rule][1]) == [RULES[rule][2]]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    raw = {
+        "timeout": "0s",
+        "steps": [
+            step("Bad"),
+            step("b", when="x", dependsOn=["c"]),
+            without(step("c"), "image", "command"),
+            {"name": "d", "image": "i", "script": "x", "command": ["y"], "args": ["z"]},
+        ],
+    }
+    assert [problem.partition(": ")[0] for problem in problems(raw)] == [
+        "spec.timeout",
+        "spec.steps[0].name",
+        "spec.steps[1].when",
+        "spec.steps[2]",
+        "spec.steps[3].command",
+        "spec.steps[3].args",
+    ]
+
+
+def test_the_graph_is_judged_whatever_else_is_wrong() -> None:
+    raw = spec(step("a", dependsOn=["b"], bogus=1), step("b", dependsOn=["a"], image=""))
+    assert any("a -> b -> a" in problem for problem in problems(raw))
+
+
+def test_wrong_defaults_are_not_blamed_on_the_steps() -> None:
+    raw = spec({"name": "a", "script": "x"}, defaults={"image": "", "retry": []})
+    assert [problem.partition(":")[0] for problem in problems(raw)] == ["spec.defaults.image", "spec.defaults.retry"]

@@ -117,3 +117,22 @@ async def test_the_mailbox_holds_at_most_one_observation_per_step() -> None:
     for attempt in range(1, 1_001):
         mailbox.put(ObserveMissing(ref=AttemptRef(run=1, step="a", attempt=attempt)))
     assert len(mailbox) == 1
+
+
+@pytest.mark.looptime
+async def test_a_nudge_does_not_hurry_a_lone_start() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.nudge()
+    await mailbox.wait()
+    assert mailbox.take(10) == []
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == pytest.approx(LAZY_SECONDS)
+    assert mailbox.take(10) == [STARTED]
+
+
+async def test_a_start_goes_along_with_whatever_comes_next() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.put(FireTimers())
+    assert mailbox.take(10) == [STARTED, FireTimers()]

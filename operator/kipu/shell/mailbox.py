@@ -64,7 +64,13 @@ class Mailbox:
         return _WEIGHT[type(command)] > _WEIGHT[type(known)]
 
     def take(self, limit: int) -> list[Command]:
-        """At most `limit` commands: requests, then observations, then timers. Nothing is waited for."""
+        """At most `limit` commands: requests, then observations, then timers. Nothing is waited for.
+
+        After a mere nudge, starts that still wait for company stay.
+        """
+        if self._lazy is not None and not self._requests and self._is_lazy():
+            self._wake.clear()
+            return []
         taken: list[Command] = [c for c in (self._requests.pop(RequestShutdown, None),) if c is not None]
         for step in list(self._observations)[: limit - len(taken)]:
             taken.append(self._observations.pop(step))
@@ -76,6 +82,9 @@ class Mailbox:
                 self._lazy.cancel()
                 self._lazy = None
         return taken
+
+    def _is_lazy(self) -> bool:
+        return all(isinstance(command, ObserveStarted) for command in self._observations.values())
 
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""

@@ -113,4 +113,9 @@ class Publisher:
     def _wake_when_due(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        self._wake = asyncio.get_running_loop().call_at(self._not_before, self._nudge)
+        self._wake = asyncio.get_running_loop().call_at(self._not_before, self._due)
+
+    def _due(self) -> None:
+        # The loop may run a timer a hair early: without this the actor would be nudged again and again until then.
+        self._not_before = 0.0
+        self._nudge()

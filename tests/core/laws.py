@@ -7,7 +7,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 RANDOM = "KIPU_RANDOM" in os.environ
-EXAMPLES = int(os.environ.get("KIPU_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("KIPU_EXAMPLES", "60"))
 
 LAW = settings(
     derandomize=not RANDOM,

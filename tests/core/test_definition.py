@@ -7,7 +7,7 @@ import json
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.laws import LAW
+from tests.core.laws import FEWER
 
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
 
@@ -46,7 +46,7 @@ DEFINITIONS = st.builds(
 )
 
 
-@LAW
+@FEWER
 @hypothesis.given(DEFINITIONS)
 def test_what_is_written_is_what_is_read(definition: Definition) -> None:
     assert from_json(json.loads(json.dumps(to_json(definition)))) == definition

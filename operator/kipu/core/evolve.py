@@ -160,8 +160,7 @@ def _schedule(state: State, event: StepScheduled) -> None:
         _arm(state, TimerKind.STEP_TIMEOUT, event.step_deadline, place)
     if state.started_at is None:
         state.started_at = state.ts
-    if state.stopping is None:  # a clean-up step may start after onFailure CancelRunning took others down
-        state.phase = WorkflowPhase.RUNNING
+    state.phase = WorkflowPhase.RUNNING  # again, when a clean-up step starts while others are taken down
 
 
 def _start(state: State, event: StepStarted) -> None:

@@ -17,16 +17,7 @@ from typing import Any
 
 from kipu.api import definition as specs
 from kipu.api import jobs, status
-from kipu.core.commands import (
-    Accept,
-    AttemptRef,
-    Claim,
-    Command,
-    FireTimers,
-    ObserveMissing,
-    Reject,
-    RequestShutdown,
-)
+from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, ObserveMissing, Reject, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
 from kipu.core.errors import CorruptionError, UserError

@@ -21,6 +21,7 @@ from .wire import Target
 
 BOOKMARK_SECONDS = 60.0
 SERVER_SECONDS = 1_800.0
+ROUNDING_SECONDS = 1e-4  # a timer may fire this much before its time, in floats
 
 
 class End(Enum):
@@ -126,16 +127,17 @@ class Watch:
                 self._lines.popleft()
                 heard_at = self._loop.time()
                 yield line.data
-            if self._end is End.CLOSED or (self._end is None and self._loop.time() >= self._closes_at):
+            now = self._loop.time() + ROUNDING_SECONDS
+            if self._end is End.CLOSED or (self._end is None and now >= self._closes_at):
                 return
             if self._end is End.RESET:
                 raise Unanswered("connection reset by peer")
-            if self._bookmarks and self._end is None and self._loop.time() - bookmark_at >= BOOKMARK_SECONDS:
-                bookmark_at = self._loop.time()
+            if self._bookmarks and self._end is None and now >= bookmark_at + BOOKMARK_SECONDS:
+                bookmark_at = now
                 if self._etcd.revision >= self._after:
                     self._bookmark()
                 continue
-            if self._loop.time() - heard_at >= silence_seconds:
+            if now >= heard_at + silence_seconds:
                 raise Unanswered(f"nothing was heard for {silence_seconds} s")
             await self._wait(heard_at + silence_seconds, bookmark_at + BOOKMARK_SECONDS)
 

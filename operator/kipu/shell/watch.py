@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Generic, Literal
@@ -68,8 +69,9 @@ async def list_and_watch(
     feed = _Feed(kube, resource, namespace, {key: value for key, value in selectors.items() if value})
     while True:
         try:
-            async for change in feed.changes():
-                yield change
+            async with aclosing(feed.changes()) as changes:
+                async for change in changes:
+                    yield change
         except (Unanswered, _RefusedError) as error:
             feed.failed(error)
         await feed.wait()
@@ -92,13 +94,15 @@ class _Feed(Generic[T]):
         self._failures = 0
         self._refusals = 0
 
-    async def changes(self) -> AsyncIterator[Change[T]]:
+    async def changes(self) -> AsyncGenerator[Change[T], None]:
         """The changes of one list, if one is needed, and of one watch. Raises Unanswered and _RefusedError."""
         if not self._version:
-            async for change in self._list():
+            async with aclosing(self._list()) as listed:
+                async for change in listed:
+                    yield change
+        async with aclosing(self._watch()) as watched:
+            async for change in watched:
                 yield change
-        async for change in self._watch():
-            yield change
 
     def failed(self, error: Exception) -> None:
         """Count one failure; too many refusals of one version ask for a new list."""
@@ -121,7 +125,7 @@ class _Feed(Generic[T]):
 
     # -- the list ----------------------------------------------------------------------------------------
 
-    async def _list(self) -> AsyncIterator[Change[T]]:
+    async def _list(self) -> AsyncGenerator[Change[T], None]:
         vanished, token = dict(self._known), ""
         while True:
             query = {**self._query, **({"continue": token} if token else {})}
@@ -151,7 +155,7 @@ class _Feed(Generic[T]):
 
     # -- the watch ---------------------------------------------------------------------------------------
 
-    async def _watch(self) -> AsyncIterator[Change[T]]:
+    async def _watch(self) -> AsyncGenerator[Change[T], None]:
         query = {
             **self._query,
             "allowWatchBookmarks": "true",

@@ -1,0 +1,31 @@
+"""The fake cluster and our client on it, in virtual time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from tests.fakes.apiserver import ApiServer
+
+from kipu.shell.kube import Kube
+
+Counts = Counter[tuple[str, str, str]]
+
+
+@pytest.fixture
+async def server() -> ApiServer:
+    return ApiServer(seed=5)
+
+
+@pytest.fixture
+def counts() -> Counts:
+    """Replies by verb, resource and status."""
+    return Counter()
+
+
+@pytest.fixture
+async def kube(server: ApiServer, counts: Counts) -> Kube:
+    def count(verb: str, resource: str, status: str) -> None:
+        counts[verb, resource, status] += 1
+
+    return Kube(server.connect(user="operator"), on_reply=count)

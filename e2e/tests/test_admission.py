@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import ApiError, JsonObject, config_maps, kubectl, roles, workflows
 from e2e.history import head
 from e2e.namespace import Namespace, condition, phases, step, workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import ApiError, jobs, workflows
 from e2e.namespace import RESTRICTED, Namespace, condition, is_placeholder, phases, step, workflow
 from e2e.watching import Change, Watch, has_run

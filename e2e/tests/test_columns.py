@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import kubectl
 from e2e.namespace import Namespace, condition, step, workflow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import ApiServer, wait_until, workflows
 from e2e.namespace import Namespace, step, workflow
 from e2e.watching import has_run

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from e2e.history import read
 from e2e.namespace import Namespace, attempts, phases
 from e2e.watching import Watch, executions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import jobs, pods
 from e2e.namespace import Namespace, attempts, failures, phases, retry, step, workflow
 from e2e.watching import has_run

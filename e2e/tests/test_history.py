@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from e2e.history import head, read
 from e2e.namespace import Namespace, step, workflow
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+
 from e2e.apiserver import ApiServer, JsonObject, wait_until
 from e2e.history import head, read
 from e2e.namespace import Namespace, phases, step, workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import JsonObject
 from e2e.history import read
 from e2e.namespace import Namespace, attempts, fail_until, phases, retry, step, workflow

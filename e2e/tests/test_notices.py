@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+
 from e2e.apiserver import JsonObject, events, wait_until
 from e2e.namespace import Namespace, fail_until, retry, step, workflow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.namespace import Namespace, attempts, failures, is_placeholder, phases, retry, step, workflow
 
 pytestmark = pytest.mark.cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from e2e.apiserver import JsonObject
 from e2e.namespace import Namespace, fail_until, retry, step, workflow
 

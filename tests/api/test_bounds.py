@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.api.specs import problems, spec, step, without
 
 from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX
+from tests.api.specs import problems, spec, step, without
 
 BARE = {"name": "only"}
 HINT_QUOTES = "(put it in quotes)"

@@ -6,11 +6,11 @@ import copy
 import json
 
 import pytest
-from tests.api.specs import problems, spec, step
 
 from kipu.api.definition import immutable_part, parse, spec_hash
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
 from kipu.core.errors import UserError
+from tests.api.specs import problems, spec, step
 
 
 def test_the_smallest_spec_gets_every_default() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.api.specs import spec, step
 
 from kipu.api.definition import parse, spec_hash
 from kipu.api.jobs import AttemptRef, job_manifest
@@ -16,6 +15,7 @@ from kipu.core.definition import Definition, from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting
+from tests.api.specs import spec, step
 
 # Lone surrogates, too: JSON can write them as \ud800.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)

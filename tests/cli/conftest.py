@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.cli.api_server import ApiServer
 from tests.cli.terminal import Terminal
 

@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import TypeVar
 
-from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
-
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
 from kipu.core.events import Event
 from kipu.eventlog.ports import EventLog, Head, StreamId
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
 
 STREAM = StreamId(namespace="default", name=IDENTITY.name, uid=IDENTITY.uid)
 SPEC_HASH = "5pec" * 16

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.cli import histories
-from tests.core.given import START, Flow
 
 from kipu.cli.details import clock, elapsed, printable, row
 from kipu.core.errors import Problem
 from kipu.core.events import Event, StepsCancelled
 from kipu.eventlog.ports import Recorded
+from tests.cli import histories
+from tests.core.given import START, Flow
 
 
 def shown(given: Flow) -> list[str]:

@@ -5,14 +5,14 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.cli import histories
-from tests.cli.api_server import WORKFLOWS, ApiServer, StoredConfigMaps
-from tests.cli.terminal import Terminal
-from tests.core.given import Flow
 
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.objects import head_name
 from kipu.eventlog.ports import Head
+from tests.cli import histories
+from tests.cli.api_server import WORKFLOWS, ApiServer, StoredConfigMaps
+from tests.cli.terminal import Terminal
+from tests.core.given import Flow
 
 NAME = histories.STREAM.name
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"

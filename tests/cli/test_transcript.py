@@ -3,15 +3,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cli import histories
-from tests.cli.terminal import Terminal
-from tests.core.given import Flow
 
 from kipu.cli import transcript
 from kipu.cli.errors import CannotTell
 from kipu.core.errors import CorruptionError
 from kipu.eventlog.codec import canonical
 from kipu.eventlog.memory import MemoryLog
+from tests.cli import histories
+from tests.cli.terminal import Terminal
+from tests.core.given import Flow
 
 
 def written(flow: Flow) -> list[bytes]:

@@ -7,11 +7,11 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.conformance.world import World, program_of
-from tests.fakes.apiserver import ApiServer
 
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import HttpTransport
+from tests.conformance.world import World, program_of
+from tests.fakes.apiserver import ApiServer
 
 FAKE = pytest.param("fake", marks=pytest.mark.looptime)
 REAL = pytest.param("real", marks=pytest.mark.cluster)

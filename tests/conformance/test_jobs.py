@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.conformance.world import World, config_map, job, owned
-from tests.fakes.nodes import Program
 
 from kipu.shell.kube_views import JobView, epoch_ms
+from tests.conformance.world import World, config_map, job, owned
+from tests.fakes.nodes import Program
 
 LONG = Program(run_seconds=120)
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.conformance.world import Json, World, job, labelled
-from tests.fakes.nodes import Program
 
 from kipu.shell.watch import JOBS, Change, list_and_watch
+from tests.conformance.world import Json, World, job, labelled
+from tests.fakes.nodes import Program
 
 OURS = "app=kipu"  # a real namespace holds a ConfigMap of the cluster's own
 

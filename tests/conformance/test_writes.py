@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.conformance.world import World, config_map, job
-from tests.fakes.nodes import Program
 
 from kipu.shell.kube_http import Request
+from tests.conformance.world import World, config_map, job
+from tests.fakes.nodes import Program
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

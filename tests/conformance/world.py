@@ -9,11 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.fakes.nodes import Program
-
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request, Transport
 from kipu.shell.kube_views import JobView, PodView
+from tests.fakes.nodes import Program
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 60.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.core.world import World
-
 from kipu.core.commands import AttemptRef
 from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
@@ -28,6 +26,7 @@ from kipu.core.events import (
     WorkflowEnd,
     WorkflowFinished,
 )
+from tests.core.world import World
 
 
 @dataclass

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from tests.core.invariants import check_indexes
-
 from kipu.core.commands import (
     Accept,
     AttemptRef,
@@ -28,6 +26,7 @@ from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, 
 from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.state import Attempt, State, StepState, canonical
+from tests.core.invariants import check_indexes
 
 Kind = TypeVar("Kind")
 SECOND = 1_000

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.core.given import IDENTITY, MINUTE, START, Flow, flow, kinds, step
 
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, decide
@@ -13,6 +12,7 @@ from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
 from kipu.core.events import WorkflowAccepted, WorkflowRejected
 from kipu.core.state import State
+from tests.core.given import IDENTITY, MINUTE, START, Flow, flow, kinds, step
 
 ACCEPT = Accept(spec_hash="hash", definition=Definition(steps=(step("a"),)))
 

@@ -9,8 +9,6 @@ import unicodedata
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.given import MINUTE, Flow, flow, kinds, step
-from tests.core.laws import LAW
 
 from kipu.core.commands import Command, FireTimers, ObserveOutcome
 from kipu.core.definition import OnFailure
@@ -23,6 +21,8 @@ from kipu.core.turn import (
     NAMES_PER_TURN_MAX,
     TIMERS_PER_TURN_MAX,
 )
+from tests.core.given import MINUTE, Flow, flow, kinds, step
+from tests.core.laws import LAW
 
 RECORD_BYTES_MAX = 16 * 1024  # docs/event-log.md
 BATCH_BYTES_MAX = 512 * 1024

@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.core.given import IDENTITY, START
 
 import kipu.core
 from kipu.core.commands import (
@@ -33,6 +32,7 @@ from kipu.core.events import Event, Reason, ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.graph import check
 from kipu.core.state import State
+from tests.core.given import IDENTITY, START
 
 FEW, MANY = 200, 2_000
 SLACK = 1.1

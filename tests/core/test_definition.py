@@ -7,9 +7,9 @@ import json
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.laws import FEWER
 
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
+from tests.core.laws import FEWER
 
 MILLISECONDS = st.none() | st.integers(1, 10**12)
 PODS = st.dictionaries(st.text(max_size=5), st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from tests.core.given import MINUTE, SECOND, Flow, flow, step
-
 from kipu.core.commands import AttemptRef, Reject
 from kipu.core.definition import RunWhen
 from kipu.core.effects import EnsureJob, EnsureNoJob, Notify, effects, notices, touched, wake_at
@@ -11,6 +9,7 @@ from kipu.core.errors import Problem
 from kipu.core.events import Reason, StepStarted
 from kipu.core.evolve import fold
 from kipu.core.state import State
+from tests.core.given import MINUTE, SECOND, Flow, flow, step
 
 
 def test_a_scheduled_attempt_should_have_its_job() -> None:

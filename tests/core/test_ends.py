@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.given import MINUTE, SECOND, Flow, flow, kinds, step
 
 from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject, RequestShutdown
 from kipu.core.definition import Definition, OnFailure, RunWhen
 from kipu.core.errors import Problem
 from kipu.core.events import Reason, ShutdownMode, WorkflowFinished
 from kipu.core.texts import MESSAGE_BYTES_MAX
+from tests.core.given import MINUTE, SECOND, Flow, flow, kinds, step
 
 SUCCEEDED, STEP_FAILED = ("Succeeded", "Completed"), ("Failed", "StepFailed")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.core.given import SECOND, Flow, flow, step
 
 from kipu.core.definition import Definition
 from kipu.core.errors import CorruptionError
@@ -35,6 +34,7 @@ from kipu.core.events import (
 from kipu.core.evolve import evolve, fold
 from kipu.core.lifecycle import STEP_TRANSITIONS, TERMINAL_STEP_PHASES, StepPhase, next_phase
 from kipu.core.state import State
+from tests.core.given import SECOND, Flow, flow, step
 
 # One event of each kind that moves a step, about attempt 1 of step "a".
 STEP_EVENTS: dict[type[Event], Event] = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.given import SECOND, flow, kinds, scheduled, step
 
 from kipu.core.decide import wants_turn
 from kipu.core.definition import OnFailure, RunWhen
 from kipu.core.events import STEPS_PER_RECORD_MAX, Reason, SkipReason, StepsSkipped
 from kipu.core.lifecycle import StepPhase
 from kipu.core.turn import ATTEMPTS_PER_TURN_MAX, NAMES_PER_FRAME, NAMES_PER_TURN_MAX
+from tests.core.given import SECOND, flow, kinds, scheduled, step
 
 FINISH, CANCEL, CONTINUE = OnFailure.FINISH_RUNNING, OnFailure.CANCEL_RUNNING, OnFailure.CONTINUE
 

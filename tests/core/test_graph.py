@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hypothesis
 from hypothesis import strategies as st
-from tests.core.given import step
-from tests.core.laws import LAW
 
 from kipu.core.definition import Definition, Step
 from kipu.core.errors import Problem
 from kipu.core.graph import CYCLE_NAMES_MAX, PROBLEMS_MAX, build, check
+from tests.core.given import step
+from tests.core.laws import LAW
 
 
 def problems(*steps: Step) -> tuple[Problem, ...]:

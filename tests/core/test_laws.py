@@ -11,9 +11,6 @@ from dataclasses import replace
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.audit import Audit
-from tests.core.laws import FEWER, LAW
-from tests.core.world import World
 
 from kipu.core.commands import AttemptRef, ObserveOutcome
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
@@ -21,6 +18,9 @@ from kipu.core.events import Reason
 from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
+from tests.core.audit import Audit
+from tests.core.laws import FEWER, LAW
+from tests.core.world import World
 
 pytestmark = pytest.mark.timeout(600)  # a law that is broken is made small first, which takes its time
 STEPS_MAX = 25

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.core.lifecycle_doc import DOCUMENT, STEP_MEANINGS, WORKFLOW_MEANINGS, lifecycle_document
-
 from kipu.core.lifecycle import StepPhase, WorkflowPhase
+from tests.core.lifecycle_doc import DOCUMENT, STEP_MEANINGS, WORKFLOW_MEANINGS, lifecycle_document
 
 
 def test_the_committed_document_is_current() -> None:

@@ -7,9 +7,9 @@ import re
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.laws import LAW
 
 from kipu.core.naming import JOB_NAME_LENGTH_MAX, attempt_id, idempotency_key, job_name, keyed_fraction
+from tests.core.laws import LAW
 
 UID = "4a1f0a52-0000-4000-8000-000000000001"
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

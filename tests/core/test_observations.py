@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.core.given import SECOND, Flow, flow, kinds, step
 
 from kipu.core.commands import (
     AttemptRef,
@@ -17,6 +16,7 @@ from kipu.core.commands import (
     ObserveStarted,
 )
 from kipu.core.events import Reason, StepSucceeded
+from tests.core.given import SECOND, Flow, flow, kinds, step
 
 
 def observations(ref: AttemptRef) -> list[Command]:

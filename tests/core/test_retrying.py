@@ -5,13 +5,13 @@ from __future__ import annotations
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from tests.core.given import MINUTE, ONE_SECOND, SECOND, Flow, flow, kinds, scheduled, step
-from tests.core.laws import LAW
 
 from kipu.core import policies
 from kipu.core.definition import ATTEMPTS_MAX, DISRUPTIONS_MAX, Backoff, Jitter, RunWhen
 from kipu.core.events import Reason, StepScheduled
 from kipu.core.lifecycle import StepPhase
+from tests.core.given import MINUTE, ONE_SECOND, SECOND, Flow, flow, kinds, scheduled, step
+from tests.core.laws import LAW
 
 NO_WAIT = Backoff(initial_ms=0, jitter=Jitter.NONE)
 FULL = Backoff(initial_ms=10 * SECOND, factor=3, max_ms=MINUTE, jitter=Jitter.FULL)

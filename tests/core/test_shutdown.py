@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.given import MINUTE, SECOND, Flow, flow, kinds, scheduled, step
 
 from kipu.core.commands import Accept, Command, FireTimers, RequestShutdown
 from kipu.core.definition import Definition
 from kipu.core.events import Reason, ShutdownMode, ShutdownRequested
 from kipu.core.turn import ATTEMPTS_PER_TURN_MAX, NAMES_PER_TURN_MAX
+from tests.core.given import MINUTE, SECOND, Flow, flow, kinds, scheduled, step
 
 CANCEL, TERMINATE = ShutdownMode.CANCEL, ShutdownMode.TERMINATE
 

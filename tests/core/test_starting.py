@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.given import Flow, flow, kinds, scheduled, step
 
 from kipu.core.decide import wants_turn
 from kipu.core.definition import RunWhen, Step
 from kipu.core.turn import ATTEMPTS_PER_TURN_MAX
+from tests.core.given import Flow, flow, kinds, scheduled, step
 
 ANY_FAILED, ALL_FINISHED = RunWhen.ANY_FAILED, RunWhen.ALL_FINISHED
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.given import MINUTE, SECOND, flow, kinds, scheduled, step
-from tests.core.invariants import relevant_timers
 
 from kipu.core.commands import Command, FireTimers, ObserveGone
 from kipu.core.definition import Backoff, Jitter
@@ -13,6 +11,8 @@ from kipu.core.events import AttemptFailed, Reason, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.texts import seconds
 from kipu.core.turn import TIMERS_PER_TURN_MAX
+from tests.core.given import MINUTE, SECOND, flow, kinds, scheduled, step
+from tests.core.invariants import relevant_timers
 
 NO_WAIT = Backoff(initial_ms=0, jitter=Jitter.NONE)
 

@@ -10,9 +10,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tests.core.given import IDENTITY, START
-from tests.core.invariants import check_indexes, relevant_timers
-
 from kipu.core.commands import (
     Accept,
     AttemptRef,
@@ -32,6 +29,8 @@ from kipu.core.effects import EnsureJob, EnsureNoJob, effects, touched, wake_at
 from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import evolve, fold
 from kipu.core.state import State, canonical
+from tests.core.given import IDENTITY, START
+from tests.core.invariants import check_indexes, relevant_timers
 
 TURNS_MAX = 3_000  # 25 steps x (3 attempts + 10 disruptions) x 5 turns = 1,625; a run that needs more hangs
 FAILURES = (Reason.EXIT_CODE, Reason.EXIT_CODE, Reason.OUT_OF_MEMORY, Reason.DISRUPTED, Reason.POD_FAILED)

@@ -18,7 +18,6 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from tests.eventlog.samples import SPEC_HASH, TS, claim, scheduled
 
 from kipu.core.definition import Definition, Step
 from kipu.core.events import Event, WorkflowAccepted, WorkflowEnd, WorkflowFinished
@@ -33,6 +32,7 @@ from kipu.eventlog.ports import (
     NotRecordable,
     StreamId,
 )
+from tests.eventlog.samples import SPEC_HASH, TS, claim, scheduled
 
 MakeLog = Callable[[], EventLog]
 MakeStream = Callable[[], StreamId]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.eventlog.contract import EventLogContract, MakeLog
-from tests.eventlog.samples import nonces
-from tests.eventlog.store import Client, Store
 
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.memory import MemoryLog, MemoryStore
+from tests.eventlog.contract import EventLogContract, MakeLog
+from tests.eventlog.samples import nonces
+from tests.eventlog.store import Client, Store
 
 
 class TestMemory(EventLogContract):

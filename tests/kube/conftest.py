@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.fakes.apiserver import ApiServer
 
 from kipu.shell.kube import Kube
+from tests.fakes.apiserver import ApiServer
 
 Counts = Counter[tuple[str, str, str]]
 

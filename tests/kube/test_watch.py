@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.fakes.apiserver import ApiServer
-from tests.fakes.faults import Fault, Status, TimeoutNotDone
-from tests.fakes.watching import End
 
 from kipu.shell import kube as client
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_views import WorkflowView
 from kipu.shell.watch import SILENCE_SECONDS, WORKFLOWS, Change, list_and_watch
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import Fault, Status, TimeoutNotDone
+from tests.fakes.watching import End
 
 pytestmark = pytest.mark.looptime
 

@@ -1,13 +1,13 @@
-"""python -m simulation.reproduce SCENARIO [KIND NUMBER]: one run, its history and its violations.
+"""python -m tests.simulation.reproduce SCENARIO [KIND NUMBER]: one run, its history and its violations.
 
-Run it with tests/ on the path: `PYTHONPATH=tests .venv/bin/python -m simulation.reproduce diamond CrashAfter 7`.
+For example: `.venv/bin/python -m tests.simulation.reproduce diamond CrashAfter 7`.
 """
 
 import sys
 
-from simulation.scenarios import SCENARIOS
-from simulation.test_crash_points import KINDS
-from simulation.world import run_virtually
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.test_crash_points import KINDS
+from tests.simulation.world import run_virtually
 
 if __name__ == "__main__":
     name, *fault = sys.argv[1:]

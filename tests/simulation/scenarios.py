@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakes.nodes import Program
-from simulation.world import Scenario
+from tests.fakes.nodes import Program
+from tests.simulation.world import Scenario
 
 DEFAULTS = {"image": "busybox:1.36"}
 

@@ -1,14 +1,14 @@
 """Trap 1, first part: the operator dies, or an answer is lost, at every single API write; it ends as one clean run.
 
 `make simulate` runs this and prints a line of counts for each scenario and kind of fault. A failure names the
-number of the write; `python -m simulation.reproduce SCENARIO KIND NUMBER` runs that one alone, with its history.
+number of the write; `python -m tests.simulation.reproduce SCENARIO KIND NUMBER` runs that one alone, with its history.
 """
 
 import pytest
 
-from fakes.faults import CrashAfter, CrashBefore, TimeoutDone
-from simulation.scenarios import SCENARIOS
-from simulation.world import FaultKind, run_virtually
+from tests.fakes.faults import CrashAfter, CrashBefore, TimeoutDone
+from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.world import FaultKind, run_virtually
 
 pytestmark = pytest.mark.simulation
 

@@ -15,9 +15,6 @@ from typing import Any
 
 import looptime
 
-from fakes.apiserver import ApiServer
-from fakes.faults import CrashAfter, CrashBefore, Fault, TimeoutDone
-from fakes.nodes import Program
 from kipu.core.events import StepScheduled, StepSucceeded, WorkflowFinished
 from kipu.core.evolve import fold
 from kipu.eventlog.configmaps import ConfigMapLog
@@ -30,6 +27,9 @@ from kipu.shell.main import compose
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import CrashAfter, CrashBefore, Fault, TimeoutDone
+from tests.fakes.nodes import Program
 
 RESTART_SECONDS = 1.0  # how long the cluster takes to start the operator's pod anew
 END_SECONDS = 300.0  # no scenario here takes a tenth of it
@@ -123,7 +123,9 @@ class _World:
         def hook(index: int, request: Request) -> Fault | None:
             if kind is None or index != at or request.method == "GET":
                 return None
-            return TimeoutDone(seconds=1.0) if kind is TimeoutDone else kind(crash=self._crash)  # type: ignore[call-arg]
+            if kind is CrashBefore or kind is CrashAfter:
+                return kind(crash=self._crash)
+            return TimeoutDone(seconds=1.0)
 
         return hook
 
@@ -197,9 +199,9 @@ class _World:
             (r.event.step, str(r.event.attempt)) for r in history.records if isinstance(r.event, StepScheduled)
         }
         found += [f"{attempt} ran and was never scheduled" for attempt in ran if attempt not in scheduled]
-        done = {run.step: run.ended for run in self.server.executions if run.exit_code == 0}
+        done = {run.step: run.ended or 0 for run in self.server.executions if run.exit_code == 0}
         for run in self.server.executions:
-            if run.step in done and done[run.step] is not None and run.started > done[run.step]:
+            if run.step in done and run.started > done[run.step]:
                 found.append(f"step {run.step} ran again after its success")
         return found
 

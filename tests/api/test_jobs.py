@@ -1,0 +1,110 @@
+"""The Job of an attempt: whole, as it is committed, and its settings one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kipu.api.definition import parse
+from kipu.api.jobs import AttemptRef, job_manifest, placeholder_manifest
+from tests.api.specs import spec, step
+
+GOLDEN = Path(__file__).parent / "golden"
+UID = "4a1f0a52-0000-4000-8000-000000000001"
+
+
+def attempt(**fields: Any) -> AttemptRef:
+    given = {
+        "namespace": "etl",
+        "workflow_name": "nightly",
+        "workflow_uid": UID,
+        "run": 1,
+        "step": "load",
+        "attempt": 2,
+        "job_name": "nightly-load-0123456789abcdef",
+        "intent": f"17:{'ab' * 32}",
+        "attempt_timeout_ms": 90_500,
+    }
+    return AttemptRef(**(given | fields))
+
+
+FULL = spec(
+    {
+        "name": "load",
+        "script": "echo $KIPU_STEP $GREETING\n",
+        "env": [{"name": "GREETING", "value": "hello $(KIPU_WORKFLOW)"}],
+        "resources": {"requests": {"cpu": 0.5}},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "template": {
+            "metadata": {"labels": {"team": "ingest"}, "annotations": {"note": "x"}},
+            "spec": {"volumes": [{"name": "data", "emptyDir": {}}], "terminationGracePeriodSeconds": 5},
+        },
+    },
+    defaults={
+        "image": "busybox:1.36",
+        "template": {
+            "spec": {
+                "serviceAccountName": "etl",
+                "containers": [{"name": "main", "securityContext": {"runAsNonRoot": True}}],
+            }
+        },
+    },
+)
+
+
+def test_the_job_is_the_committed_one() -> None:
+    manifest = job_manifest(parse(FULL), "load", attempt())
+    assert manifest == yaml.safe_load((GOLDEN / "job.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_placeholder_is_the_committed_one() -> None:
+    manifest = placeholder_manifest(attempt())
+    assert manifest == yaml.safe_load((GOLDEN / "placeholder.yaml").read_text(encoding="utf-8"))
+
+
+def test_the_spec_is_not_changed_by_rendering() -> None:
+    definition = parse(FULL)
+    assert job_manifest(definition, "load", attempt()) == job_manifest(definition, "load", attempt())
+    assert definition == parse(FULL)
+
+
+def test_a_step_without_a_timeout_has_no_deadline() -> None:
+    manifest: Any = job_manifest(parse(FULL), "load", attempt(attempt_timeout_ms=None))
+    assert "activeDeadlineSeconds" not in manifest["spec"]
+
+
+@pytest.mark.parametrize(("milliseconds", "seconds"), [(1, 61), (1_000, 61), (1_001, 62), (60_000, 120)])
+def test_the_deadline_is_a_minute_after_ours(milliseconds: int, seconds: int) -> None:
+    manifest: Any = job_manifest(parse(FULL), "load", attempt(attempt_timeout_ms=milliseconds))
+    assert manifest["spec"]["activeDeadlineSeconds"] == seconds
+
+
+def test_only_the_key_stays_the_same_over_attempts_and_runs() -> None:
+    def environment(**fields: Any) -> dict[str, str]:
+        manifest: Any = job_manifest(parse(FULL), "load", attempt(**fields))
+        (main,) = manifest["spec"]["template"]["spec"]["containers"]
+        return {variable["name"]: variable["value"] for variable in main["env"]}
+
+    first, second, rerun = environment(attempt=1), environment(attempt=2), environment(run=2, attempt=1)
+    assert first["KIPU_IDEMPOTENCY_KEY"] == second["KIPU_IDEMPOTENCY_KEY"] == rerun["KIPU_IDEMPOTENCY_KEY"]
+    assert len({each["KIPU_ATTEMPT_ID"] for each in (first, second, rerun)}) == 3
+    assert first["KIPU_IDEMPOTENCY_KEY"] != environment(workflow_uid="another")["KIPU_IDEMPOTENCY_KEY"]
+
+
+def test_a_foreign_container_stays_as_it_is() -> None:
+    sidecar = {"name": "proxy", "image": "p", "env": [{"name": "A", "value": "1"}]}
+    raw = spec(step("load", template={"spec": {"containers": [sidecar]}}))
+    manifest: Any = job_manifest(parse(raw), "load", attempt())
+    containers = {each["name"]: each for each in manifest["spec"]["template"]["spec"]["containers"]}
+    assert containers["proxy"] == sidecar
+    assert [each["name"] for each in containers["main"]["env"]][0] == "KIPU_NAMESPACE"
+
+
+def test_kipu_adds_no_security_context_and_no_right() -> None:
+    manifest: Any = job_manifest(parse(spec(step("load"))), "load", attempt())
+    pod = manifest["spec"]["template"]["spec"]
+    assert set(pod) == {"containers", "restartPolicy"}
+    assert set(pod["containers"][0]) == {"name", "image", "command", "env"}

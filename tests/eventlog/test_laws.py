@@ -1,0 +1,207 @@
+"""What holds for every order of appends, every fault and every layout of the ConfigMap log."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kipu.core.errors import CorruptionError, TransientError
+from kipu.core.events import Event, StepScheduled
+from kipu.eventlog.chain import beginning, extend
+from kipu.eventlog.chunks import TAIL_BYTES_MAX
+from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
+from kipu.eventlog.ports import ConcurrencyConflict, Head, LogFull, Recorded
+from tests.core.laws import LAW
+from tests.eventlog.contract import accepted, large_definition
+from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, nonces, scheduled
+from tests.eventlog.store import Client, Fault, Json, Store
+
+BATCH_SIZES = st.sampled_from([1, 1, 1, 2, 5, 30])  # 30 do not fit a tail
+FAULTS = st.lists(st.sampled_from(Fault), max_size=25)
+PAUSES = st.lists(st.integers(0, 3), max_size=60)
+
+
+async def at_once(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def log_on(store: Store, name: str, faults: Sequence[Fault] = (), pauses: Sequence[int] = ()) -> ConfigMapLog:
+    client = Client(store=store, faults=iter(faults), pauses=iter(pauses))
+    return ConfigMapLog(client, nonce=nonces(name), sleep=at_once, jitter=lambda: 0.0)
+
+
+async def history_of(store: Store) -> tuple[Recorded, ...]:
+    history = await log_on(store, "reader").load(STREAM)
+    return () if history is None else history.records
+
+
+# -- two writers and any faults --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class Replica:
+    """A writer as the engine is one: after any trouble it starts over from the log alone."""
+
+    store: Store
+    name: str
+    log: ConfigMapLog
+    sizes: Sequence[int]
+    acknowledged: list[tuple[Recorded, ...]] = field(default_factory=list)
+    head: Head | None = None
+    is_open: bool = False
+
+    async def run(self) -> None:
+        for turn, size in enumerate(self.sizes):
+            batch = [scheduled(f"{self.name}-{turn}-{number}", attempt=size) for number in range(size)]
+            try:
+                await self._turn(batch)
+            except (ConcurrencyConflict, TransientError, LogFull):
+                self.is_open = False
+
+    async def _turn(self, batch: Sequence[Event]) -> None:
+        if not self.is_open:
+            history = await self.log.load(STREAM)
+            self.head, self.is_open = history.head if history else None, True
+            batch = [claim((self.head.epoch if self.head else 0) + 1, self.name), *batch]
+        self.head, records = await self.log.append(STREAM, self.head, batch, ts=TS, spec_hash=SPEC_HASH)
+        self.acknowledged.append(records)
+        now = await history_of(self.store)
+        assert now[records[0].position - 1 : records[-1].position] == records
+
+
+@settings(LAW, max_examples=max(200, LAW.max_examples))
+@given(
+    st.lists(st.tuples(st.lists(BATCH_SIZES, min_size=1, max_size=8), FAULTS, PAUSES), min_size=2, max_size=2),
+)
+async def test_what_was_acknowledged_is_there_once_and_in_order(
+    plans: list[tuple[list[int], list[Fault], list[int]]],
+) -> None:
+    store = Store()
+    replicas = [
+        Replica(store=store, name=name, log=log_on(store, name, faults, pauses), sizes=sizes)
+        for name, (sizes, faults, pauses) in zip("ab", plans, strict=True)
+    ]
+
+    await asyncio.gather(*(replica.run() for replica in replicas))
+    store.settle()
+    records = await history_of(store)
+    for replica in replicas:
+        for batch in replica.acknowledged:
+            assert records[batch[0].position - 1 : batch[-1].position] == batch
+    assert [record.position for record in records] == list(range(1, len(records) + 1))
+    check_batches([record.event for record in records])
+
+
+def check_batches(events: Sequence[Event]) -> None:
+    """Each batch is there whole or not at all, and never twice."""
+    jobs = [event.job for event in events if isinstance(event, StepScheduled)]
+    assert len(set(jobs)) == len(jobs)
+    sizes = {event.job: event.attempt for event in events if isinstance(event, StepScheduled)}
+    place = 0
+    while place < len(jobs):
+        batch, size = jobs[place].rpartition("-")[0], sizes[jobs[place]]
+        assert jobs[place : place + size] == [f"{batch}-{number}" for number in range(size)]
+        place += size
+
+
+@LAW
+@given(FAULTS)
+async def test_once_faults_end_an_append_goes_through(faults: list[Fault]) -> None:
+    store = Store()
+    replica = Replica(store=store, name="a", log=log_on(store, "a", faults), sizes=[1] * (len(faults) + 2))
+    await replica.run()
+    assert replica.is_open
+    assert replica.acknowledged
+
+
+# -- layouts ---------------------------------------------------------------------------------------------------
+
+
+@LAW
+@given(st.lists(st.tuples(BATCH_SIZES, st.integers(TAIL_BYTES_MAX, 3 * TAIL_BYTES_MAX), st.booleans()), max_size=12))
+async def test_how_records_are_packed_does_not_change_the_history(turns: list[tuple[int, int, bool]]) -> None:
+    events: list[Event] = [claim(), *(scheduled(f"job-{number}") for number in range(sum(size for size, *_ in turns)))]
+    plain = extend(beginning(STREAM.uid, SPEC_HASH), events, ts=TS)
+
+    store, rest = Store(), iter(events)
+    head: ConfigMapHead | None = None
+    for size, tail_bytes_max, is_refused in [(1, TAIL_BYTES_MAX, False), *turns]:
+        if head is not None:
+            head = replace(head, tail_bytes_max=tail_bytes_max)
+        log = log_on(store, f"{len(store.objects)}-", [Fault.QUOTA] if is_refused else [])
+        head, _ = await log.append(STREAM, head, take(rest, size), ts=TS, spec_hash=SPEC_HASH)
+    assert await history_of(store) == plain.records
+
+
+def take(events: Iterator[Event], size: int) -> list[Event]:
+    return [next(events) for _ in range(size)]
+
+
+# -- one changed byte ------------------------------------------------------------------------------------------
+
+
+async def small_log() -> Store:
+    """Two chunks, a tail and a blob."""
+    store = Store()
+    log = log_on(store, "w")
+    events: list[Event] = [claim(), accepted(large_definition(60))]
+    head, _ = await log.append(STREAM, None, events, ts=TS, spec_hash=SPEC_HASH)
+    while len(head.chunks) < 2:
+        head, _ = await log.append(STREAM, head, [scheduled()], ts=TS)
+    assert head.tail
+    assert sorted(name.split("-")[1] for _, name in store.objects) == ["blob", "log", "log", "log"]
+    return store
+
+
+def places(objects: dict[tuple[str, str], Json]) -> Iterator[tuple[tuple[str, str], str, str, int]]:
+    for key, manifest in objects.items():
+        for kept in ("data", "binaryData"):
+            for name, text in manifest.get(kept, {}).items():
+                yield from ((key, kept, name, place) for place in range(len(text)))
+
+
+async def is_detected(store: Store) -> bool:
+    try:
+        await log_on(store, "reader").load(STREAM)
+    except CorruptionError:
+        return True
+    return False
+
+
+async def test_every_single_changed_byte_is_detected() -> None:
+    store = await small_log()
+    assert not await is_detected(store)
+    all_places = list(places(store.objects))
+    assert len(all_places) > 2_000
+    for key, kept, name, place in all_places:
+        sound = store.objects[key][kept][name]
+        for changed in (chr(ord(sound[place]) ^ 1), ""):  # another byte; one byte less
+            store.objects[key][kept][name] = sound[:place] + changed + sound[place + 1 :]
+            assert await is_detected(store), f"{key} {kept}.{name} at {place}: {sound[place]!r} -> {changed!r}"
+        store.objects[key][kept][name] = sound
+    assert not await is_detected(store)
+
+
+@pytest.mark.parametrize("kept", ["data", "binaryData"])
+async def test_every_lost_added_or_swapped_key_is_detected(kept: str) -> None:
+    store = await small_log()
+    sound = copy.deepcopy(store.objects)
+    for key, manifest in sound.items():
+        for name in manifest.get(kept, {}):
+            store.objects = copy.deepcopy(sound)
+            del store.objects[key][kept][name]
+            assert await is_detected(store)
+            store.objects = copy.deepcopy(sound)
+            store.objects[key][kept]["more"] = ""
+            assert await is_detected(store)
+    for key in sound:
+        for other in sound:
+            store.objects = copy.deepcopy(sound)
+            store.objects[key] = store.objects[other]
+            assert await is_detected(store) is (key != other)

@@ -4,7 +4,7 @@ import pytest
 
 from kipu.cli.details import clock, elapsed, printable, row
 from kipu.core.errors import Problem
-from kipu.core.events import Event, StepsCancelled
+from kipu.core.events import Event, StepsCancelled, StepSucceeded
 from kipu.eventlog.ports import Recorded
 from tests.cli import histories
 from tests.core.given import START, Flow
@@ -35,6 +35,14 @@ def test_a_long_list_of_steps_is_cut_and_counted() -> None:
     (line,) = [line for line in shown(histories.skipping()) if line.startswith("StepsSkipped")]
     skipped = "late-0, late-1, late-2, late-3, late-4 and 2 more"
     assert line == f"StepsSkipped | {skipped} | DependencyNotMet, because of first"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "ran <1s"), (1, "ran 1s"), (75, "ran 75s")])
+def test_a_success_says_how_long_it_ran(seconds: int, text: str) -> None:
+    event = StepSucceeded(
+        run=1, step="a", attempt=2, job_uid="u", started_at=START, finished_at=START + seconds * 1_000, pod="p"
+    )
+    assert _line(event) == f"StepSucceeded | a/2 | {text}, pod p"
 
 
 def test_cancelled_steps_are_named() -> None:

@@ -154,4 +154,5 @@ def _lasted(started_at: int | None, finished_at: int | None) -> str:
     """Kubernetes gives both times in whole seconds."""
     if started_at is None or finished_at is None:
         return ""
-    return f"ran {max(0, finished_at - started_at) / 1000:g}s"
+    seconds = (finished_at - started_at) // 1000
+    return f"ran {seconds}s" if seconds > 0 else "ran <1s"

@@ -34,7 +34,7 @@ def attempt(**fields: Any) -> AttemptRef:
 FULL = spec(
     {
         "name": "load",
-        "script": "echo $KIPU_STEP $GREETING\n",
+        "script": "echo $KIPU_STEP $GREETING $(date) $$\n",
         "env": [{"name": "GREETING", "value": "hello $(KIPU_WORKFLOW)"}],
         "resources": {"requests": {"cpu": 0.5}},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
@@ -100,7 +100,7 @@ def test_a_foreign_container_stays_as_it_is() -> None:
     manifest: Any = job_manifest(parse(raw), "load", attempt())
     containers = {each["name"]: each for each in manifest["spec"]["template"]["spec"]["containers"]}
     assert containers["proxy"] == sidecar
-    assert [each["name"] for each in containers["main"]["env"]][0] == "KIPU_NAMESPACE"
+    assert containers["main"]["env"][0]["name"] == "KIPU_NAMESPACE"
 
 
 def test_kipu_adds_no_security_context_and_no_right() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kipu.api.durations import DURATION_MAX_MS, for_people, timestamp, to_ms
 from kipu.api.passthrough import join, merge
-from kipu.api.pods import main_container, pod_template
+from kipu.api.pods import literal, main_container, pod_template
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "objects are merged key by key": (
@@ -80,6 +83,17 @@ def test_a_script_takes_the_place_of_a_default_command_with_its_arguments() -> N
     shared = {"spec": {"containers": [{"name": "main", "command": ["c"], "args": ["a"]}]}}
     template = pod_template({"template": shared, "image": "i"}, {"script": "echo hi"})
     assert main_container(template) == {"name": "main", "image": "i", "command": ["/bin/sh", "-e", "-c", "echo hi"]}
+
+
+def kubelet_expands(text: str, variables: dict[str, str]) -> str:
+    """k8s.io/kubernetes/third_party/forked/golang/expansion, by its rules."""
+    tokens = re.findall(r"\$\$|\$\([^)]*\)|.", text, re.DOTALL)
+    return "".join("$" if t == "$$" else variables.get(t[2:-1], t) if t.startswith("$(") else t for t in tokens)
+
+
+@given(st.text("$()aA \n"))
+def test_a_script_reaches_the_shell_as_it_was_written(script: str) -> None:
+    assert kubelet_expands(literal(script), {"a": "1", "A": "2", "": "3"}) == script
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ and environment are the business of `jobs`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from .passthrough import JsonMap, merge
 
 MAIN = "main"
 SHELL = ("/bin/sh", "-e", "-c")
+_EXPANDED = re.compile(r"\$(?=[$(])")
 
 
 def pod_template(pod_defaults: JsonMap, pod: JsonMap) -> dict[str, object]:
@@ -34,9 +36,14 @@ def own_fields(pod: JsonMap) -> dict[str, object]:
     """The step's own Container fields; a script is a command."""
     container = dict(mapping(pod, "container"))
     script = pod.get("script")
-    if script is not None:
-        container |= {"command": [*SHELL, script], "args": None}
+    if isinstance(script, str):
+        container |= {"command": [*SHELL, literal(script)], "args": None}
     return container
+
+
+def literal(text: str) -> str:
+    """What the kubelet makes `text` of: in a command it reads `$(NAME)` as a variable and `$$` as one `$`."""
+    return _EXPANDED.sub("$$", text)
 
 
 def main_container(template: JsonMap) -> JsonMap:

@@ -99,7 +99,8 @@ class Container(Model):
     image: Image | None = None
     """The image that the step runs. Absent: that of the template, then that of spec.defaults."""
     command: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
-    """The program and its first arguments, in place of the image's entrypoint. No shell reads it."""
+    """The program and its first arguments, in place of the image's entrypoint. No shell reads it; $(NAME) is the
+    value of an environment variable, as in core/v1."""
     args: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
     """Arguments for the command, or for the image's entrypoint if there is no command."""
     env: Annotated[list[EnvVar], Field(max_length=ENV_MAX)] | None = None
@@ -208,8 +209,8 @@ class Step(Container):
         ]
         | None
     ) = None
-    """A shell script, run by /bin/sh -e in the step's image, in place of command and args. Expressions are refused
-    here: pass values through env."""
+    """A shell script, run by /bin/sh -e in the step's image as it stands here, in place of command and args.
+    Expressions are refused: pass values through env."""
     template: PodTemplate | None = None
     """A pod template, for all that the fields of the step cannot say."""
 

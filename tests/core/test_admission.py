@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from kipu.core.commands import Accept, Claim, Reject
@@ -12,6 +10,7 @@ from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
 from kipu.core.events import WorkflowAccepted, WorkflowRejected
 from kipu.core.state import State
+from kipu.eventlog.codec import encode
 from tests.core.given import IDENTITY, MINUTE, START, Flow, flow, kinds, step
 
 ACCEPT = Accept(spec_hash="hash", definition=Definition(steps=(step("a"),)))
@@ -58,8 +57,7 @@ def test_a_rejection_keeps_as_many_problems_as_one_record_holds_and_counts_the_r
     given = Flow(None)
     given.tell(Reject(spec_hash="hash", problems=problems))
     (event,) = given.events_of(WorkflowRejected)
-    record = json.dumps([[one.path, one.reason, one.hint] for one in event.problems], ensure_ascii=False)
-    assert len(record.encode()) < 15_000
+    encode(event, position=1, epoch=1, ts=START)  # raises LogFull
     assert event.problems[0].path == "spec.steps[0]"
     assert event.problems[-1].reason == f"and {99 - len(event.problems) + 1} more problems"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import unicodedata
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from kipu.core.commands import Command, FireTimers, ObserveOutcome
 from kipu.core.definition import OnFailure
-from kipu.core.events import Event, Reason, WorkflowAccepted
+from kipu.core.events import Event, Reason
 from kipu.core.texts import MESSAGE_BYTES_MAX, shorten
 from kipu.core.turn import (
     ATTEMPTS_PER_TURN_MAX,
@@ -21,17 +20,15 @@ from kipu.core.turn import (
     NAMES_PER_TURN_MAX,
     TIMERS_PER_TURN_MAX,
 )
-from tests.core.given import MINUTE, Flow, flow, kinds, step
+from kipu.eventlog.chain import BATCH_BYTES_MAX, Tip, extend
+from kipu.eventlog.codec import RECORD_BYTES_MAX, encode
+from tests.core.given import MINUTE, START, Flow, flow, kinds, step
 from tests.core.laws import LAW
-
-RECORD_BYTES_MAX = 16 * 1024  # docs/event-log.md
-BATCH_BYTES_MAX = 512 * 1024
-FRAME = len(json.dumps({"v": 1, "pos": 999_999, "epoch": 9_999, "ts": 1_700_000_000_000, "type": "AttemptAbandoned"}))
 
 
 def record_bytes(event: Event) -> int:
-    fields = {key: value for key, value in dataclasses.asdict(event).items() if value is not None}
-    return FRAME + len(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
+    """As the log writes it, late in a long life."""
+    return len(encode(event, position=999_999, epoch=9_999, ts=START).record) + len("\n")
 
 
 def long_name(prefix: str, number: int) -> str:
@@ -76,7 +73,7 @@ def test_the_worst_turn_fits_one_batch(mode: OnFailure) -> None:
     assert kinds(events).count("StepFailed") == len(failing)
     assert kinds(events).count("AttemptAbandoned") >= len(late)
     assert max(record_bytes(event) for event in events) <= RECORD_BYTES_MAX
-    assert sum(record_bytes(event) for event in events) <= BATCH_BYTES_MAX
+    extend(Tip(position=999_999, hash=b"", epoch=9_999, ts=0, writer="w"), events, ts=given.now)  # raises LogFull
 
 
 def test_every_budget_used_up_at_once_fits_one_batch() -> None:
@@ -139,8 +136,3 @@ def test_the_message_of_an_attempt_is_cut_before_it_is_recorded() -> None:
     given = flow(step("a", attempts=2))
     given.tell(given.outcome("a", reason=Reason.EXIT_CODE, message="é" * 10_000))
     assert given.step("a").message == "é" * 499
-
-
-def test_the_definition_is_the_only_large_value_of_a_record() -> None:
-    large = [event for event, _ in flow(*[step(name) for name in wide("a", 500)]).log if record_bytes(event) > 1_000]
-    assert [type(event) for event in large] == [WorkflowAccepted]

@@ -25,6 +25,14 @@ def test_after_a_failure_nothing_new_starts(mode: OnFailure) -> None:
     assert (given.step("c").culprit, given.step("c").reason) == ("a", SkipReason.WORKFLOW_FAILING)
 
 
+@pytest.mark.parametrize("mode", [FINISH, CANCEL])
+def test_what_a_failure_dooms_is_told_apart_from_what_it_holds_back(mode: OnFailure) -> None:
+    given = flow(step("aside", "b"), step("below", "a"), step("a"), step("b"), on_failure=mode)
+    given.fail("a")
+    assert given.step("below").reason is SkipReason.DEPENDENCY
+    assert given.step("aside").reason is SkipReason.WORKFLOW_FAILING
+
+
 def test_finish_running_lets_what_has_started_end() -> None:
     given = flow(step("a"), step("b"), on_failure=FINISH)
     given.fail("a")

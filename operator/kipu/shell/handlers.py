@@ -12,7 +12,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -108,6 +108,8 @@ class Front:
             settings=_settings(),
             clusterwide=True,
             standalone=True,
+            # Without one kopf asks for the user's name, and the user of our image has none.
+            identity=cast(Any, "kipu"),
             stop_flag=self._stop,
         )
         (end,) = await asyncio.gather(life, return_exceptions=True)

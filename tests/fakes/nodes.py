@@ -66,6 +66,7 @@ class Nodes:
         self._programs = programs
         self._pods: dict[str, Program] = {}  # by pod uid
         self._running: dict[str, Execution] = {}  # by pod uid
+        self._ran: set[str] = set()  # uids of pods whose program was started
         self._stopping: set[str] = set()
         self._lost: dict[str, list[Callable[[], object]]] = {}  # node -> what its kubelet has yet to tell
         self.executions: list[Execution] = []
@@ -140,6 +141,7 @@ class Nodes:
         execution = _execution(stored.object, self._server.clock.now())
         self.executions.append(execution)
         self._running[uid] = execution
+        self._ran.add(uid)
         self._server.later(self._pods[uid].run_seconds, self._ended, key, uid, self._pods[uid].exit_code)
         state = {"running": {"startedAt": timestamp(execution.started)}}
 
@@ -163,13 +165,16 @@ class Nodes:
         self._tell(key, uid, lambda: self._write(key, uid, ended))
         self._do(TEARDOWN_SECONDS, self._finish, key, uid, "Failed" if exit_code else "Succeeded")
 
-    def _finish(self, key: Key, uid: str, phase: str) -> None:
+    def _finish(self, key: Key, uid: str, phase: str | None) -> None:
+        """Tell the last phase (None: it was told), and remove the pod if it was deleted."""
+
         def finished(body: Json) -> Json:
             body["status"]["phase"] = phase
             return body
 
         def tell() -> None:
-            self._write(key, uid, finished)
+            if phase is not None:
+                self._write(key, uid, finished)
             if uid in self._stopping:
                 self._remove(key, uid)
 
@@ -180,8 +185,7 @@ class Nodes:
         if uid in self._running:
             self._server.later(seconds, self._ended, key, uid, KILLED)
         elif (stored := self._server.etcd.get(key)) is not None and stored.uid == uid:
-            phase = stored.object["status"]["phase"]
-            self._do(BIND_SECONDS, self._finish, key, uid, phase if phase != "Pending" else "Failed")
+            self._do(BIND_SECONDS, self._finish, key, uid, None if uid in self._ran else "Failed")
 
     def _remove(self, key: Key, uid: str) -> None:
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}}

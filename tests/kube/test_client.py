@@ -126,7 +126,8 @@ class _Scripted:
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for line in ():
+    lines: tuple[bytes, ...] = ()
+    for line in lines:
         yield line
 
 

@@ -64,6 +64,7 @@ async def operate(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     kube = Kube(HttpTransport.from_environment(), on_reply=telemetry.count_request)
     engine = compose(kube, ConfigMapLog(kube), settings, SystemClock(), telemetry)
+
     def inbox(kind: str | None, body: dict[str, Any]) -> None:
         loop.call_soon_threadsafe(deliver, engine, kind, body)
 

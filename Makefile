@@ -65,7 +65,7 @@ crds: setup ## Generate crds/ and the chart's copy from the models
 	$(BIN)/python -m kipu.api.crd
 
 ## A real cluster
-.PHONY: cluster-up cluster-down image install uninstall e2e kubectl
+.PHONY: cluster-up cluster-down image install uninstall e2e measure
 cluster-up: ## Start one: CLUSTER=auto|kind|local (local needs root); last line KUBECONFIG=<path>
 	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
 cluster-down: ## End it and leave nothing behind
@@ -76,5 +76,8 @@ install: image ## Install the chart with that image into the current cluster
 	@$(IN_CLUSTER) e2e/cluster/install.sh
 uninstall: ## Remove the chart; the CRD and the Workflows stay
 	@$(IN_CLUSTER) helm uninstall --namespace kipu-system kipu
-e2e: setup cluster-up install ## The chart installed, the operator as a pod, every example
-	@$(IN_CLUSTER) $(BIN)/pytest -q -m cluster tests e2e --junitxml=build/results/e2e.xml
+e2e: setup cluster-up install ## The chart installed, the operator as a pod, every example, kills
+	@$(IN_CLUSTER) $(BIN)/pytest -q -n 3 -m "cluster and not alone" tests e2e --junitxml=build/results/e2e.xml
+	@$(IN_CLUSTER) $(BIN)/pytest -q -m alone e2e --junitxml=build/results/alone.xml
+measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
+	@$(IN_CLUSTER) $(BIN)/python e2e/measure.py

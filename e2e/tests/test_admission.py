@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.apiserver import ApiError, JsonObject, config_maps, kubectl, roles, workflows
+from e2e.apiserver import ApiError, JsonObject, config_maps, kubectl, roles, wait_until, workflows
 from e2e.history import head
 from e2e.namespace import Namespace, condition, phases, step, workflow
 
@@ -78,6 +78,15 @@ def grant(namespace: Namespace, user: str, *rules: JsonObject) -> None:
     namespace.api.create(roles(namespace.name, "roles"), body)
     binding = {"metadata": {"name": user}, "roleRef": reference, "subjects": [subject]}
     namespace.api.create(roles(namespace.name, "rolebindings"), binding)
+    # The authorizer learns of it by its own watch.
+    wait_until(lambda: may_create_workflows(namespace, user), 30, f"{user} may create workflows")
+
+
+def may_create_workflows(namespace: Namespace, user: str) -> bool:
+    asked = {"namespace": namespace.name, "verb": "create", "group": "kipu.dev", "resource": "workflows"}
+    review = {"spec": {"user": user, "resourceAttributes": asked}}
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    return bool(namespace.api.create(path, review)["status"]["allowed"])
 
 
 WORKFLOWS = {"apiGroups": ["kipu.dev"], "resources": ["workflows"], "verbs": ["*"]}

@@ -11,7 +11,8 @@ from e2e.watching import Change, Watch, has_run
 pytestmark = pytest.mark.cluster
 
 
-LATE_TEMPLATE = {"spec": {**RESTRICTED, "restartPolicy": "Never"}}
+MAIN = {**RESTRICTED["containers"][0], "image": "busybox:1.36"}
+LATE_TEMPLATE = {"spec": {**RESTRICTED, "containers": [MAIN], "restartPolicy": "Never"}}
 
 
 def cancel(namespace: Namespace, name: str, mode: str = "Cancel") -> None:

@@ -135,9 +135,12 @@ def open_chunk(chunk: ChunkRef, binary_data: object) -> bytes:
     return _unpack(packed, CHUNK_BYTES_MAX, chunk.name)
 
 
-def open_blob(digest: str, binary_data: object) -> bytes:
+def open_blob(digest: str, data: object, binary_data: object) -> bytes:
     """The blob of this SHA-256. Raises CorruptionError."""
-    content = _unpack(_packed(binary_data, "blob", digest), BLOB_BYTES_MAX, digest)
+    packed = _packed(binary_data, "blob", digest)
+    if _texts(data, {"digest"})["digest"] != sha256(packed):  # deflate has bits that unpacking does not look at
+        raise CorruptionError(f"blob {digest}: its packed bytes were changed")
+    content = _unpack(packed, BLOB_BYTES_MAX, digest)
     if sha256(content) != digest:
         raise CorruptionError(f"blob {digest} is not the one that was committed: its SHA-256 differs")
     return content

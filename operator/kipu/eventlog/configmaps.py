@@ -39,7 +39,7 @@ from .chunks import (
     unseal,
     verify,
 )
-from .objects import blob_name, chunk_name, commit_patch, head_manifest, head_name, sealed_manifest
+from .objects import blob_manifest, blob_name, chunk_manifest, chunk_name, commit_patch, head_manifest, head_name
 from .ports import (
     Answer,
     ConcurrencyConflict,
@@ -179,7 +179,7 @@ class ConfigMapLog:
         packed = pack(content)
         for attempt in range(TRIES_MAX):
             name = chunk_name(stream, base.generation + 1, self._nonce())
-            manifest = sealed_manifest(stream, name, "records", to_text(packed))
+            manifest = chunk_manifest(stream, name, to_text(packed))
             answer = await self._ask(self._api.create_config_map(stream.namespace, manifest))
             if is_done(answer):
                 first = base.chunks[-1].last + 1 if base.chunks else 1
@@ -192,17 +192,16 @@ class ConfigMapLog:
 
     async def _stage_blob(self, stream: StreamId, digest: str, blob: bytes) -> None:
         """Store a blob under its own name, or find that it is there."""
-        packed = pack(blob)
-        if len(blob) > BLOB_BYTES_MAX or len(packed) > PACKED_BYTES_MAX:
-            raise LogFull(f"a definition of {len(blob)} bytes ({len(packed)} packed) does not fit a ConfigMap")
+        if len(blob) > BLOB_BYTES_MAX or len(packed := pack(blob)) > PACKED_BYTES_MAX:
+            raise LogFull(f"a definition of {len(blob)} bytes does not fit a ConfigMap")
         name = blob_name(stream, digest)
-        manifest = sealed_manifest(stream, name, "blob", to_text(packed))
+        manifest = blob_manifest(stream, name, to_text(packed), sha256(packed))
         for attempt in range(TRIES_MAX):
             answer = await self._ask(self._api.create_config_map(stream.namespace, manifest))
             if is_done(answer):
                 return
             if is_taken(answer) and (body := await self._get(stream, name)) is not None:
-                open_blob(digest, body.get("binaryData"))
+                open_blob(digest, body.get("data"), body.get("binaryData"))
                 return
             _refuse_too_large(answer, "a blob")
             if is_refusal(answer):
@@ -256,7 +255,7 @@ class ConfigMapLog:
         for digest, body in zip(digests, bodies, strict=True):
             if body is None:
                 raise CorruptionError(f"blob {digest} is gone, and a record names it")
-            blobs[digest] = open_blob(digest, body.get("binaryData"))
+            blobs[digest] = open_blob(digest, body.get("data"), body.get("binaryData"))
         return blobs
 
     async def _get_all(self, stream: StreamId, names: Sequence[str]) -> list[Mapping[str, object] | None]:

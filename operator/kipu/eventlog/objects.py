@@ -38,9 +38,19 @@ def head_manifest(stream: StreamId, data: Mapping[str, str]) -> dict[str, object
     return {**_manifest(stream, head_name(stream)), "data": dict(data)}
 
 
-def sealed_manifest(stream: StreamId, name: str, key: str, text: str) -> dict[str, object]:
-    """A chunk or a blob: `text` is base64."""
-    return {**_manifest(stream, name), "immutable": True, "binaryData": {key: text}}
+def chunk_manifest(stream: StreamId, name: str, text: str) -> dict[str, object]:
+    """A chunk; `text` is base64."""
+    return {**_manifest(stream, name), "immutable": True, "binaryData": {"records": text}}
+
+
+def blob_manifest(stream: StreamId, name: str, text: str, digest: str) -> dict[str, object]:
+    """A blob; `text` is base64, `digest` the SHA-256 of the bytes that it stands for."""
+    return {
+        **_manifest(stream, name),
+        "immutable": True,
+        "data": {"digest": digest},
+        "binaryData": {"blob": text},
+    }
 
 
 def commit_patch(

@@ -1,0 +1,16 @@
+"""For every test of the tree."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_loop_by_accident(event_loop_policy: asyncio.AbstractEventLoopPolicy) -> None:
+    """looptime asks for the current loop even in sync tests; Python 3.11 then makes one that nobody closes.
+
+    Once somebody has said "none", asking is a RuntimeError, which looptime expects.
+    """
+    event_loop_policy.set_event_loop(None)

@@ -49,6 +49,18 @@ async def test_a_status_is_replaced_as_a_whole(workflows: World) -> None:
     assert view.status == {"phase": "Failed"}
 
 
+async def test_an_amended_status_keeps_its_other_keys(workflows: World) -> None:
+    created = await workflows.create("workflows", workflow("a"))
+    kube, namespace = workflows.kube, workflows.namespace
+    assert (await kube.amend_workflow_status(namespace, "a", created.uid, {"phase": "Running"})).status == 200
+    assert (await kube.amend_workflow_status(namespace, "a", created.uid, {"message": "one"})).status == 200
+    assert (await kube.amend_workflow_status(namespace, "a", NOBODY, {"message": "two"})).status == 409
+    assert (await kube.amend_workflow_status(namespace, "b", NOBODY, {"message": "two"})).status == 404
+    view = await kube.get_workflow(namespace, "a")
+    assert view is not None
+    assert view.status == {"phase": "Running", "message": "one"}
+
+
 async def test_a_namesake_refuses_a_status(workflows: World) -> None:
     await workflows.create("workflows", workflow("a"))
     answer = await workflows.kube.patch_workflow_status(workflows.namespace, "a", NOBODY, {"phase": "Running"})

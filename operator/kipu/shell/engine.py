@@ -160,7 +160,7 @@ class Engine:
         )
         for wait_seconds in (0.5, 1.0, 2.0, 5.0, 10.0):
             try:
-                answer = await self._services.kube.patch_workflow_status(
+                answer = await self._services.kube.amend_workflow_status(
                     metadata.namespace, metadata.name, metadata.uid, status
                 )
             except TransientError:

@@ -131,6 +131,12 @@ class Kube:
             return replace(answer, status=HTTPStatus.CONFLICT.value, reason="Conflict", message=f"its uid is not {uid}")
         return answer
 
+    async def amend_workflow_status(self, namespace: str, name: str, uid: str, changes: Mapping[str, object]) -> Answer:
+        """Change some keys of the status of just this Workflow and keep the others. For rare use: two requests."""
+        view = await self.get_workflow(namespace, name)
+        known = view.status if view is not None and view.metadata.uid == uid else {}
+        return await self.patch_workflow_status(namespace, name, uid, {**known, **changes})
+
     async def create_event(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
         """POST of an events.k8s.io/v1 Event (a notice for people)."""
         return await self._create(*EVENTS, namespace, manifest)

@@ -17,7 +17,7 @@ UID = "4a1f0a52-0000-4000-8000-000000000001"
 
 
 def attempt(**fields: Any) -> AttemptRef:
-    given = {
+    given: dict[str, Any] = {
         "namespace": "etl",
         "workflow_name": "nightly",
         "workflow_uid": UID,

@@ -1,0 +1,41 @@
+"""The examples: each is sound, says what it shows and how it ends, and asks for no privilege."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kipu.api.definition import parse
+from kipu.api.pods import main_container, pod_template
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+
+
+def test_there_are_the_examples_that_the_readme_names() -> None:
+    assert {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout"} <= {path.stem for path in EXAMPLES}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_sound_and_explained(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    manifest = yaml.safe_load(text)
+    parse(manifest["spec"])
+    assert manifest["metadata"]["name"] == path.stem
+    header = text.partition("apiVersion:")[0]
+    assert "# Shows: " in header
+    assert "# Ends: " in header
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_asks_for_no_privilege(path: Path) -> None:
+    definition = parse(yaml.safe_load(path.read_text(encoding="utf-8"))["spec"])
+    for step in definition.steps:
+        template: Any = pod_template(definition.pod_defaults, step.pod)
+        pod, main = template["spec"]["securityContext"], main_container(template)
+        assert pod["runAsNonRoot"] is True
+        assert pod["runAsUser"] > 0
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert main["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

@@ -1,0 +1,190 @@
+"""The chart as helm renders it: what the operator may do, as whom it runs, and what values change."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kipu.api import crd
+from tests.chart.tools import CHART, attempt, render, run
+
+pytestmark = pytest.mark.cluster  # needs helm, which comes with the cluster
+
+ACCOUNT = {"kind": "ServiceAccount", "name": "kipu", "namespace": "kipu-system"}
+# What the operator does, and no more. A new right is a decision: it is made here too.
+CLUSTER_RIGHTS = {
+    ("kipu.dev", "workflows"): {"get", "list", "watch"},
+    ("kipu.dev", "workflows/status"): {"patch"},
+    ("kipu.dev", "workflows/finalizers"): {"update"},
+    ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
+    ("", "pods"): {"get", "list", "watch"},
+    ("", "configmaps"): {"get", "list", "create", "patch", "delete"},
+    ("events.k8s.io", "events"): {"create", "patch"},
+    ("apiextensions.k8s.io", "customresourcedefinitions"): {"get"},
+}
+
+
+def find(manifests: list[dict[str, Any]], kind: str, name: str = "kipu") -> dict[str, Any]:
+    (found,) = [each for each in manifests if each["kind"] == kind and each["metadata"]["name"] == name]
+    return found
+
+
+def rights(role: dict[str, Any]) -> dict[tuple[str, str], set[str]]:
+    return {
+        (group, resource): set(rule["verbs"])
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def container(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    (only,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def test_helm_finds_no_fault() -> None:
+    run("helm", "lint", "--strict", str(CHART))
+
+
+def test_the_operator_has_the_least_rights() -> None:
+    manifests = render()
+    assert rights(find(manifests, "ClusterRole")) == CLUSTER_RIGHTS
+    assert rights(find(manifests, "Role")) == {("coordination.k8s.io", "leases"): {"create", "get", "update"}}
+    for kind in ("ClusterRoleBinding", "RoleBinding"):
+        binding = find(manifests, kind)
+        assert binding["subjects"] == [ACCOUNT]
+        assert binding["roleRef"]["name"] == "kipu"
+
+
+def test_no_role_holds_a_wildcard_a_secret_or_a_shell() -> None:
+    roles = [each for each in render() if each["kind"] in ("ClusterRole", "Role")]
+    assert len(roles) == 5
+    granted = {name for role in roles for key, verbs in rights(role).items() for name in (*key, *verbs)}
+    assert granted.isdisjoint({"*", "secrets", "pods/exec", "pods/attach", "pods/log", "escalate", "impersonate"})
+
+
+def test_the_pod_is_nobody_in_particular_and_can_change_nothing_of_itself() -> None:
+    for manifest in render():
+        pod = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template")
+        if not isinstance(pod, dict):
+            continue
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert pod["spec"]["securityContext"]["runAsUser"] == 65532
+        assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["spec"]["containers"][0]["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def test_there_is_one_operator_at_a_time_with_time_to_end() -> None:
+    spec = find(render(), "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 30
+
+
+def test_the_selector_finds_the_operator_and_not_the_test_pod() -> None:
+    manifests = render()
+    selector = find(manifests, "Deployment")["spec"]["selector"]["matchLabels"]
+    labels = find(manifests, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= labels.items()
+    assert not selector.items() <= find(manifests, "Pod", "kipu-test")["metadata"]["labels"].items()
+
+
+def test_nothing_of_the_chart_looks_like_something_that_kipu_made() -> None:
+    for manifest in render():
+        assert manifest["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "kipu"
+
+
+def test_the_settings_reach_the_operator() -> None:
+    manifests = render("--set", "parallelism=100000,advanceOn=Job,logLevel=DEBUG")
+    given = {each["name"]: each.get("value") for each in container(manifests)["env"]}
+    assert (given["KIPU_PARALLELISM"], given["KIPU_ADVANCE_ON"], given["KIPU_LOG_LEVEL"]) == ("100000", "Job", "DEBUG")
+    assert {"POD_NAME", "POD_NAMESPACE", "POD_UID"} <= set(given)
+
+
+def test_the_probes_ask_the_port_that_is_named() -> None:
+    only = container(render())
+    assert only["ports"] == [{"name": "http", "containerPort": 8080}]
+    asked = {kind: only[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert asked == {
+        "startup": {"path": "/livez", "port": "http"},
+        "liveness": {"path": "/livez", "port": "http"},
+        "readiness": {"path": "/readyz", "port": "http"},
+    }
+
+
+def test_the_values_of_the_pod_arrive(tmp_path: Path) -> None:
+    values = {
+        "image": {"repository": "r.example/kipu", "tag": "t", "pullPolicy": "Always"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "k", "operator": "Exists"}],
+        "affinity": {"nodeAffinity": {}},
+        "podAnnotations": {"a": "b"},
+        "resources": {"limits": {"memory": "2Gi"}},
+        "serviceAccount": {"create": False, "name": "given"},
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    manifests = render("--values", str(file))
+    template, only = find(manifests, "Deployment")["spec"]["template"], container(manifests)
+    assert (only["image"], only["imagePullPolicy"]) == ("r.example/kipu:t", "Always")
+    assert only["resources"]["limits"] == {"memory": "2Gi"}
+    assert template["metadata"]["annotations"] == {"a": "b"}
+    for key in ("nodeSelector", "tolerations", "affinity"):
+        assert template["spec"][key] == values[key]
+    assert template["spec"]["serviceAccountName"] == "given"
+    assert [each["metadata"]["name"] for each in manifests if each["kind"] == "ServiceAccount"] == ["kipu-test"]
+    assert find(manifests, "ClusterRoleBinding")["subjects"] == [ACCOUNT | {"name": "given"}]
+
+
+def test_the_log_policy_names_the_account_that_the_operator_runs_as() -> None:
+    manifests = render("--set", "serviceAccount.name=given", namespace="elsewhere")
+    conditions = find(manifests, "ValidatingAdmissionPolicy", "kipu-log")["spec"]["matchConditions"]
+    assert 'request.userInfo.username != "system:serviceaccount:elsewhere:given"' in [
+        c["expression"] for c in conditions
+    ]
+
+
+def test_another_release_has_names_of_its_own() -> None:
+    names = {(each["kind"], each["metadata"]["name"]) for each in render(release="second")}
+    shared = names & {(each["kind"], each["metadata"]["name"]) for each in render()}
+    assert shared == {("CustomResourceDefinition", "workflows.kipu.dev")}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_chart_brings_the_very_crd(keep: bool) -> None:
+    found = find(render("--set", f"crds.keep={str(keep).lower()}"), "CustomResourceDefinition", "workflows.kipu.dev")
+    expected = copy.deepcopy(crd.definition())
+    if keep:
+        expected["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+    assert found == expected
+
+
+def test_the_crd_can_be_left_out() -> None:
+    assert "CustomResourceDefinition" not in {each["kind"] for each in render("--set", "crds.enabled=false")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("paralelism=3", "paralelism"),
+        ("image.tagg=x", "tagg"),
+        ("parallelism=0", "parallelism"),
+        ("advanceOn=Pods", "advanceOn"),
+        ("logLevel=info", "logLevel"),
+        ("crds.keep=perhaps", "keep"),
+        ("watchNamespace=x", "watchNamespace"),
+    ],
+)
+def test_a_value_that_does_nothing_or_is_wrong_is_refused_by_name(setting: str, named: str) -> None:
+    refused = attempt("helm", "template", str(CHART), "--set", setting)
+    assert refused.returncode != 0
+    assert named in refused.stderr

@@ -11,7 +11,9 @@ NAME=diamond
 KIPU=.venv/bin/kipu
 HISTORY_LINES=4 # of the history, at each end
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+BOLD='' PLAIN=''
+if [ -t 1 ]; then BOLD=$'\033[1m' PLAIN=$'\033[0m'; fi
+say() { printf '\n%s%s%s\n' "$BOLD" "$*" "$PLAIN"; }
 k() { kubectl --namespace "$NS" "$@"; }
 
 say "A diamond of Jobs: examples/diamond.yaml"

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from urllib.request import urlopen
 
 from .apiserver import ApiServer, JsonObject, config_maps, jobs, wait_until
@@ -31,6 +32,7 @@ RUNS = 3
 RUN_SECONDS = 180.0
 IDLE_SECONDS = 15.0
 WIDTH = 20
+READS = ("get", "list")
 WRITES = ("create", "patch", "delete", "update")
 ETCD_COUNTERS = {
     "etcd_mvcc_put_total": "etcd puts",
@@ -67,7 +69,7 @@ def shapes() -> list[Shape]:
     leaves = [f"leaf-{number}" for number in range(WIDTH)]
     fan = [step("root"), *(step(leaf, after=["root"]) for leaf in leaves)]
     return [
-        Shape(name=f"chain of {WIDTH}", steps=chain, arrows=list(zip(names, names[1:], strict=False))),
+        Shape(name=f"chain of {WIDTH}", steps=chain, arrows=list(pairwise(names))),
         Shape(name=f"fan-out of 1 + {WIDTH}", steps=fan, arrows=[("root", leaf) for leaf in leaves]),
     ]
 
@@ -203,9 +205,8 @@ def report(shape: Shape, runs: Sequence[Figures]) -> None:
     for (verb, resource), count in sorted(writes.items(), key=lambda item: (-item[1], item[0])):
         say(f"| {verb} {resource} | {count / steps:.2f} |")
     say(f"| **API writes of Kipu** | **{sum(writes.values()) / steps:.2f}** |")
-    say(
-        f"| its reads (get, list) | {sum(n for (verb, _), n in requests.items() if verb in ('get', 'list')) / steps:.2f} |"
-    )
+    reads = sum(count for (verb, _), count in requests.items() if verb in READS)
+    say(f"| its reads (get, list) | {reads / steps:.2f} |")
     say(f"| log, bytes written | {sum(figures.log_written_bytes for figures in runs) / steps:,.0f} |")
     say(f"| log, bytes kept | {sum(figures.log_kept_bytes for figures in runs) / steps:,.0f} |")
     for name, words in ETCD_COUNTERS.items():

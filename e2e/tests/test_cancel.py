@@ -5,14 +5,10 @@ from __future__ import annotations
 import pytest
 
 from e2e.apiserver import ApiError, jobs, workflows
-from e2e.namespace import RESTRICTED, Namespace, condition, is_placeholder, phases, step, workflow
+from e2e.namespace import Namespace, condition, is_placeholder, phases, step, workflow
 from e2e.watching import Change, Watch, has_run
 
 pytestmark = pytest.mark.cluster
-
-
-MAIN = {**RESTRICTED["containers"][0], "image": "busybox:1.36"}
-LATE_TEMPLATE = {"spec": {**RESTRICTED, "containers": [MAIN], "restartPolicy": "Never"}}
 
 
 def cancel(namespace: Namespace, name: str, mode: str = "Cancel") -> None:
@@ -62,7 +58,8 @@ def test_a_cancelled_attempt_keeps_its_name_in_a_suspended_placeholder(namespace
     assert job["metadata"]["name"] == before["metadata"]["name"]
     assert job["metadata"]["uid"] != before["metadata"]["uid"]
     # A create that was sent long ago finds the name taken: this is what the placeholder is for.
-    late = {"metadata": {"name": before["metadata"]["name"]}, "spec": {"template": LATE_TEMPLATE}}
+    late = {"metadata": {"name": before["metadata"]["name"]}, "spec": {"template": before["spec"]["template"]}}
+    late["spec"]["template"]["metadata"] = {}  # the selector's labels are another Job's now
     with pytest.raises(ApiError) as refused:
         namespace.api.create(jobs(namespace.name), late)
     assert refused.value.status == 409

@@ -20,7 +20,7 @@ def test_a_workflow_past_its_timeout_fails_and_leaves_nothing_running(namespace:
 
 def test_an_attempt_past_its_timeout_is_tried_again(namespace: Namespace) -> None:
     script = '[ "$KIPU_ATTEMPT" -ge 2 ] || sleep 60'
-    namespace.submit(workflow("again", [step("slow", script, attemptTimeout="2s", retry=retry(2))]))
+    namespace.submit(workflow("again", [step("slow", script, attemptTimeout="5s", retry=retry(2))]))
     status = namespace.finished("again")
     assert (status["phase"], attempts(status)) == ("Succeeded", {"slow": 2})
     assert sorted(map(is_placeholder, namespace.jobs())) == [False, True]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kipu.core.definition import RunWhen
-from kipu.core.events import TimerKind
+from kipu.core.events import Reason, TimerKind
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase
 from kipu.core.state import State, Timer, is_relevant
 
@@ -33,6 +33,8 @@ def check_indexes(state: State) -> None:
     open_places = {*state.live, *state.retrying}
     assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.leaving) == {place for place in places if _has_attempt(state, place, abandoned=True)}
+    cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
+    assert state.cancelling == sum(step.phase in STARTED for step in cancelled)
     assert state.jobs_active == sum(step.phase in STARTED for step in state.steps)
     assert due_timers(state) <= {(timer.kind, timer.due, timer.place) for timer in relevant_timers(state)}
 

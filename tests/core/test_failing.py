@@ -75,8 +75,9 @@ def test_cancel_running_spares_the_steps_that_react_to_failures() -> None:
     given.fail("a")
     assert given.phases == {"report": "Scheduled", "a": "Failed", "undo": "Scheduled", "b": "Scheduled"}
     assert set(given.state.leaving) == {3}
-    assert given.state.phase.value == "Running"
+    assert given.state.phase.value == "Cancelling"
     given.gone("b")
+    assert given.state.phase.value == "Running"
     given.succeed("report", "undo")
     assert given.end == ("Failed", "StepFailed")
 
@@ -87,6 +88,12 @@ def test_cancel_running_lets_a_step_that_reacts_retry() -> None:
     given.fail("undo")
     assert given.phases["undo"] == "Retrying"
     assert scheduled(given.pass_time(SECOND)) == ["undo"]
+
+
+def test_a_lost_attempt_makes_no_workflow_look_cancelled() -> None:
+    given = flow(step("a"), step("b"))
+    given.lose("a")
+    assert given.state.phase.value == "Running"
 
 
 def test_cancel_running_never_retries_an_attempt_that_was_leaving_already() -> None:

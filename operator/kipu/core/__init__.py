@@ -3,5 +3,6 @@
     command -> decide -> events -> (committed by the shell) -> evolve -> state -> effects
 
 Promises: the standard library only; no clock, no randomness, no I/O, no floats, no set iteration.
-Reading order: definition, graph, events, commands, state, lifecycle, evolve, decide, effects.
+Reading order: definition, graph, events, commands, lifecycle, state, evolve, policies; then decide, turn,
+answers, advance; then effects.
 """

@@ -160,7 +160,7 @@ def _schedule(state: State, event: StepScheduled) -> None:
         _arm(state, TimerKind.STEP_TIMEOUT, event.step_deadline, place)
     if state.started_at is None:
         state.started_at = state.ts
-    state.phase = WorkflowPhase.RUNNING  # again, when a clean-up step starts while others are taken down
+    _show_phase(state)
 
 
 def _start(state: State, event: StepStarted) -> None:
@@ -195,7 +195,8 @@ def _abandon(state: State, event: AttemptAbandoned) -> None:
     state.cancellable.pop(place, None)
     state.leaving[place] = None
     if event.reason is Reason.CANCELLED:
-        state.phase = WorkflowPhase.CANCELLING
+        state.cancelling += 1
+        _show_phase(state)
 
 
 def _fail_attempt(state: State, event: AttemptFailed) -> None:
@@ -220,8 +221,7 @@ def _fail_attempt(state: State, event: AttemptFailed) -> None:
         exit_code=event.exit_code,
     )
     _move(state, place, event, new)
-    state.live.pop(place, None)
-    state.leaving.pop(place, None)
+    _release_place(state, place)
     state.retrying[place] = None
     if is_plain(state, place):
         state.cancellable[place] = None
@@ -279,11 +279,27 @@ def _finish(
     if reason is not None:
         new = replace(new, reason=reason)
     _move(state, place, event, new)
-    for index in (state.live, state.leaving, state.cancellable):
-        index.pop(place, None)
+    _release_place(state, place)
     assert state.graph is not None
     for dependent in state.graph.dependents[place]:
         _tell(state, dependent, place)
+
+
+def _release_place(state: State, place: int) -> None:
+    """The step's attempt, if it had one, is over."""
+    state.live.pop(place, None)
+    state.cancellable.pop(place, None)
+    if place in state.leaving:
+        del state.leaving[place]
+        attempt = state.steps[place].attempt
+        state.cancelling -= attempt is not None and attempt.abandoned is Reason.CANCELLED
+        _show_phase(state)
+
+
+def _show_phase(state: State) -> None:
+    """While a failure takes others down, too, and no longer: a clean-up step may run on."""
+    taking_down = state.stopping is not None or state.cancelling > 0
+    state.phase = WorkflowPhase.CANCELLING if taking_down else WorkflowPhase.RUNNING
 
 
 def _tell(state: State, dependent: int, finished: int) -> None:

@@ -116,6 +116,7 @@ class State:
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
+    cancelling: int = 0  # how many of the leaving were cancelled
     cancellable: dict[int, None] = field(default_factory=dict)  # live or Retrying, with AllSucceeded
     timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
 
@@ -170,6 +171,7 @@ _DERIVED = frozenset(
         "retrying",
         "doomed",
         "cancellable",
+        "cancelling",
         "timers",
         "definition",
     }

@@ -39,6 +39,7 @@ class Fault(Enum):
     QUOTA = auto()  # creates only
     QUOTA_CONTENDED = auto()  # creates only: 409 with reason Conflict
     TOO_LARGE = auto()  # writes only
+    FORBIDDEN = auto()
 
 
 _WRITES_ONLY = frozenset({Fault.REFUSED, Fault.CONFLICT, Fault.TOO_LARGE, Fault.DELAYED})
@@ -53,6 +54,7 @@ _ERRORS = {
     Fault.UNAVAILABLE: (503, "ServiceUnavailable", "no"),
     Fault.QUOTA: (403, "Forbidden", "exceeded quota: few"),
     Fault.QUOTA_CONTENDED: (409, "Conflict", "Operation cannot be fulfilled on resourcequotas"),
+    Fault.FORBIDDEN: (403, "Forbidden", "you may not"),
     Fault.TOO_LARGE: (500, "InternalError", "etcdserver: request is too large"),
 }
 _DONE = frozenset({Fault.NONE, Fault.ANSWER_LOST, Fault.BUSY_DONE, Fault.ERROR_DONE})

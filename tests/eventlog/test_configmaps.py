@@ -12,6 +12,7 @@ import pytest
 from kipu.core.errors import CorruptionError, TransientError
 from kipu.core.events import Event
 from kipu.eventlog import chunks
+from kipu.eventlog.answers import identity
 from kipu.eventlog.chunks import CHUNKS_MAX, TAIL_BYTES_GROWN_MAX, TAIL_BYTES_MAX
 from kipu.eventlog.codec import UnknownEvent
 from kipu.eventlog.configmaps import TRIES_MAX, WAIT_SECONDS_FIRST, ConfigMapHead, ConfigMapLog
@@ -469,6 +470,20 @@ async def test_a_store_that_cannot_be_read_is_no_corruption(writer: Writer) -> N
         await writer.read()
     writer.meets(Fault.NONE, Fault.ANSWER_LOST, Fault.BUSY)
     assert len(await writer.read()) > 2
+
+
+async def test_a_read_that_is_forbidden_is_told_at_once(writer: Writer) -> None:
+    await writer.begin()
+    writer.meets(Fault.FORBIDDEN)
+    with pytest.raises(TransientError, match="may not"):
+        await writer.read()
+    assert writer.verbs == ["get"]
+
+
+@pytest.mark.parametrize("body", [{}, {"metadata": {}}, {"metadata": {"uid": "u"}}, {"metadata": []}])
+def test_an_answer_that_holds_no_object_is_unclear(body: dict[str, object]) -> None:
+    with pytest.raises(TransientError, match="holds no object"):
+        identity(body)
 
 
 async def test_a_blob_that_is_gone_or_changed_is_corruption(store: Store, writer: Writer) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.memory import MemoryLog, MemoryStore
-from tests.eventlog.contract import EventLogContract, MakeLog
-from tests.eventlog.samples import nonces
+from kipu.eventlog.ports import LogMissing
+from tests.eventlog.contract import EventLogContract, MakeLog, MakeStream, begin
+from tests.eventlog.samples import TS, nonces, scheduled
 from tests.eventlog.store import Client, Store
 
 
@@ -18,6 +19,13 @@ class TestMemory(EventLogContract):
     def make_log(self) -> MakeLog:
         store = MemoryStore()
         return lambda: MemoryLog(store)
+
+    async def test_a_stream_that_vanished_is_missing(self, make_stream: MakeStream) -> None:
+        store, stream = MemoryStore(), make_stream()
+        head = await begin(MemoryLog(store), stream)
+        store.streams.clear()
+        with pytest.raises(LogMissing):
+            await MemoryLog(store).append(stream, head, [scheduled()], ts=TS)
 
 
 class TestConfigMaps(EventLogContract):

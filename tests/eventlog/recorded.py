@@ -1,0 +1,179 @@
+"""Recorded histories: what once was written must be read for ever.
+
+    python -m tests.eventlog.recorded      # from the root of the repository
+
+writes the histories that are not recorded yet into golden/<name>.json. It never changes one that is: those
+bytes lie in somebody's cluster. A new shape of an event is a new history beside the old ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.errors import Problem
+from kipu.core.events import (
+    AttemptAbandoned,
+    AttemptFailed,
+    Event,
+    Reason,
+    ShutdownMode,
+    ShutdownRequested,
+    SkipReason,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+    StepsSkipped,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+    TimerFired,
+    TimerKind,
+    WorkflowAccepted,
+    WorkflowEnd,
+    WorkflowFinished,
+    WorkflowRejected,
+)
+from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
+from kipu.eventlog.ports import StreamId
+from tests.eventlog.contract import large_definition
+from tests.eventlog.samples import TS, nonces
+from tests.eventlog.store import Client, Store
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The appends that made one recorded file."""
+
+    name: str
+    stream: StreamId
+    spec_hash: str
+    batches: tuple[tuple[Event, ...], ...]  # the n-th at TS + 1,000 n
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.name}.json"
+
+
+SPEC_HASH = "3f" * 32
+UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
+JOB = "nightly-load-0123456789abcdef"
+DEFINITION = Definition(
+    steps=(
+        Step(
+            name="fetch",
+            pod={"image": "busybox:1.36", "args": ["-c", 'echo "Größe – 数" \\ \t\x1b\x7f', 1, True, None]},
+        ),
+        Step(
+            name="load",
+            depends_on=("fetch",),
+            run_when=RunWhen.ALL_FINISHED,
+            allow_failure=True,
+            retry=Retry(
+                max_attempts=3,
+                backoff=Backoff(initial_ms=1, factor=3, max_ms=9, jitter=Jitter.NONE),
+                non_retryable_exit_codes=(2, 64),
+            ),
+            start_timeout_ms=1_000,
+            attempt_timeout_ms=2_000,
+            timeout_ms=3_000,
+        ),
+        Step(name="clean-up", depends_on=("load",), run_when=RunWhen.ANY_FAILED),
+    ),
+    parallelism=20,
+    timeout_ms=7_200_000,
+    on_failure=OnFailure.CANCEL_RUNNING,
+    pod_defaults={"serviceAccountName": "etl"},
+)
+
+EVERY_EVENT = History(
+    name="every-event-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid=UID),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowRejected(spec_hash=SPEC_HASH, problems=(Problem(path="spec.steps[1]", reason="no", hint="yes"),)),
+            WorkflowAccepted(run=1, spec_hash=SPEC_HASH, definition=DEFINITION, deadline=TS + 7_200_000),
+            StepScheduled(run=1, step="load", attempt=1, job=JOB),
+        ),
+        (StepScheduled(run=1, step="load", attempt=2, job=JOB, start_deadline=TS + 1, step_deadline=TS + 2),),
+        (StepStarted(run=1, step="load", attempt=1, job_uid="j", started_at=TS),),
+        (
+            StepStarted(
+                run=1, step="load", attempt=1, job_uid="j", started_at=TS, pod="p", node="n", attempt_deadline=9
+            ),
+            StepSucceeded(run=1, step="load", attempt=1, job_uid="j"),
+            StepSucceeded(run=1, step="a", attempt=1, job_uid="j", started_at=1, finished_at=2, pod="p", node="n"),
+        ),
+        tuple(
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数") for reason in Reason
+        ),
+        (
+            AttemptFailed(run=1, step="load", attempt=1, reason=Reason.LOST),
+            AttemptFailed(
+                run=1,
+                step="load",
+                attempt=2,
+                reason=Reason.EXIT_CODE,
+                message='line one\nline "two" \\ \x00',
+                job_uid="j",
+                exit_code=137,
+                started_at=TS,
+                finished_at=TS + 1,
+                pod="p",
+                node="n",
+                retry_at=TS + 2,
+            ),
+            StepFailed(run=1, step="load", reason=Reason.EXIT_CODE, message=""),
+        ),
+        (
+            StreamClaimed(epoch=4, writer="kipu-1"),
+            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SkipReason),
+            StepsCancelled(run=1, steps=()),
+            *(ShutdownRequested(run=1, mode=mode) for mode in ShutdownMode),
+            *(TimerFired(run=1, kind=kind, due=TS) for kind in TimerKind),
+            TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="load", attempt=3),
+        ),
+        (WorkflowAccepted(run=2, spec_hash=SPEC_HASH, definition=large_definition(60)),),
+        tuple(WorkflowFinished(run=2, end=end, reason="Tested", message="done") for end in WorkflowEnd),
+    ),
+)
+HISTORIES = (EVERY_EVENT,)
+
+
+async def write(history: History, store: Store) -> None:
+    """Append the batches on a store where all goes well."""
+    log, head = ConfigMapLog(Client(store=store), nonce=nonces("golden-")), None
+    for turn, batch in enumerate(history.batches):
+        given: ConfigMapHead | None = head
+        head, _ = await log.append(history.stream, given, batch, ts=TS + 1_000 * turn, spec_hash=history.spec_hash)
+
+
+async def recording(history: History) -> dict[str, object]:
+    """What golden/<name>.json holds: the records as they were written, and the objects that held them."""
+    store = Store()
+    await write(history, store)
+    loaded = await ConfigMapLog(Client(store=store)).load(history.stream)
+    assert loaded is not None
+    return {
+        "stream": {"namespace": history.stream.namespace, "name": history.stream.name, "uid": history.stream.uid},
+        "hashes": [record.hash for record in loaded.records],
+        "objects": [store.objects[key] for key in sorted(store.objects)],
+    }
+
+
+def main() -> None:
+    for history in HISTORIES:
+        if not history.path.exists():
+            recorded = asyncio.run(recording(history))
+            history.path.write_text(json.dumps(recorded, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -60,6 +60,7 @@ BETWEEN_SESSIONS = {"_sweep", "_serve", "_stall"}  # of the engine: no actor run
 MAY_SLEEP = {
     "tests/fakes/": "the latency of a fake server, in virtual time",
     "tests/conformance/": "waits on a condition of a real API server, which no virtual time moves",
+    "tests/kube/test_http.py": "a slow server behind a real socket",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 KIPU = str(Path(sys.executable).with_name("kipu"))
-NAMESPACE = "kipu-cli-test"
+NAMESPACE = f"kipu-cli-{uuid.uuid4().hex[:8]}"  # each of pytest's workers has one of its own
 WORKFLOW = {
     "apiVersion": "kipu.dev/v1alpha1",
     "kind": "Workflow",

@@ -32,7 +32,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
             reason="does not say what to run",
             hint="give it a script, a command, an image, or a template with a container named 'main'",
         )
-    elif not main_container(pod_template(defaults, pod)).get("image"):
+    elif step.get("image") is None and not main_container(pod_template(defaults, pod)).get("image"):
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
-from kipu.core.state import State
+from kipu.core.state import State, StepState
 
 from .conditions import conditions, stalled_conditions
 from .durations import for_people, timestamp
@@ -23,7 +23,6 @@ from .v1alpha1_status import (
     Counts,
     Log,
     StepReport,
-    StepStatus,
     WorkflowStatus,
     clip,
 )
@@ -60,10 +59,10 @@ def project(
         log=Log(position=log_position, hash=log_hash),
         running=_running(state, waiting),
         failed=_failed(state),
-        steps=_steps(state) if total <= STEPS_SHOWN_MAX else None,
         conditions=conditions(state, generation=generation, message=message, spec_changed=spec_changed),
     )
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    shown = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return shown | {"steps": _steps(state)} if total <= STEPS_SHOWN_MAX else shown
 
 
 def stalled(shown: Mapping[str, Any], *, reason: str, message: str, generation: int, now: int) -> dict[str, object]:
@@ -155,16 +154,19 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
     )
 
 
-def _steps(state: State) -> list[StepStatus]:
-    return [
-        StepStatus(
-            name=state.step(place).name,
-            phase=step.phase,
-            attempts=step.attempts,
-            start_time=timestamp(step.started_at),
-            finish_time=timestamp(step.finished_at),
-            reason=step.reason.value if step.reason else None,
-            culprit=step.culprit,
-        )
-        for place, step in enumerate(state.steps)
-    ]
+def _steps(state: State) -> list[dict[str, object]]:
+    """Plain objects of the shape of StepStatus, which the tests hold them to: models cost six times as much."""
+    return [_step(state.step(place).name, step) for place, step in enumerate(state.steps)]
+
+
+def _step(name: str, step: StepState) -> dict[str, object]:
+    shown = {
+        "name": name,
+        "phase": step.phase.value,
+        "attempts": step.attempts,
+        "startTime": timestamp(step.started_at),
+        "finishTime": timestamp(step.finished_at),
+        "reason": step.reason.value if step.reason else None,
+        "culprit": step.culprit,
+    }
+    return {key: value for key, value in shown.items() if value is not None}

@@ -182,6 +182,16 @@ async def test_410_means_a_new_list_and_the_vanished_are_told(server: ApiServer,
     assert lists_and_watches(server)[0] == 2
 
 
+async def test_a_deletion_is_told_once(server: ApiServer, feed: Feed) -> None:
+    await feed.synced()
+    delete(server, "b")
+    await feed.until(names="a")
+    fail_watches(server, Status(code=410, reason="Expired"), times=1)
+    server.end_watches(End.CLOSED)
+    await feed.until(syncs=2)
+    assert feed.told.count(("Deleted", "b")) == 1
+
+
 async def test_a_new_list_does_not_repeat_what_is_known(server: ApiServer, feed: Feed) -> None:
     await feed.synced()
     fail_watches(server, Status(code=410, reason="Expired"), times=1)

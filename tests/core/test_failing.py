@@ -177,6 +177,12 @@ def test_a_step_below_two_failures_is_skipped_because_of_the_first() -> None:
     assert given.step("c").culprit == "b"
 
 
+def test_of_two_failures_in_one_turn_the_first_told_is_the_culprit() -> None:
+    given = flow(step("a"), step("b"), step("c", "a", "b"), on_failure=CONTINUE)
+    given.fail("b", "a")
+    assert given.step("c").culprit == "b"
+
+
 def test_two_culprits_of_one_turn_are_told_apart() -> None:
     given = flow(step("a"), step("b"), step("under-a", "a"), step("under-b", "b"), on_failure=CONTINUE)
     given.fail("a", "b")

@@ -99,6 +99,17 @@ def test_the_jitter_is_the_same_in_a_second_life() -> None:
     assert lives[0].log == lives[1].log
 
 
+def test_every_attempt_of_every_step_draws_its_own_jitter() -> None:
+    even = Backoff(initial_ms=10**9, factor=1, max_ms=10**9, jitter=Jitter.FULL)
+    given = flow(step("a", attempts=9, backoff=even), step("b", attempts=9, backoff=even))
+    waits = set()
+    for _ in range(5):
+        given.fail("a", "b")
+        waits |= {(given.step(name).retry_at or 0) - given.now for name in ("a", "b")}
+        given.pass_time(10**9)
+    assert len(waits) == 10
+
+
 def test_an_exit_code_that_is_named_final_is_not_retried() -> None:
     given = flow(step("a", attempts=3, final_codes=(2, 3)))
     given.fail("a", exit_code=3)

@@ -153,7 +153,7 @@ def is_relevant(state: State, timer: Timer) -> bool:
         return True  # the workflow's own
     step = state.steps[timer.place]
     if timer.kind is TimerKind.BACKOFF:
-        return step.phase is StepPhase.RETRYING and step.retry_at == timer.due
+        return step.retry_at == timer.due
     if timer.kind is TimerKind.STEP_TIMEOUT:
         return step.phase not in TERMINAL_STEP_PHASES  # while an attempt leaves, too: the step may yet retry
     phase = StepPhase.SCHEDULED if timer.kind is TimerKind.START_TIMEOUT else StepPhase.RUNNING

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from tests.eventlog.recorded import EVERY_EVENT, HISTORIES, History, recording
 from tests.eventlog.samples import TS
 from tests.eventlog.store import Client, Store
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "event-log.md"
 every_history = pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 
 
@@ -76,3 +80,28 @@ def test_the_hashes_can_be_checked_by_hand() -> None:
     digest = hashlib.sha256(f"kipu.dev/log/v1\0{stream['uid']}\0{spec_hash}".encode()).digest()
     record = f'{{"epoch":1,"pos":1,"ts":{TS},"type":"StreamClaimed","v":1,"writer":"kipu-0"}}'
     assert hashlib.sha256(digest + record.encode()).hexdigest() == kept["hashes"][0]
+
+
+def test_the_document_shows_the_recorded_head() -> None:
+    (head,) = [item for item in recorded(EVERY_EVENT)["objects"] if "tail" in item.get("data", {})]
+    assert f"    {head['data']['meta']}\n" in DOCUMENT.read_text()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_documents_own_program_verifies_a_log(tmp_path: Path, changed: bool) -> None:
+    objects = recorded(EVERY_EVENT)["objects"]
+    if changed:
+        (head,) = [item for item in objects if "tail" in item.get("data", {})]
+        head["data"]["tail"] = head["data"]["tail"].replace("Lost", "Lust")
+    program = tmp_path / "verify.py"
+    program.write_text(DOCUMENT.read_text().partition("```python\n")[2].partition("```")[0])
+    given = json.dumps({"items": objects})
+    done = subprocess.run([sys.executable, str(program)], input=given, capture_output=True, text=True, check=False)
+    if changed:
+        assert "the head was changed" in done.stderr
+    else:
+        assert done.stdout == f"38 records, ending at {recorded(EVERY_EVENT)['hashes'][-1]}\n"
+
+
+def test_the_document_is_short() -> None:
+    assert len(DOCUMENT.read_text().splitlines()) <= 150

@@ -26,6 +26,7 @@ def main(phases: Sequence[str]) -> int:
             continue
         counts, seconds = read(file)
         sys.stdout.write(f"{phase:<12} {line(counts):<40} {seconds:7.1f} s\n")
+        sys.stdout.writelines(f"  kills {text}\n" for text in kills(file))
         totals = {key: totals[key] + counts[key] for key in totals}
     for phase in missing:
         sys.stdout.write(f"{phase:<12} did not run: {RESULTS / phase}.xml is missing\n")
@@ -45,6 +46,12 @@ def read(file: Path) -> tuple[dict[str, int], float]:
         counts["passed"] += total - failed - skipped
         seconds += float(suite.get("time", 0))
     return counts, seconds
+
+
+def kills(file: Path) -> list[str]:
+    """What the tests that kill the operator have counted."""
+    properties = ElementTree.parse(file).getroot().iter("property")
+    return [each.get("value", "") for each in properties if each.get("name") == "kills"]
 
 
 def line(counts: dict[str, int]) -> str:

@@ -128,6 +128,10 @@ def test_a_message_is_as_long_as_the_bound_allows_and_no_character_is_cut(text: 
     assert shorten(text) == text[:length]
 
 
+def test_a_message_is_kept_in_the_form_that_records_are_in() -> None:
+    assert shorten("e\u0301") == "\u00e9"
+
+
 def test_half_a_character_becomes_a_question_mark() -> None:
     assert shorten("a\ud800b") == "a?b"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, OnFailure
 from kipu.core.errors import CorruptionError
 from kipu.core.events import (
     EVENT_TYPES,
@@ -35,6 +35,7 @@ from kipu.core.evolve import evolve, fold
 from kipu.core.lifecycle import STEP_TRANSITIONS, TERMINAL_STEP_PHASES, StepPhase, next_phase
 from kipu.core.state import State
 from tests.core.given import SECOND, Flow, flow, step
+from tests.core.invariants import check_indexes
 
 # One event of each kind that moves a step, about attempt 1 of step "a".
 STEP_EVENTS: dict[type[Event], Event] = {
@@ -260,6 +261,16 @@ def test_the_epoch_only_rises(epoch: int) -> None:
     state = evolve(State(), StreamClaimed(epoch=4, writer="w"), ts=0)
     with pytest.raises(CorruptionError, match="does not rise"):
         evolve(state, StreamClaimed(epoch=epoch, writer="w"), ts=0)
+
+
+def test_a_step_that_one_need_has_doomed_is_not_made_ready_by_the_last() -> None:
+    given = flow(step("a"), step("b"), step("c", "a", "b"), on_failure=OnFailure.CONTINUE)
+    failure, success = given.outcome("a", reason=Reason.EXIT_CODE), given.outcome("b")
+    given.tell(failure, success)
+    ended = [isinstance(event, StepSucceeded) for event, _ in given.log].index(True) + 1
+    state = fold(given.log[:ended])
+    assert (set(state.doomed), set(state.ready)) == ({2}, set())
+    check_indexes(state)
 
 
 def test_a_fold_goes_on_from_a_given_state() -> None:

@@ -250,7 +250,7 @@ def _fire(state: State, event: TimerFired) -> None:
     if timer is not None and (timer.due, timer.kind, timer.place) == (event.due, event.kind, place):
         heapq.heappop(state.timers)
     if event.kind is TimerKind.WORKFLOW_TIMEOUT:
-        state.stopping = state.stopping or Stopping.TIMED_OUT
+        state.stopping = Stopping.TIMED_OUT
         state.phase = WorkflowPhase.CANCELLING
     elif event.kind is TimerKind.BACKOFF:
         if place is None or state.steps[place].retry_at != event.due:

@@ -1,10 +1,10 @@
 """What a step costs, counted on the real node: `python -m e2e.measure`. Prints Markdown tables.
 
 A chain of 20 and a fan-out of 20, one after the other, with nothing else running. Requests are those that the
-operator itself counts; bytes in etcd are etcd's own counters, less what the idle cluster writes in the same time;
-bytes of the log are those of every version of its ConfigMaps that a watch shows. The gap is from the moment at
-which a client sees a pod ended to the moment at which it sees the next Job: both by one watch each, in one process.
-Bounded: RUNS x 2 workflows, each at most RUN_SECONDS. etcd is asked at its local address, where there is one.
+operator itself counts; puts and bytes in etcd are read from etcd's own history, of the run's namespace alone;
+bytes of the log are those of the data of every version of its ConfigMaps that a watch shows. The gap is from the
+moment at which a client sees a pod ended to the moment at which it sees the next Job, by two watches of one process.
+Bounded: RUNS x 2 workflows, each at most RUN_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,27 +18,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from urllib.request import urlopen
 
+from . import etcd
 from .apiserver import ApiServer, JsonObject, config_maps, jobs, wait_until
 from .history import size_bytes
 from .namespace import OPERATOR_NAMESPACE, Namespace, ours, step, workflow
 from .operator_pod import Operator
 from .watching import Change, Watch
 
-ETCD_METRICS = "http://127.0.0.1:2379/metrics"
 HTTP_PORT = 8080
 RUNS = 3
 RUN_SECONDS = 180.0
-IDLE_SECONDS = 15.0
 WIDTH = 20
 READS = ("get", "list")
 WRITES = ("create", "patch", "delete", "update")
-ETCD_COUNTERS = {
-    "etcd_mvcc_put_total": "etcd puts",
-    "etcd_debugging_mvcc_total_put_size_in_bytes": "etcd bytes put",
-    "etcd_disk_wal_write_bytes_total": "etcd WAL bytes",
-}
+KIPU_ALONE = ("configmaps", "kipu.dev/workflows")  # what nobody else writes in these namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +49,7 @@ class Figures:
     """What one run cost."""
 
     requests: Counter[tuple[str, str]]  # (verb, resource)
-    etcd: Counter[str]
+    etcd: etcd.Puts
     log_written_bytes: int
     log_kept_bytes: int
     gaps_seconds: list[float]
@@ -78,17 +72,21 @@ def main() -> int:
     """Measure and print."""
     api = ApiServer()
     Operator(api).ready()
-    idle = idle_rates()
-    with a_namespace(api) as namespace:
-        for shape in shapes():
-            report(shape, [run(namespace, shape, f"run-{uuid.uuid4().hex[:6]}", idle) for _ in range(RUNS)])
+    for shape in shapes():
+        report(shape, [run_alone(api, shape) for _ in range(RUNS)])
     return 0
 
 
-def run(namespace: Namespace, shape: Shape, name: str, idle: dict[str, float]) -> Figures:
+def run_alone(api: ApiServer, shape: Shape) -> Figures:
+    """One run in a namespace of its own, which is gone afterwards."""
+    with a_namespace(api) as namespace:
+        return run(namespace, shape)
+
+
+def run(namespace: Namespace, shape: Shape) -> Figures:
     """One workflow from its creation to its end and the quiet after it."""
-    api = namespace.api
-    requests, etcd, begun = operator_requests(api), etcd_counters(), time.monotonic()
+    api, name = namespace.api, "measured"
+    requests, first, begun = operator_requests(api), etcd.revision(), time.monotonic()
     with (
         namespace.watch_pods() as pods,
         Watch(api, jobs(namespace.name), ours()) as made,
@@ -103,10 +101,10 @@ def run(namespace: Namespace, shape: Shape, name: str, idle: dict[str, float]) -
         gaps = gaps_seconds(shape, pods, made, uid)
         written = sum(data_bytes(change.body) for change in log.history if belongs(change, uid))
     assert status["phase"] == "Succeeded", status
-    spent = etcd_counters()
+    last = etcd.revision()
     return Figures(
         requests=operator_requests(api) - requests,
-        etcd=Counter({key: round(spent[key] - etcd[key] - idle[key] * seconds) for key in spent}),
+        etcd=etcd.puts(namespace.name, first, last) if first and last else etcd.Puts(),
         log_written_bytes=written,
         log_kept_bytes=size_bytes(namespace, uid),
         gaps_seconds=gaps,
@@ -160,25 +158,6 @@ def operator_requests(api: ApiServer) -> Counter[tuple[str, str]]:
     return counts
 
 
-def etcd_counters() -> dict[str, float]:
-    """Etcd's counters of puts and bytes; empty where etcd is not on this machine."""
-    try:
-        with urlopen(ETCD_METRICS, timeout=5) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return {}
-    found = re.findall(r"^(\w+) (\S+)$", text, re.MULTILINE)
-    return {name: float(value) for name, value in found if name in ETCD_COUNTERS}
-
-
-def idle_rates() -> dict[str, float]:
-    """What etcd is given each second when nobody runs anything: leases, heartbeats."""
-    before, begun = etcd_counters(), time.monotonic()
-    time.sleep(IDLE_SECONDS)
-    after, seconds = etcd_counters(), time.monotonic() - begun
-    return {name: (after[name] - before[name]) / seconds for name in after}
-
-
 @contextmanager
 def a_namespace(api: ApiServer) -> Iterator[Namespace]:
     """A namespace that is gone afterwards."""
@@ -209,11 +188,20 @@ def report(shape: Shape, runs: Sequence[Figures]) -> None:
     say(f"| its reads (get, list) | {reads / steps:.2f} |")
     say(f"| log, bytes written | {sum(figures.log_written_bytes for figures in runs) / steps:,.0f} |")
     say(f"| log, bytes kept | {sum(figures.log_kept_bytes for figures in runs) / steps:,.0f} |")
-    for name, words in ETCD_COUNTERS.items():
-        if any(name in figures.etcd for figures in runs):
-            say(f"| {words}, of all of Kubernetes | {sum(figures.etcd[name] for figures in runs) / steps:,.1f} |")
-    say(f"\nGap from pod end to next Job: p50 {quantile(gaps, 0.5)} ms, p99 {quantile(gaps, 0.99)} ms, ")
+    report_etcd(steps, [figures.etcd for figures in runs])
+    say(f"\nGap from pod end to next Job: p50 {quantile(gaps, 0.5)} ms, p99 {quantile(gaps, 0.99)} ms,")
     say(f"n = {len(gaps)}. A run takes {sum(figures.seconds for figures in runs) / len(runs):.1f} s.")
+
+
+def report_etcd(steps: int, runs: Sequence[etcd.Puts]) -> None:
+    """Puts and bytes by resource; those of Job controller, scheduler and kubelet stand beside ours."""
+    count = sum((puts.count for puts in runs), Counter[str]())
+    size = sum((puts.size_bytes for puts in runs), Counter[str]())
+    say("\n| etcd, per step | puts | bytes |\n| --- | ---: | ---: |")
+    for resource, puts in count.most_common():
+        ours = " (Kipu alone)" if resource in KIPU_ALONE else ""
+        say(f"| {resource}{ours} | {puts / steps:.2f} | {size[resource] / steps:,.0f} |")
+    say(f"| **all** | **{count.total() / steps:.2f}** | **{size.total() / steps:,.0f}** |")
 
 
 def quantile(ordered: Sequence[float], fraction: float) -> int:

@@ -4,83 +4,30 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
-from typing import Any
+import random
 
 import pytest
 
-from kipu.core.errors import CorruptionError, TransientError
-from kipu.core.events import Event
+from kipu.core.definition import Definition, Step
+from kipu.core.errors import TransientError
 from kipu.eventlog import chunks
-from kipu.eventlog.answers import identity
-from kipu.eventlog.chunks import CHUNKS_MAX, TAIL_BYTES_GROWN_MAX, TAIL_BYTES_MAX
+from kipu.eventlog.chunks import BLOB_BYTES_MAX, CHUNKS_MAX, PACKED_BYTES_MAX, TAIL_BYTES_GROWN_MAX, TAIL_BYTES_MAX
 from kipu.eventlog.codec import UnknownEvent
-from kipu.eventlog.configmaps import TRIES_MAX, WAIT_SECONDS_FIRST, ConfigMapHead, ConfigMapLog
+from kipu.eventlog.configmaps import TRIES_MAX, WAIT_SECONDS_FIRST
 from kipu.eventlog.ports import ConcurrencyConflict, LogFull, LogMissing, LogWriteRefused
 from tests.eventlog.contract import accepted, large_definition
-from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, nonces, scheduled
-from tests.eventlog.store import Client, Fault, Request, Store
-
-HEAD = f"kipu-log-{STREAM.uid}"
-
-
-class Writer:
-    """A log, its client, and the waits that it asked for."""
-
-    def __init__(self, store: Store, name: str = "w", *, jitter: float = 0.5) -> None:
-        self.client = Client(store=store)
-        self.waits: list[float] = []
-        self.log = ConfigMapLog(self.client, nonce=nonces(name), sleep=self._sleep, jitter=lambda: jitter)
-
-    async def _sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    async def begin(self, *events: Event) -> ConfigMapHead:
-        head, _ = await self.log.append(STREAM, None, events or [claim()], ts=TS, spec_hash=SPEC_HASH)
-        return head
-
-    async def append(self, head: ConfigMapHead, *events: Event) -> ConfigMapHead:
-        after, _ = await self.log.append(STREAM, head, events or [scheduled()], ts=TS)
-        return after
-
-    async def read(self) -> list[Event]:
-        history = await self.log.load(STREAM)
-        return [] if history is None else [record.event for record in history.records]
-
-    def meets(self, *faults: Fault) -> None:
-        """What happens to the next requests."""
-        self.client.faults = iter(faults)
-        self.client.requests.clear()
-
-    @property
-    def verbs(self) -> list[str]:
-        return [request.verb for request in self.client.requests]
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
-
-
-@pytest.fixture
-def writer(store: Store) -> Writer:
-    return Writer(store)
-
-
-def names(store: Store, beginning: str) -> list[str]:
-    return [name for _, name in store.objects if name.startswith(beginning)]
-
-
-def object_of(store: Store, name: str) -> dict[str, Any]:
-    return store.objects[STREAM.namespace, name]
-
-
-def rewrite(store: Store, **changes: object) -> None:
-    """Change meta as somebody could who also computes the digest anew."""
-    data = object_of(store, HEAD)["data"]
-    data["meta"] = json.dumps(json.loads(data["meta"]) | changes, sort_keys=True, separators=(",", ":"))
-    data["digest"] = chunks.sha256(f"{data['meta']}\n{data['tail']}".encode())
-
+from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, scheduled
+from tests.eventlog.store import Fault, Store
+from tests.eventlog.writer import (
+    HEAD,
+    Writer,
+    fill,
+    names,
+    object_of,
+    once,
+    rewrite,
+    run_now,
+)
 
 # -- the objects -----------------------------------------------------------------------------------------------
 
@@ -385,9 +332,14 @@ async def test_staging_is_bounded(writer: Writer) -> None:
     assert await writer.read() == [claim()]
 
 
-async def test_a_definition_that_no_configmap_holds_ends_the_run(writer: Writer) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["x" * BLOB_BYTES_MAX, random.Random(1).randbytes(PACKED_BYTES_MAX).hex()],
+    ids=["too long", "too dense"],
+)
+async def test_a_definition_that_no_configmap_holds_ends_the_run(writer: Writer, text: str) -> None:
     with pytest.raises(LogFull, match="does not fit"):
-        await writer.begin(claim(), accepted(large_definition(60_000)))
+        await writer.begin(claim(), accepted(Definition(steps=(Step(name="a", pod={"args": [text]}),))))
     assert writer.client.requests == []
 
 
@@ -401,104 +353,7 @@ async def test_past_its_last_chunk_the_log_is_full_and_says_what_to_do(store: St
     assert len(await writer.read()) == head.position
 
 
-# -- opening ---------------------------------------------------------------------------------------------------
-
-
-async def rolled(writer: Writer, *, chunk_count: int = 2) -> ConfigMapHead:
-    head = await writer.begin()
-    while len(head.chunks) < chunk_count:
-        head = await writer.append(head)
-    return head
-
-
-async def test_opening_reads_the_head_and_each_chunk_once(writer: Writer) -> None:
-    await rolled(writer, chunk_count=3)
-    writer.meets()
-    await writer.read()
-    assert writer.verbs == ["get"] * 4
-    assert len({request.name for request in writer.client.requests}) == 4
-
-
-async def test_a_chunk_that_is_gone_is_corruption(store: Store, writer: Writer) -> None:
-    head = await rolled(writer)
-    del store.objects[STREAM.namespace, head.chunks[0].name]
-    with pytest.raises(CorruptionError, match=f"chunk {head.chunks[0].name} is gone"):
-        await writer.read()
-
-
-async def test_a_head_that_moves_on_while_its_chunks_are_read_is_read_again(store: Store, writer: Writer) -> None:
-    head = await rolled(writer)
-    hidden = store.objects.pop((STREAM.namespace, head.chunks[1].name))
-
-    def move_on() -> None:
-        store.objects[STREAM.namespace, head.chunks[1].name] = hidden
-        run_now(store, head, scheduled("moved on"))
-
-    writer.client.before = after_missing_chunk(head.chunks[1].name, move_on)
-    assert (await writer.read())[-1] == scheduled("moved on")
-
-
-async def test_a_head_that_never_rests_is_left_for_later(store: Store, writer: Writer) -> None:
-    head = await rolled(writer)
-    del store.objects[STREAM.namespace, head.chunks[1].name]
-    heads = [head]
-
-    def move_on(request: Request) -> None:
-        if request.name == HEAD:
-            heads.append(run_now(store, heads[-1], scheduled()))
-
-    writer.client.before = move_on
-    with pytest.raises(TransientError, match="moved on"):
-        await writer.read()
-
-
-async def test_a_head_that_vanishes_while_it_is_read_is_missing(store: Store, writer: Writer) -> None:
-    head = await rolled(writer)
-    del store.objects[STREAM.namespace, head.chunks[1].name]
-    writer.client.before = after_missing_chunk(head.chunks[1].name, store.objects.clear)
-    with pytest.raises(LogMissing):
-        await writer.read()
-
-
-async def test_a_store_that_cannot_be_read_is_no_corruption(writer: Writer) -> None:
-    await rolled(writer)
-    writer.meets(*[Fault.UNAVAILABLE] * TRIES_MAX)
-    with pytest.raises(TransientError):
-        await writer.read()
-    writer.meets(Fault.NONE, *[Fault.UNAVAILABLE] * TRIES_MAX * 2)
-    with pytest.raises(TransientError):
-        await writer.read()
-    writer.meets(Fault.NONE, Fault.ANSWER_LOST, Fault.BUSY)
-    assert len(await writer.read()) > 2
-
-
-async def test_a_read_that_is_forbidden_is_told_at_once(writer: Writer) -> None:
-    await writer.begin()
-    writer.meets(Fault.FORBIDDEN)
-    with pytest.raises(TransientError, match="may not"):
-        await writer.read()
-    assert writer.verbs == ["get"]
-
-
-@pytest.mark.parametrize("body", [{}, {"metadata": {}}, {"metadata": {"uid": "u"}}, {"metadata": []}])
-def test_an_answer_that_holds_no_object_is_unclear(body: dict[str, object]) -> None:
-    with pytest.raises(TransientError, match="holds no object"):
-        identity(body)
-
-
-async def test_a_blob_that_is_gone_or_changed_is_corruption(store: Store, writer: Writer) -> None:
-    head = await writer.begin()
-    await writer.append(head, accepted(large_definition(1_000)))
-    (name,) = names(store, "kipu-blob")
-    other = chunks.pack(b"{}")
-    object_of(store, name).update(data={"digest": chunks.sha256(other)}, binaryData={"blob": chunks.to_text(other)})
-    with pytest.raises(CorruptionError, match="blob"):
-        await writer.read()
-    with pytest.raises(CorruptionError, match="blob"):
-        await writer.append(head, accepted(large_definition(1_000)))
-    del store.objects[STREAM.namespace, name]
-    with pytest.raises(CorruptionError, match="is gone"):
-        await writer.read()
+# -- the future ------------------------------------------------------------------------------------------------
 
 
 async def test_a_log_of_the_future_is_not_read_and_not_written(store: Store, writer: Writer) -> None:
@@ -508,65 +363,3 @@ async def test_a_log_of_the_future_is_not_read_and_not_written(store: Store, wri
         await writer.read()
     with pytest.raises(UnknownEvent):
         await writer.append(head)
-
-
-async def test_a_field_that_a_later_release_adds_to_meta_is_left_alone(store: Store, writer: Writer) -> None:
-    await writer.begin()
-    rewrite(store, addedLater="x")
-    assert await writer.read() == [claim()]
-
-
-async def test_another_workflows_head_under_our_name_is_corruption(store: Store, writer: Writer) -> None:
-    await writer.begin()
-    rewrite(store, uid="4a1f0a52-0000-4000-8000-00000000dead")
-    with pytest.raises(CorruptionError, match="belongs to"):
-        await writer.read()
-
-
-# -- words of these tests --------------------------------------------------------------------------------------
-
-
-def once(verb: str, act: Callable[[], object]) -> Callable[[Request], None]:
-    """Do something just before the first request of this kind."""
-    left = [act]
-
-    def before(request: Request) -> None:
-        if request.verb == verb and left:
-            left.pop()()
-
-    return before
-
-
-def after_missing_chunk(name: str, act: Callable[[], object]) -> Callable[[Request], None]:
-    """Do something once a chunk was not found: before the head is read again."""
-    asked: list[str] = []
-
-    def before(request: Request) -> None:
-        if request.name == HEAD and name in asked:
-            asked.clear()
-            act()
-        asked.append(request.name)
-
-    return before
-
-
-def run_now(store: Store, head: ConfigMapHead, *events: Event) -> ConfigMapHead:
-    """Another writer commits in between, at once: its client never really waits."""
-    appending = Writer(store, f"other{head.generation}-").append(head, *events)
-    try:
-        appending.send(None)
-    except StopIteration as done:
-        after: ConfigMapHead = done.value
-        return after
-    raise AssertionError("the append waited")
-
-
-async def fill(writer: Writer, *, but: int = 0) -> tuple[ConfigMapHead, int]:
-    """A stream whose tail has room for so many more `scheduled()` and no more, and the bytes of such a line."""
-    before = await writer.begin()
-    head = await writer.append(before)
-    record_bytes = len(head.tail) - len(before.tail)
-    while len(head.tail) + (1 + but) * (record_bytes + 1) <= TAIL_BYTES_MAX:  # positions get longer once: at 10
-        head = await writer.append(head)
-    assert not head.chunks
-    return head, record_bytes + 1

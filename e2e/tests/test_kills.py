@@ -105,7 +105,8 @@ def faults_found(runs: list[Execution], log: Log) -> dict[str, int]:
     recorded = Counter(record["step"] for record in log.of("StepSucceeded"))
     return {
         "steps that never succeeded": len(names - set(good)),
-        "steps run again after success": (good - Counter(names)).total() + began_after_success(runs),
+        "steps that succeeded twice": (good - Counter(names)).total(),
+        "pods begun after their step's success": began_after_success(runs),
         "attempts run twice": (ran - Counter(set(ran))).total(),
         "executions not in the log": len(set(ran) - log.attempts()),
         "attempts in the log that never ran": len(log.attempts() - set(ran)),

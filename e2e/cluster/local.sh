@@ -99,6 +99,7 @@ control_plane() {
   start kube-apiserver "$BUILD/kube" kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
     --bind-address="$GATEWAY" --advertise-address="$GATEWAY" --secure-port=6443 \
     --service-cluster-ip-range="$SERVICE_NET" --allow-privileged=true --profiling=false \
+    --etcd-compaction-interval=30s \
     --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
     --client-ca-file="$PKI/ca.crt" --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key" \
     --kubelet-certificate-authority="$PKI/ca.crt" --kubelet-preferred-address-types=InternalIP \

@@ -133,6 +133,12 @@ class World:
         while (await self.get(plural, name)).status != 404:
             await asyncio.sleep(0.2)
 
+    async def has_operator(self) -> bool:
+        """Whether a Kipu serves this cluster, which then writes to every Workflow."""
+        listed = await self.call("GET", "/api/v1/pods", labelSelector="app.kubernetes.io/name=kipu")
+        assert listed.status == 200, listed.body
+        return bool(listed.body["items"])
+
     async def until(self, holds: Callable[[], Any]) -> None:
         """Until an awaitable question is answered with yes."""
         while not await holds():

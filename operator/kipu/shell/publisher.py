@@ -37,6 +37,7 @@ class Publisher:
         self._interval_seconds = interval_seconds
         self._nudge = nudge
         self._dirty = False
+        self._written: Status = {}
         self._failures = 0
         self._not_before = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -60,10 +61,10 @@ class Publisher:
         self._task.add_done_callback(self._sent)
 
     async def finish(self, make: Callable[[], Status]) -> None:
-        """Until the last status is written, or the workflow is gone."""
+        """Until the last status is written, or the workflow is gone. What was written last is not written again."""
         if self._task is not None:
             await asyncio.wait([self._task])
-        while not await self._send(make()):
+        while make() != self._written and not await self._send(make()):
             await asyncio.sleep(self._retry_seconds())
 
     def close(self) -> None:
@@ -90,7 +91,9 @@ class Publisher:
         except Unanswered:
             self._failures += 1
             return False
-        return self._accepted(answer, keys)
+        if accepted := self._accepted(answer, keys):
+            self._written = status
+        return accepted
 
     def _accepted(self, answer: Answer, keys: list[str]) -> bool:
         if answer.status == 404 or (answer.status == 409 and "uid" in answer.message.lower()):

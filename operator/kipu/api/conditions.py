@@ -7,27 +7,43 @@ success; Stalled is True once nothing will make it so. Must never say more than 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from kipu.core.lifecycle import WorkflowPhase
+from kipu.core.policies import EVENTS_MAX, EVENTS_WARN
 from kipu.core.state import State
 
 from .durations import timestamp
-from .v1alpha1_status import Condition
+from .v1alpha1_status import Condition, clip
 
 Truth = Literal["True", "False", "Unknown"]
 Row = tuple[str, Truth, str, str, int]  # type, status, reason, message, since
 SPEC_CHANGED = "the spec was edited after it was taken up; that has no effect: delete the workflow and create it anew"
 
 
-def conditions(state: State, *, generation: int, message: str, spec_changed: bool) -> list[Condition]:
-    """All conditions of a committed state. `message` says why the run ended as it did."""
+def conditions(
+    state: State, *, generation: int, message: str, spec_changed: bool, warnings: Mapping[str, str]
+) -> list[Condition]:
+    """All conditions of a committed state. `message` says why the run ended as it did.
+
+    `warnings`: conditions that are there only while they hold, by their type, each with its message.
+    """
     rows = [_accepted(state, message), *_ending(state, message)]
     if spec_changed:
         # The log knows no time of an edit that it ignores.
         rows.append(("SpecChanged", "True", "SpecEdited", SPEC_CHANGED, _begun(state)))
+    if state.position >= EVENTS_WARN:
+        rows.append(("LogLarge", "True", "ManyEvents", _large(), _begun(state)))
+    rows += [(kind, "True", kind, clip(text), _begun(state)) for kind, text in warnings.items()]
     return [_condition(row, generation) for row in rows]
+
+
+def _large() -> str:
+    return (
+        f"the log holds more than {EVENTS_WARN} events; at {EVENTS_MAX} the run ends as Failed: "
+        "split such a workflow in several"
+    )
 
 
 def stalled_conditions(

@@ -27,6 +27,8 @@ from .v1alpha1_status import (
     clip,
 )
 
+NO_WARNINGS: Mapping[str, str] = {}
+
 
 def project(
     state: State,
@@ -36,8 +38,10 @@ def project(
     log_hash: str,
     waiting: Mapping[str, str],
     spec_changed: bool,
+    warnings: Mapping[str, str] = NO_WARNINGS,
 ) -> dict[str, object]:
-    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for."""
+    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for; `warnings` are
+    conditions that the shell knows to hold, by type."""
     total = len(state.steps)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
     reason, message = _why(state, waiting)
@@ -59,7 +63,9 @@ def project(
         log=Log(position=log_position, hash=log_hash),
         running=_running(state, waiting),
         failed=_failed(state),
-        conditions=conditions(state, generation=generation, message=message, spec_changed=spec_changed),
+        conditions=conditions(
+            state, generation=generation, message=message, spec_changed=spec_changed, warnings=warnings
+        ),
     )
     shown = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return shown | {"steps": _steps(state)} if total <= STEPS_SHOWN_MAX else shown

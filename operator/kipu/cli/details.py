@@ -14,6 +14,7 @@ from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
+    EventLimitReached,
     ShutdownRequested,
     StepFailed,
     StepsCancelled,
@@ -128,6 +129,8 @@ def _details(event: Event) -> str:
             return ""
         case TimerFired():
             return f"{event.kind.value}, due {clock(event.due)}"
+        case EventLimitReached():
+            return f"{event.limit} events"
         case WorkflowFinished():
             return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:

@@ -16,6 +16,12 @@ from .state import State, Stopping
 from .texts import shorten
 from .turn import Turn
 
+_WHY_STOPPING = {
+    Stopping.SHUTDOWN: "shutdown requested",
+    Stopping.TIMED_OUT: "the workflow timed out",
+    Stopping.EVENT_LIMIT: "the log is full",
+}
+
 
 def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
@@ -40,7 +46,7 @@ def settle(turn: Turn) -> None:
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
     turn.cancel(chain(state.plain, state.guarded, state.retrying))
-    _abandon(turn, state.live, "the workflow timed out" if _timed_out(state) else "shutdown requested")
+    _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -105,17 +111,16 @@ def _finish(turn: Turn) -> None:
         return
     if state.stopping is Stopping.SHUTDOWN:
         end, reason, message = WorkflowEnd.CANCELLED, "Shutdown", "cancelled on request"
-    elif _timed_out(state):
+    elif state.stopping is Stopping.TIMED_OUT:
         end, reason, message = WorkflowEnd.FAILED, "TimedOut", "the workflow's timeout passed"
+    elif state.stopping is Stopping.EVENT_LIMIT:
+        message = f"the log has come to {policies.EVENTS_MAX} events: split this workflow in several"
+        end, reason = WorkflowEnd.FAILED, "EventLimit"
     elif state.failing is not None:
         end, reason, message = WorkflowEnd.FAILED, "StepFailed", _blame(state, state.failing)
     else:
         end, reason, message = WorkflowEnd.SUCCEEDED, "Completed", ""
     turn.record(WorkflowFinished(run=state.run, end=end, reason=reason, message=message))
-
-
-def _timed_out(state: State) -> bool:
-    return state.stopping is Stopping.TIMED_OUT
 
 
 def _blame(state: State, name: str) -> str:

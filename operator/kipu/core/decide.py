@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import policies
-from .advance import advance
+from .advance import advance, settle
 from .answers import answer
 from .commands import Command, FireTimers, RequestShutdown
-from .events import Event
+from .events import Event, EventLimitReached
 from .state import State
 from .turn import COMMANDS_PER_TURN_MAX, Identity, Turn
 
@@ -32,8 +32,17 @@ def decide(
     turn = Turn(state=state, identity=identity, now=now, slots=slots)
     for command in sorted(commands, key=_precedence):
         answer(turn, command)
+    _end_a_full_log(turn)
     advance(turn)
     return turn.state, turn.events
+
+
+def _end_a_full_log(turn: Turn) -> None:
+    if turn.state.position < policies.EVENTS_MAX or turn.state.stopping is not None:
+        return
+    settle(turn)  # a run that is over by what is already known has not met the limit
+    if turn.is_open:
+        turn.record(EventLimitReached(run=turn.state.run, limit=policies.EVENTS_MAX))
 
 
 def _precedence(command: Command) -> int:

@@ -199,6 +199,14 @@ class TimerFired:
     attempt: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLimitReached:
+    """The log holds as many events as a run may have (`policies.EVENTS_MAX`): the run is taken down and fails."""
+
+    run: int
+    limit: int
+
+
 class WorkflowEnd(StrEnum):
     """How a run ended."""
 
@@ -231,6 +239,7 @@ Event = (
     | StepsSkipped
     | StepsCancelled
     | TimerFired
+    | EventLimitReached
     | WorkflowFinished
 )
 EVENT_TYPES: tuple[type[Event], ...] = Event.__args__

@@ -17,6 +17,7 @@ from .events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
+    EventLimitReached,
     Reason,
     ShutdownRequested,
     SkipReason,
@@ -107,6 +108,8 @@ def _apply(state: State, event: Event) -> None:
                 _cancel(state, step, event)
         case TimerFired():
             _fire(state, event)
+        case EventLimitReached():
+            state.stopping, state.phase = Stopping.EVENT_LIMIT, WorkflowPhase.CANCELLING
         case WorkflowFinished():
             state.phase = WorkflowPhase(event.end.value)
             state.end_reason, state.end_message = event.reason, event.message
@@ -147,6 +150,7 @@ def _schedule(state: State, event: StepScheduled) -> None:
         job=event.job,
         position=state.position,
         scheduled_at=state.ts,
+        epoch=state.epoch,
         start_deadline=event.start_deadline,
     )
     deadline = event.step_deadline if event.step_deadline is not None else old.deadline

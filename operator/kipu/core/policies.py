@@ -14,6 +14,10 @@ from .lifecycle import StepPhase
 from .naming import keyed_fraction
 from .state import State
 
+# Design 02: warned of at 50,000, ended at 250,000, which replays in about 2 s and is some 75 MB of records. What the
+# take-down of 5,000 steps adds (20,000 records) is not counted.
+EVENTS_WARN = 50_000
+EVENTS_MAX = 250_000
 # What another try cannot mend: the same manifest would be refused, the same foreign Job found.
 PERMANENT_REASONS = frozenset({Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN, Reason.CANCELLED})
 

@@ -29,6 +29,7 @@ class Attempt:
     job: str
     position: int  # of its StepScheduled record: the intent that the Job's annotation names
     scheduled_at: int
+    epoch: int  # of the writer that scheduled it
     job_uid: str | None = None
     pod: str | None = None
     node: str | None = None
@@ -78,6 +79,7 @@ class Stopping(StrEnum):
 
     SHUTDOWN = "Shutdown"
     TIMED_OUT = "TimedOut"
+    EVENT_LIMIT = "EventLimit"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,14 +20,14 @@ from kipu.api import jobs, status
 from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, ObserveMissing, Reject, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
-from kipu.core.errors import CorruptionError, UserError
+from kipu.core.errors import UserError
 from kipu.core.events import ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.state import State
-from kipu.eventlog.ports import EventLog, Head, History, LogMissing, Recorded, StreamId
+from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
 
-from . import observations
-from .clock import Clock
+from . import observations, witnesses
+from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .kube import Kube
 from .kube_views import JobView, WorkflowView
 from .mailbox import Mailbox
@@ -38,10 +38,6 @@ from .publisher import Publisher
 from .settings import AdvanceOn, Settings
 from .slots import Slots
 from .telemetry import Telemetry
-
-
-class HistoryRollback(CorruptionError):
-    """A witness (status, a Job's intent) has seen more of the log than there is: it was rolled back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +72,7 @@ class Actor:
         self._attempts: dict[str, AttemptRef] = {}  # by Job name: those that are live
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
         self._may_fire = False
+        self._clock = SessionClock(services.clock, opened_ts=0)
         self._timer: asyncio.TimerHandle | None = None
         self._group: asyncio.TaskGroup
         self._publisher = Publisher(
@@ -91,12 +88,13 @@ class Actor:
     async def open(self) -> None:
         """Read the log and fold it. Raises what `EventLog.load` raises, and HistoryRollback."""
         history = await self._services.log.load(self.stream)
-        self._check_witness(history)
+        witnesses.check_status(self.view.status, history)
         if history is not None:
             self._head = history.head
             self._remember(history.records)
             self._state = fold((record.event, record.ts) for record in history.records)
             self._spec_hash = self._state.spec_hash
+            self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
 
     async def run(self) -> None:
         """Until the workflow has ended and its status says so. Raises what ended the session otherwise."""
@@ -128,7 +126,8 @@ class Actor:
         known = self._services.observer.listen(self.stream.uid, self._sighted)
         if not fresh:
             await self._services.observer.synced()
-            self._check_intents(known)
+            assert self._head is not None
+            witnesses.check_intents(known, self._head)
             for effect in effects(self.state):
                 self._perform(effect)
         for name, sighting in list(known.items()):
@@ -169,7 +168,7 @@ class Actor:
         """Decide, commit, act. If the append fails the state is lost with the session, as it must be."""
         services = self._services
         given, self._state = self.state, None
-        now = max(services.clock.now(), given.ts)
+        now = max(self._clock.now(), given.ts)
         state, events = decide(given, commands, identity=self._identity, now=now, slots=services.slots.free)
         services.slots.hold(self.stream.uid, state.jobs_active)
         if events:
@@ -220,9 +219,17 @@ class Actor:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due is not None:
-            delay_seconds = max(0, due - self._services.clock.now()) / 1000
-            self._timer = asyncio.get_running_loop().call_later(delay_seconds, self._mailbox.put, FireTimers())
+        if due is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._clock.is_skewed:
+            self._timer = loop.call_later(CLOCK_SKEW_SECONDS, self._look_at_clock)
+        else:
+            self._timer = loop.call_later(max(0, due - self._clock.now()) / 1000, self._mailbox.put, FireTimers())
+
+    def _look_at_clock(self) -> None:
+        self._publisher.mark()
+        self._mailbox.nudge()
 
     def _project(self) -> dict[str, object]:
         """The status of the committed state."""
@@ -233,8 +240,16 @@ class Actor:
             log_position=self._head.position,
             log_hash=self._head.hash,
             waiting=self._waiting,
+            warnings=self._warnings(),
             spec_changed=specs.spec_hash(self.view.spec) != self._spec_hash,
         )
+
+    def _warnings(self) -> dict[str, str]:
+        """Conditions that hold now and that no event tells of."""
+        found = {}
+        if self._clock.is_skewed:
+            found["ClockSkew"] = CLOCK_SKEW
+        return found
 
     # -- effects -------------------------------------------------------------------------------------
 
@@ -354,30 +369,6 @@ class Actor:
             self._mailbox.put(ObserveMissing(ref=ref))
         else:
             self._services.observer.saw_job(view)
-
-    # -- witnesses -----------------------------------------------------------------------------------
-
-    def _check_witness(self, history: History | None) -> None:
-        """`.status.log` says how far the log was when it was written; the log may not be behind it."""
-        log = self.view.status.get("log")
-        if not isinstance(log, dict) or not isinstance(log.get("position"), int):
-            return
-        position, witnessed = log["position"], log.get("hash")
-        if history is None:
-            raise LogMissing(f"the status has seen position {position}, but there is no log")
-        if history.head.position < position:
-            raise HistoryRollback(f"the status has seen position {position}, the log ends at {history.head.position}")
-        if history.records[position - 1].hash != witnessed:
-            raise HistoryRollback(f"the record at position {position} is not the one that the status has seen")
-
-    def _check_intents(self, known: dict[str, Sighting]) -> None:
-        """Every Job carries the position of its intent: none may be ahead of the log."""
-        assert self._head is not None
-        for name, sighting in known.items():
-            intent = sighting.job.metadata.annotations.get("kipu.dev/intent", "") if sighting.job else ""
-            position = intent.partition(":")[0]
-            if position.isascii() and position.isdigit() and int(position) > self._head.position:
-                raise HistoryRollback(f"Job '{name}' was made at position {position}, the log ends before it")
 
     # -- the end -------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from kipu.core.definition import Definition, OnFailure
 from kipu.core.errors import Problem
 from kipu.core.events import Reason
 from kipu.core.evolve import fold
+from kipu.core.policies import EVENTS_MAX, EVENTS_WARN
 from kipu.core.state import State
 from tests.core.given import SECOND, Flow, step
 
@@ -285,3 +286,19 @@ def test_accepting_is_a_command_like_any_other() -> None:
     told = Flow(None)
     told.tell(Claim(writer="a"), Accept(spec_hash="h", definition=Definition(steps=(step("a"),))))
     assert conditions(project(told.state))["Accepted"]["status"] == "True"
+
+
+def test_a_large_log_is_warned_of_before_it_is_full() -> None:
+    state = fold(flow(step("a")).log)
+    assert "LogLarge" not in conditions(project(state))
+    state.position = EVENTS_WARN
+    condition = conditions(project(state))["LogLarge"]
+    assert condition["status"] == "True"
+    assert str(EVENTS_MAX) in condition["message"]
+
+
+def test_what_the_shell_warns_of_is_a_condition_while_it_holds() -> None:
+    state = flow(step("a")).state
+    condition = conditions(project(state, warnings={"ClockSkew": "a clock is wrong"}))["ClockSkew"]
+    assert (condition["status"], condition["message"]) == ("True", "a clock is wrong")
+    assert "ClockSkew" not in conditions(project(state))

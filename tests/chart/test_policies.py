@@ -109,7 +109,8 @@ def test_a_running_workflow_can_be_shut_down_labelled_and_shown_but_not_edited(g
     assert patch('{"metadata": {"labels": {"a": "b"}}}') == ""
     assert patch('{"status": {"message": "x"}}', "--subresource=status") == ""
     edited = patch('{"spec": {"timeout": "1s"}}')
-    assert "nothing but spec.shutdown can be changed once a Workflow exists; delete it" in edited
+    assert "nothing but spec.shutdown and spec.ttlAfterFinished can be changed once a Workflow exists" in edited
+    assert patch('{"spec": {"ttlAfterFinished": "1h"}}') == ""
     assert patch('{"spec": {"shutdown": {"mode": "Cancel"}}}') == ""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
@@ -19,6 +19,7 @@ from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
+    EventLimitReached,
     Reason,
     ShutdownMode,
     ShutdownRequested,
@@ -144,7 +145,14 @@ EVERY_EVENT = History(
         tuple(WorkflowFinished(run=2, end=end, reason="Tested", message="done") for end in WorkflowEnd),
     ),
 )
-HISTORIES = (EVERY_EVENT,)
+EVENT_LIMIT = replace(
+    EVERY_EVENT,
+    name="event-limit-v1",
+    batches=(
+        (EventLimitReached(run=1, limit=250_000), WorkflowFinished(run=1, end=WorkflowEnd.FAILED, reason="EventLimit")),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT)
 
 
 async def write(history: History, store: Store) -> None:

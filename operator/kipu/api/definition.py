@@ -23,7 +23,7 @@ from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .problems import translate
 from .rules import step_problems, template_problems
 
-MUTABLE = frozenset({"shutdown"})
+MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1.Container.model_fields.items())
 
 

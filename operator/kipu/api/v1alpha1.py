@@ -226,7 +226,8 @@ class Shutdown(Model):
 
 
 class WorkflowSpec(Model):
-    """A graph of steps, each a Job. Nothing but `shutdown` can be changed once the Workflow exists."""
+    """A graph of steps, each a Job. Nothing but `shutdown` and `ttlAfterFinished` can be changed once the Workflow
+    exists."""
 
     defaults: Defaults | None = None
     """What holds for every step that does not say otherwise."""
@@ -238,6 +239,9 @@ class WorkflowSpec(Model):
     on_failure: Annotated[OnFailure, Loose] | None = None
     """What the failure of a step means for the steps that do not depend on it. FinishRunning (default): nothing
     new starts, what runs may end. CancelRunning: what runs is taken down too. Continue: they go on."""
+    ttl_after_finished: Duration | None = None
+    """How long the Workflow is kept after its end, such as 24h; then it is deleted with its Jobs, its pods and its
+    log (kipu history -o jsonl keeps a copy). The operator's own default if absent; the chart sets 7 days."""
     shutdown: Shutdown | None = None
     """Asks to end the run before its time."""
     steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)]

@@ -86,8 +86,8 @@ def _apply(state: State, event: Event) -> None:
             state.spec_hash, state.problems = event.spec_hash, event.problems
             state.finished_at = state.ts
         case ShutdownRequested():
-            state.stopping, state.shutdown = state.stopping or Stopping.SHUTDOWN, event.mode
-            state.phase = WorkflowPhase.CANCELLING
+            state.shutdown = event.mode
+            _take_down(state, state.stopping or Stopping.SHUTDOWN)
         case StepScheduled():
             _schedule(state, event)
         case StepStarted():
@@ -109,13 +109,16 @@ def _apply(state: State, event: Event) -> None:
         case TimerFired():
             _fire(state, event)
         case EventLimitReached():
-            state.stopping, state.phase = Stopping.EVENT_LIMIT, WorkflowPhase.CANCELLING
+            _take_down(state, Stopping.EVENT_LIMIT)
         case WorkflowFinished():
-            state.phase = WorkflowPhase(event.end.value)
+            state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
             state.end_reason, state.end_message = event.reason, event.message
-            state.finished_at = state.ts
         case _:
             assert_never(event)
+
+
+def _take_down(state: State, why: Stopping) -> None:
+    state.stopping, state.phase = why, WorkflowPhase.CANCELLING
 
 
 def _claim(state: State, event: StreamClaimed) -> None:
@@ -254,8 +257,7 @@ def _fire(state: State, event: TimerFired) -> None:
     if timer is not None and (timer.due, timer.kind, timer.place) == (event.due, event.kind, place):
         heapq.heappop(state.timers)
     if event.kind is TimerKind.WORKFLOW_TIMEOUT:
-        state.stopping = Stopping.TIMED_OUT
-        state.phase = WorkflowPhase.CANCELLING
+        _take_down(state, Stopping.TIMED_OUT)
     elif event.kind is TimerKind.BACKOFF:
         if place is None or state.steps[place].retry_at != event.due:
             raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")

@@ -11,31 +11,33 @@ Must never wait for anything but its mailbox and its own append; must never slee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kipu.api import definition as specs
 from kipu.api import jobs, status
-from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, ObserveMissing, Reject, RequestShutdown
+from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
 from kipu.core.errors import UserError
-from kipu.core.events import ShutdownMode, StepScheduled
+from kipu.core.events import ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.state import State
 from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
 
-from . import observations, witnesses
+from . import witnesses
 from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .kube import Kube
-from .kube_views import JobView, WorkflowView
+from .kube_views import WorkflowView
+from .lookout import Lookout
 from .mailbox import Mailbox
 from .notifier import Notifier
-from .observer import Observer, Sighting
-from .performer import Performer, Plan, Reports, until_read
+from .observer import Observer
+from .performer import Performer, Plan, Reports
 from .publisher import Publisher
-from .settings import AdvanceOn, Settings
+from .retention import Shelf
+from .settings import Settings
 from .slots import Slots
 from .telemetry import Telemetry
 
@@ -53,6 +55,11 @@ class Services:
     clock: Clock
     settings: Settings
     telemetry: Telemetry
+    housekeeping: asyncio.Semaphore
+
+    def shelf(self, stream: StreamId) -> Shelf:
+        """The finished Jobs of a session that begins."""
+        return Shelf(self.kube, stream, self.housekeeping, kept=self.settings.jobs_kept)
 
 
 class Actor:
@@ -67,10 +74,17 @@ class Actor:
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
         self._spec_hash = ""  # as recorded
         self._head: Head | None = None
-        self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by Job name: one effect each
-        self._attempts: dict[str, AttemptRef] = {}  # by Job name: those that are live
+        self._lookout = Lookout(
+            self.stream,
+            services.performer,
+            services.observer,
+            advance_on=services.settings.advance_on,
+            tell=self._mailbox.put,
+            once=self._once,
+        )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
+        self._shelf = services.shelf(self.stream)
         self._may_fire = False
         self._clock = SessionClock(services.clock, opened_ts=0)
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +105,7 @@ class Actor:
         witnesses.check_status(self.view.status, history)
         if history is not None:
             self._head = history.head
-            self._remember(history.records)
+            self._lookout.remember(history.records)
             self._state = fold((record.event, record.ts) for record in history.records)
             self._spec_hash = self._state.spec_hash
             self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
@@ -123,7 +137,7 @@ class Actor:
         fresh = self._head is None
         await self._turn([Claim(writer=self._services.settings.identity), *self._admission()])
         self._read_spec()
-        known = self._services.observer.listen(self.stream.uid, self._sighted)
+        known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
             await self._services.observer.synced()
             assert self._head is not None
@@ -131,8 +145,8 @@ class Actor:
             for effect in effects(self.state):
                 self._perform(effect)
         for name, sighting in list(known.items()):
-            self._sighted(name, sighting, False)
-        self._seek_missing(known)
+            self._lookout.sighted(name, sighting, False)
+        self._lookout.seek_missing(self.state, known)
         self._spawn("timers", self._allow_timers())
         while not self.state.is_terminal:
             await self._mailbox.wait()
@@ -189,20 +203,16 @@ class Actor:
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
         self._services.telemetry.count_commit(events)
-        self._remember(records)
+        self._lookout.remember(records)
         for step in touched(events):
             self._release(step)
         for effect in effects(self.state, touched(events)):
             self._perform(effect)
+        if self._shelf.is_due:
+            self._once("shelf", self._shelf.clear)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
         self._publisher.mark()
-
-    def _remember(self, records: Sequence[Recorded]) -> None:
-        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's."""
-        for record in records:
-            if isinstance(record.event, StepScheduled):
-                self._intents[record.event.step] = f"{record.position}:{record.hash}"
 
     def _release(self, step: str) -> None:
         """An attempt that is over needs no watching and waits for nothing."""
@@ -210,9 +220,10 @@ class Actor:
         assert place is not None
         attempt = self.state.steps[place].attempt
         if attempt is not None and place not in self.state.live:
-            self._attempts.pop(attempt.job, None)
+            self._lookout.forget(attempt.job)
             if place not in self.state.leaving:
                 self._waiting.pop(step, None)
+                self._shelf.finished(attempt.job)
 
     def _arm_timer(self) -> None:
         due = wake_at(self.state) if self._may_fire else None
@@ -257,11 +268,10 @@ class Actor:
         plan = self._plan(effect)
         performer = self._services.performer
         if isinstance(effect, EnsureJob):
-            self._attempts[effect.job] = effect.ref
-            if effect.job not in self._tasks:
-                self._spawn(effect.job, performer.ensure_job(plan, self._reports()))
+            self._lookout.expect(effect.job, effect.ref)
+            self._once(effect.job, lambda: performer.ensure_job(plan, self._reports()))
             return
-        self._attempts.pop(effect.job, None)
+        self._lookout.forget(effect.job)
         key = f"{effect.job}/gone"
         if key not in self._tasks:
             if (creating := self._tasks.pop(effect.job, None)) is not None:
@@ -281,7 +291,7 @@ class Actor:
             step=effect.ref.step,
             attempt=effect.ref.attempt,
             job_name=effect.job,
-            intent=self._intents[effect.ref.step],
+            intent=self._lookout.intent_of(effect.ref.step),
             attempt_timeout_ms=self.state.step(place).attempt_timeout_ms,
         )
         return Plan(
@@ -295,7 +305,12 @@ class Actor:
         )
 
     def _reports(self) -> Reports:
-        return Reports(command=self._mailbox.put, job_seen=self._services.observer.saw_job, waiting=self._wait_shown)
+        return Reports(
+            command=self._mailbox.put,
+            job_seen=self._services.observer.saw_job,
+            created=self._shelf.created,
+            waiting=self._wait_shown,
+        )
 
     def _wait_shown(self, step: str, why: str) -> None:
         if self._waiting.get(step, "") != why:
@@ -304,71 +319,15 @@ class Actor:
                 del self._waiting[step]
             self._publisher.mark()
 
+    def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin this work unless it is under way."""
+        if key not in self._tasks:
+            self._spawn(key, work())
+
     def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
         task = self._group.create_task(work, name=key)
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
-
-    # -- what was seen -------------------------------------------------------------------------------
-
-    def _sighted(self, name: str, sighting: Sighting, gone: bool) -> None:
-        """A Job of ours or one of its pods changed."""
-        if gone and name in self._attempts:
-            self._verify(name, self._attempts[name])
-        job = sighting.job
-        if job is None or not self._is_intended(job):
-            return
-        if observations.needs_pods(job, sighting.pods.values()):
-            key = f"{name}/pods"
-            if key not in self._tasks:
-                self._spawn(key, self._inspect(job))
-            return
-        seen = observations.observe(
-            job, sighting.pods.values(), advance_on_pod=self._services.settings.advance_on is AdvanceOn.POD
-        )
-        if seen is not None:
-            self._mailbox.put(seen)
-
-    def _is_intended(self, job: JobView) -> bool:
-        ref = observations.attempt_of(job)
-        owned = any(o.uid == self.stream.uid and o.controller for o in job.metadata.owner_references)
-        return (
-            ref is not None
-            and owned
-            and job.metadata.annotations.get("kipu.dev/intent") == self._intents.get(ref.step)
-            and not observations.is_placeholder(job)
-        )
-
-    async def _inspect(self, job: JobView) -> None:
-        """The Job failed and the watch of pods does not say how: a consistent list decides."""
-        pods = await until_read(lambda: self._services.performer.pods_of(self.stream.namespace, job.metadata.uid))
-        seen = observations.observe(job, pods, advance_on_pod=False)
-        if seen is not None:
-            self._mailbox.put(seen)
-
-    def _seek_missing(self, known: dict[str, Sighting]) -> None:
-        """Attempts that were seen running once, and whose Job no list shows."""
-        for place in self.state.live:
-            attempt = self.state.steps[place].attempt
-            assert attempt is not None
-            ref = AttemptRef(run=self.state.run, step=self.state.step(place).name, attempt=attempt.number)
-            self._attempts[attempt.job] = ref
-            sighting = known.get(attempt.job)
-            if attempt.job_uid is not None and (sighting is None or sighting.job is None):
-                self._verify(attempt.job, ref)
-
-    def _verify(self, name: str, ref: AttemptRef) -> None:
-        key = f"{name}/verify"
-        if key not in self._tasks:
-            self._spawn(key, self._verify_missing(name, ref))
-
-    async def _verify_missing(self, name: str, ref: AttemptRef) -> None:
-        """Absence is concluded only from a consistent read."""
-        view = await until_read(lambda: self._services.performer.job_of(self.stream.namespace, name))
-        if view is None:
-            self._mailbox.put(ObserveMissing(ref=ref))
-        else:
-            self._services.observer.saw_job(view)
 
     # -- the end -------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, LogFull
 from .actor import Actor, Services
 from .kube_views import WorkflowView
 from .publisher import WorkflowGone
+from .retention import Retirement
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Engine:
         self._services = services
         self._entries: dict[str, _Entry] = {}
         self._opening = asyncio.Semaphore(OPENING_MAX)
+        self._retirement = Retirement(services.kube, services.clock, default_ms=services.settings.ttl_after_finished_ms)
         self._group: asyncio.TaskGroup
 
     async def run(self) -> None:
@@ -51,6 +53,7 @@ class Engine:
             group.create_task(self._services.observer.run(), name="observer")
             group.create_task(self._services.notifier.run(), name="notifier")
             group.create_task(self._sweep(), name="sweep")
+            group.create_task(self._retirement.run(), name="retirement")
 
     @property
     def is_synced(self) -> bool:
@@ -69,6 +72,10 @@ class Engine:
         elif is_older(view, entry.view):
             return
         entry.view = view
+        if is_settled(view):
+            self._retirement.consider(view)
+        else:
+            self._retirement.forget(uid)
         if entry.task is not None:
             if entry.actor is not None:
                 entry.actor.changed(view)
@@ -79,6 +86,7 @@ class Engine:
     def workflow_deleted(self, uid: str) -> None:
         """The resource is gone; its owner references take the Jobs, the pods and the log with it."""
         self._stop(uid)
+        self._retirement.forget(uid)
         self._entries.pop(uid, None)
         self._services.observer.deleted(uid)
 

@@ -137,6 +137,15 @@ class Kube:
         known = view.status if view is not None and view.metadata.uid == uid else {}
         return await self.patch_workflow_status(namespace, name, uid, {**known, **changes})
 
+    async def delete_workflow(self, namespace: str, name: str, uid: str, resource_version: str) -> Answer:
+        """DELETE of just this version of just this Workflow; the collector takes what it owns. 409 for any other."""
+        guards = {"uid": uid, "resourceVersion": resource_version}
+        options = {"propagationPolicy": "Background", "preconditions": guards}
+        path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name)
+        return await self._call(
+            "delete", "workflows", Request(method="DELETE", path=path, body=msgspec.json.encode(options))
+        )
+
     async def create_event(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
         """POST of an events.k8s.io/v1 Event (a notice for people)."""
         return await self._create(*EVENTS, namespace, manifest)

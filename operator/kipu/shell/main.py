@@ -30,6 +30,7 @@ from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
 from .observer import Observer
 from .performer import Performer
+from .retention import DELETES_IN_FLIGHT_MAX
 from .server import serve
 from .settings import Settings, from_environment
 from .slots import Slots
@@ -52,6 +53,7 @@ def compose(kube: Kube, event_log: EventLog, settings: Settings, clock: Clock, t
         clock=clock,
         settings=settings,
         telemetry=telemetry,
+        housekeeping=asyncio.Semaphore(DELETES_IN_FLIGHT_MAX),
     )
     return Engine(services)
 

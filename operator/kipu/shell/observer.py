@@ -109,7 +109,7 @@ class Observer:
             return
         sighting.job = None if gone else view
         self._tell(uid, name, sighting, gone)
-        if gone and not sighting.pods:
+        if gone:  # what is left of its pods says nothing without it
             self._sightings[uid].pop(name, None)
 
     def _fold_pod(self, change: Change[PodView]) -> None:
@@ -121,11 +121,13 @@ class Observer:
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
         if change.kind == "Deleted":
             # A pod that had ended before it was removed still says how it ended.
-            if view.status.phase not in ("Succeeded", "Failed"):
+            if view.status.phase not in ("Succeeded", "Failed") or sighting.job is None:
                 sighting.pods.pop(view.metadata.uid, None)
         else:
             sighting.pods[view.metadata.uid] = view
         self._tell(uid, name, sighting, False)
+        if sighting.job is None and not sighting.pods:
+            self._sightings[uid].pop(name, None)
 
     def _tell(self, uid: str, name: str, sighting: Sighting, gone: bool) -> None:
         if (listener := self._listeners.get(uid)) is not None:

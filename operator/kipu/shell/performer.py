@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveRefused
 from kipu.core.events import Reason
+from kipu.eventlog.answers import is_refusal
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
@@ -47,6 +48,7 @@ class Reports:
 
     command: Callable[[Command], None]
     job_seen: Callable[[JobView], None]
+    created: Callable[[str, str], None]  # a Job's name and uid, if no other create of it can still be under way
     waiting: Callable[[str, str], None]  # step, why it waits ("" when it no longer does)
 
 
@@ -59,14 +61,18 @@ class Performer:
 
     async def ensure_job(self, plan: Plan, reports: Reports) -> None:
         """Until the attempt's Job exists, or never can."""
-        backoff = _Backoff()
+        backoff, is_clear = _Backoff(), True
         while True:
             try:
                 async with self._creating:
                     answer = await self._kube.create_job(plan.namespace, plan.manifest())
+                if answer.status == 201 and is_clear:
+                    reports.created(plan.job, decode_job(answer.body).metadata.uid)
                 if await self._settled(answer, plan, reports):
                     return
+                is_clear = is_clear and is_refusal(answer)
             except Unanswered as error:
+                is_clear = False
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
             await backoff.wait()
 

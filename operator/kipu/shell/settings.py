@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kipu.api.durations import to_ms
+from kipu.api.v1alpha1 import Duration
 from kipu.core.errors import Problem, UserError
 
 
@@ -40,7 +42,14 @@ class Settings(BaseModel):
     http_port: int = Field(default=8080, ge=0, le=65_535)  # 0: any free port
     status_interval_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
     sweep_interval_seconds: float = Field(default=300.0, ge=1.0, le=3_600.0)
+    jobs_kept: int = Field(default=200, ge=0, le=100_000)  # finished Jobs of a run, for people; older ones go early
+    ttl_after_finished: Duration | None = None  # of Workflows that do not say themselves; None: for ever
     identity: str = Field(default_factory=socket.gethostname, min_length=1, max_length=253)
+
+    @property
+    def ttl_after_finished_ms(self) -> int | None:
+        """In milliseconds."""
+        return None if self.ttl_after_finished is None else to_ms(self.ttl_after_finished)
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:

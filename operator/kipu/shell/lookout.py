@@ -1,0 +1,121 @@
+"""What an actor hears of its Jobs and pods, made into commands: whose Job it is, and whether it is really gone.
+
+Promises: only a Job that proves its intent (owner uid, position and hash of its StepScheduled) speaks for an
+attempt; an absence is concluded only from a consistent read. Must never decide and never write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+from kipu.core.commands import AttemptRef, Command, ObserveMissing
+from kipu.core.events import StepScheduled
+from kipu.core.state import State
+from kipu.eventlog.ports import Recorded, StreamId
+
+from . import observations
+from .kube_views import JobView
+from .observer import Observer, Sighting
+from .performer import Performer, until_read
+from .settings import AdvanceOn
+
+Once = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], None]  # begin this work unless it is under way
+
+
+class Lookout:
+    """Of one session. `tell` takes the commands; `once` runs what has to wait for a read."""
+
+    def __init__(
+        self,
+        stream: StreamId,
+        performer: Performer,
+        observer: Observer,
+        *,
+        advance_on: AdvanceOn,
+        tell: Callable[[Command], None],
+        once: Once,
+    ) -> None:
+        self._stream = stream
+        self._performer = performer
+        self._observer = observer
+        self._advance_on = advance_on
+        self._tell = tell
+        self._once = once
+        self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
+
+    # -- whose Job it is -----------------------------------------------------------------------------
+
+    def remember(self, records: Iterable[Recorded]) -> None:
+        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's."""
+        for record in records:
+            if isinstance(record.event, StepScheduled):
+                self._intents[record.event.step] = f"{record.position}:{record.hash}"
+
+    def intent_of(self, step: str) -> str:
+        """Of the step's newest attempt. Raises KeyError if it has none."""
+        return self._intents[step]
+
+    def expect(self, job: str, ref: AttemptRef) -> None:
+        """This attempt is live: its Job is missed when it goes."""
+        self._expected[job] = ref
+
+    def forget(self, job: str) -> None:
+        """The attempt is over or given up."""
+        self._expected.pop(job, None)
+
+    # -- what was seen -------------------------------------------------------------------------------
+
+    def sighted(self, name: str, sighting: Sighting, gone: bool) -> None:
+        """A Job of ours or one of its pods changed."""
+        if gone and name in self._expected:
+            self._verify(name, self._expected[name])
+        job = sighting.job
+        if job is None or not self._is_intended(job):
+            return
+        if observations.needs_pods(job, sighting.pods.values()):
+            self._once(f"{name}/pods", lambda: self._inspect(job))
+            return
+        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=self._advance_on is AdvanceOn.POD)
+        if seen is not None:
+            self._tell(seen)
+
+    def seek_missing(self, state: State, known: Mapping[str, Sighting]) -> None:
+        """Attempts that were seen running once, and whose Job no list shows."""
+        for place in state.live:
+            attempt = state.steps[place].attempt
+            assert attempt is not None
+            ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number)
+            self.expect(attempt.job, ref)
+            sighting = known.get(attempt.job)
+            if attempt.job_uid is not None and (sighting is None or sighting.job is None):
+                self._verify(attempt.job, ref)
+
+    def _is_intended(self, job: JobView) -> bool:
+        ref = observations.attempt_of(job)
+        owned = any(o.uid == self._stream.uid and o.controller for o in job.metadata.owner_references)
+        return (
+            ref is not None
+            and owned
+            and job.metadata.annotations.get("kipu.dev/intent") == self._intents.get(ref.step)
+            and not observations.is_placeholder(job)
+        )
+
+    async def _inspect(self, job: JobView) -> None:
+        """The Job failed and the watch of pods does not say how: a consistent list decides."""
+        pods = await until_read(lambda: self._performer.pods_of(self._stream.namespace, job.metadata.uid))
+        seen = observations.observe(job, pods, advance_on_pod=False)
+        if seen is not None:
+            self._tell(seen)
+
+    def _verify(self, name: str, ref: AttemptRef) -> None:
+        self._once(f"{name}/verify", lambda: self._verify_missing(name, ref))
+
+    async def _verify_missing(self, name: str, ref: AttemptRef) -> None:
+        """Absence is concluded only from a consistent read."""
+        view = await until_read(lambda: self._performer.job_of(self._stream.namespace, name))
+        if view is None:
+            self._tell(ObserveMissing(ref=ref))
+        else:
+            self._observer.saw_job(view)

@@ -1,0 +1,154 @@
+"""What is kept and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kipu.eventlog.configmaps import ConfigMapLog
+from kipu.eventlog.ports import StreamId
+from kipu.shell.engine import Engine
+from kipu.shell.kube import Kube
+from kipu.shell.kube_views import WORKFLOWS, decode_workflow
+from kipu.shell.main import compose
+from kipu.shell.retention import Retirement, Shelf
+from kipu.shell.settings import Settings
+from kipu.shell.telemetry import Telemetry
+from kipu.shell.watch import list_and_watch
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import TimeoutDone
+
+pytestmark = pytest.mark.looptime
+HOUR_MS = 3_600_000
+
+
+def workflow(name: str, *steps: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    body = {"defaults": {"image": "busybox:1.36"}, "steps": list(steps) or [{"name": "a", "script": "true"}], **spec}
+    return {"kind": "Workflow", "metadata": {"name": name}, "spec": body}
+
+
+def ended(server: ApiServer, name: str, **spec: Any) -> None:
+    """A Workflow whose status says that it ended just now."""
+    server.create(workflow(name, **spec))
+
+    def end(body: dict[str, Any]) -> dict[str, Any]:
+        now = "2026-01-01T00:00:00Z"  # tests.fakes.clock.BEGINNING_MS
+        body["status"] = {"phase": "Succeeded", "observedGeneration": 1, "completionTime": now}
+        return body
+
+    server.update("workflows", "default", name, end, status=True)
+
+
+def consider(retirement: Retirement, server: ApiServer, name: str) -> None:
+    retirement.consider(decode_workflow(server.get("workflows", "default", name) or {}))
+
+
+async def test_a_workflow_goes_when_its_own_time_has_passed_and_not_before() -> None:
+    server = ApiServer()
+    retirement = Retirement(Kube(server.connect(user="operator")), server.clock, default_ms=None)
+    ended(server, "short", ttlAfterFinished="1h")
+    ended(server, "kept")
+    consider(retirement, server, "short")
+    consider(retirement, server, "kept")
+    task = asyncio.create_task(retirement.run())
+    await asyncio.sleep(HOUR_MS / 1000 - 10)
+    assert server.get("workflows", "default", "short")
+    await asyncio.sleep(20)
+    assert server.get("workflows", "default", "short") is None
+    assert server.get("workflows", "default", "kept")
+    task.cancel()
+
+
+async def test_the_operators_default_holds_for_all_that_say_nothing() -> None:
+    server = ApiServer()
+    retirement = Retirement(Kube(server.connect(user="operator")), server.clock, default_ms=HOUR_MS)
+    ended(server, "silent")
+    ended(server, "longer", ttlAfterFinished="2h")
+    consider(retirement, server, "silent")
+    consider(retirement, server, "longer")
+    task = asyncio.create_task(retirement.run())
+    await asyncio.sleep(1.5 * HOUR_MS / 1000)
+    assert server.get("workflows", "default", "silent") is None
+    assert server.get("workflows", "default", "longer")
+    task.cancel()
+
+
+async def test_an_edit_in_the_last_moment_keeps_a_workflow() -> None:
+    """The delete names the resourceVersion that was judged: whatever came since must be judged first."""
+    server = ApiServer()
+    retirement = Retirement(Kube(server.connect(user="operator")), server.clock, default_ms=HOUR_MS)
+    ended(server, "edited")
+    consider(retirement, server, "edited")
+
+    def edit(body: dict[str, Any]) -> dict[str, Any]:
+        body["spec"]["ttlAfterFinished"] = "48h"
+        return body
+
+    server.update("workflows", "default", "edited", edit)
+    task = asyncio.create_task(retirement.run())
+    await asyncio.sleep(2 * HOUR_MS / 1000)
+    assert server.get("workflows", "default", "edited")
+    task.cancel()
+
+
+# -- Jobs ------------------------------------------------------------------------------------------------
+
+
+async def serve(server: ApiServer, settings: Settings, until: str) -> None:
+    """The operator that ships, until the Workflow has ended and a minute more."""
+    kube = Kube(server.connect(user="operator"))
+    engine = compose(kube, ConfigMapLog(kube), settings, server.clock, Telemetry())
+    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
+    while (server.get("workflows", "default", until) or {}).get("status", {}).get("phase") != "Succeeded":
+        await asyncio.sleep(1)
+    await asyncio.sleep(60)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def feed(kube: Kube, engine: Engine) -> None:
+    async for change in list_and_watch(kube, WORKFLOWS):
+        if change.view is not None:
+            engine.workflow_changed(change.view)
+
+
+def chain(length: int) -> list[dict[str, Any]]:
+    needs = [{"dependsOn": [f"s{place - 1}"]} if place else {} for place in range(length)]
+    return [{"name": f"s{place}", "script": "true", **need} for place, need in enumerate(needs)]
+
+
+async def test_the_newest_finished_jobs_are_kept_and_older_ones_go() -> None:
+    server = ApiServer()
+    server.create(workflow("w", *chain(8)))
+    await serve(server, Settings(identity="one", jobs_kept=3), "w")
+    left = {job["metadata"]["labels"]["kipu.dev/step"] for job in server.all("jobs")}
+    assert left == {"s5", "s6", "s7"}
+    assert len(server.executions) == 8
+
+
+async def test_a_job_whose_create_was_left_unanswered_keeps_its_name() -> None:
+    """That create may still be carried out: with the name free, its step would run a second time."""
+    server = ApiServer()
+    jobs = 0
+
+    def lose_the_answer_of_the_first_create(_index: int, request: Any) -> TimeoutDone | None:
+        nonlocal jobs
+        jobs += request.method == "POST" and request.path.endswith("/jobs")
+        is_first = request.method == "POST" and request.path.endswith("/jobs") and jobs == 1
+        return TimeoutDone(seconds=1.0) if is_first else None
+
+    server.faults = lose_the_answer_of_the_first_create
+    server.create(workflow("w", *chain(4)))
+    await serve(server, Settings(identity="one", jobs_kept=0), "w")
+    assert {job["metadata"]["labels"]["kipu.dev/step"] for job in server.all("jobs")} == {"s0"}
+
+
+async def test_a_shelf_deletes_no_job_that_this_session_did_not_make() -> None:
+    server = ApiServer()
+    stream = StreamId(namespace="default", name="w", uid="u")
+    shelf = Shelf(Kube(server.connect(user="operator")), stream, asyncio.Semaphore(1), kept=0)
+    shelf.finished("of-an-older-epoch")
+    assert not shelf.is_due

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from kipu.eventlog.ports import Answer, StreamId
+from kipu.eventlog.ports import Answer, ObjectName, StreamId
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
 
@@ -111,6 +111,12 @@ class StoredConfigMaps:
             else:
                 body[section][key] = operation["value"]
         return self._store(path, body, 200)
+
+    async def delete_config_map(self, namespace: str, name: str, uid: str) -> Answer:
+        raise NotImplementedError("no test of the CLI sweeps")
+
+    async def list_config_maps(self, namespace: str, label_selector: str) -> Sequence[ObjectName]:
+        raise NotImplementedError("no test of the CLI sweeps")
 
     def _store(self, path: str, body: dict[str, Any], status: int) -> Answer:
         self._version += 1

@@ -40,6 +40,14 @@ class Unowned:
     def patch_config_map(self) -> Any:
         return self.kube.patch_config_map
 
+    @property
+    def delete_config_map(self) -> Any:
+        return self.kube.delete_config_map
+
+    @property
+    def list_config_maps(self) -> Any:
+        return self.kube.list_config_maps
+
 
 async def lift_the_guard(world: World) -> None:
     """Where the chart is installed, its policy lets the operator alone write logs. This namespace is the test's own."""

@@ -13,7 +13,9 @@ exists (a real cluster) overrides the fixture `make_stream` too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import random
 import uuid
 from collections.abc import Callable
 
@@ -30,10 +32,12 @@ from kipu.eventlog.ports import (
     History,
     LogFull,
     NotRecordable,
+    Recorded,
     StreamId,
 )
 from tests.eventlog.samples import SPEC_HASH, TS, claim, scheduled
 
+ROLLING = 30
 MakeLog = Callable[[], EventLog]
 MakeStream = Callable[[], StreamId]
 
@@ -49,6 +53,11 @@ def accepted(definition: Definition) -> WorkflowAccepted:
 
 def large_definition(steps: int) -> Definition:
     return Definition(steps=tuple(Step(name=f"step-{number}", pod={"image": "busybox"}) for number in range(steps)))
+
+
+def rolling(name: str) -> list[Event]:
+    """So many that each such batch is a chunk of its own, where there are chunks."""
+    return [scheduled(f"{name}-{number}") for number in range(ROLLING)]
 
 
 async def begin(log: EventLog, stream: StreamId, *events: Event) -> Head:
@@ -197,6 +206,61 @@ class EventLogContract:
             head = won[0][0]
         assert (await read(make_log(), stream)).head.hash == head.hash
         assert head.position == 6
+
+    # -- upkeep --------------------------------------------------------------------------------------------
+
+    async def test_an_archive_adds_no_record_and_is_done_once(self, make_log: MakeLog, stream: StreamId) -> None:
+        log = make_log()
+        head = await begin(log, stream)
+        for number in range(5):
+            head, _ = await log.append(stream, head, rolling(f"{number}"), ts=TS)
+        before = await read(make_log(), stream)
+        once = await log.archive(stream, head)
+        assert (once.position, once.hash, once.epoch) == (head.position, head.hash, head.epoch)
+        assert await log.archive(stream, once) == once
+        await log.sweep(stream, once)
+        after = await read(make_log(), stream)
+        assert after.records == before.records
+        assert (await log.append(stream, after.head, [scheduled("later")], ts=TS))[0].position == head.position + 1
+
+    async def test_an_archive_of_a_stale_head_harms_nothing(self, make_log: MakeLog, stream: StreamId) -> None:
+        log = make_log()
+        stale = await begin(log, stream)
+        for number in range(5):
+            stale, _ = await log.append(stream, stale, rolling(f"{number}"), ts=TS)
+        head, _ = await make_log().append(stream, stale, [scheduled("winner")], ts=TS)
+        with contextlib.suppress(ConcurrencyConflict):  # a backend with nothing to archive does not look
+            await log.archive(stream, stale)
+        await log.sweep(stream, stale)
+        assert (await read(make_log(), stream)).head.hash == head.hash
+
+    @pytest.mark.parametrize("seed", range(4))
+    async def test_whatever_two_writers_append_merge_archive_and_sweep_no_record_is_lost(
+        self, make_log: MakeLog, stream: StreamId, seed: int
+    ) -> None:
+        dice = random.Random(seed)
+        logs, reader = [make_log(), make_log()], make_log()
+        heads = [await begin(logs[0], stream)] * 2
+        acknowledged: list[Recorded] = list((await read(reader, stream)).records)
+        for turn in range(120):
+            who = dice.randrange(2)
+            log, head = logs[who], heads[who]
+            deed = dice.choice(["append"] * 16 + ["archive"] + ["sweep", "look"] * 3)
+            try:
+                if deed == "append":
+                    size = dice.choice([1, ROLLING, ROLLING])
+                    heads[who], records = await log.append(stream, head, rolling(f"{turn}")[:size], ts=TS)
+                    acknowledged += records
+                elif deed == "archive":
+                    heads[who] = await log.archive(stream, head)
+                elif deed == "look":
+                    heads[who] = (await read(log, stream)).head
+            except ConcurrencyConflict:
+                heads[who] = (await read(log, stream)).head
+            if deed == "sweep":  # by a head that may be long out of date
+                await log.sweep(stream, head)
+                assert list((await read(reader, stream)).records) == acknowledged
+        assert list((await read(reader, stream)).records) == acknowledged
 
     # -- bounds: all or nothing ----------------------------------------------------------------------------
 

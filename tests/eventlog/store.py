@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from kipu.eventlog.ports import Answer, Unanswered
+from kipu.eventlog.ports import Answer, ObjectName, Unanswered
 
 DATA_BYTES_MAX = 1_048_576
 ETCD_REQUEST_BYTES_MAX = 1_572_864
@@ -42,6 +42,7 @@ class Fault(Enum):
     FORBIDDEN = auto()
 
 
+READS = frozenset({"get", "list"})
 _WRITES_ONLY = frozenset({Fault.REFUSED, Fault.CONFLICT, Fault.TOO_LARGE, Fault.DELAYED})
 _CREATES_ONLY = frozenset({Fault.QUOTA, Fault.QUOTA_CONTENDED})
 _ERRORS = {
@@ -104,6 +105,24 @@ class Store:
         self.revision += 1
         return self._put(namespace, name, new, 200)
 
+    def delete(self, namespace: str, name: str, uid: str) -> Answer:
+        standing = self.objects.get((namespace, name))
+        if standing is None:
+            return refused(404, "NotFound", f'configmaps "{name}" not found')
+        if standing["metadata"]["uid"] != uid:
+            return refused(409, "Conflict", f"the UID in the precondition ({uid}) does not match")
+        self.revision += 1
+        del self.objects[namespace, name]
+        return Answer(status=200, reason="", message="", body={"kind": "Status", "status": "Success"})
+
+    def names(self, namespace: str, label_selector: str) -> list[ObjectName]:
+        wanted = dict(pair.split("=") for pair in label_selector.split(","))
+        return [
+            ObjectName(name=name, uid=manifest["metadata"]["uid"])
+            for (place, name), manifest in sorted(self.objects.items())
+            if place == namespace and wanted.items() <= manifest["metadata"]["labels"].items()
+        ]
+
     def settle(self) -> None:
         """Every request that is still under way lands."""
         late, self.delayed = self.delayed, []
@@ -161,9 +180,24 @@ class Client:
         text = json.dumps(operations)
         return await self._send("patch", name, text, lambda: self.store.patch(namespace, name, json.loads(text)))
 
+    async def delete_config_map(self, namespace: str, name: str, uid: str) -> Answer:
+        return await self._send("delete", name, "", lambda: self.store.delete(namespace, name, uid))
+
+    async def list_config_maps(self, namespace: str, label_selector: str) -> list[ObjectName]:
+        found: list[ObjectName] = []
+
+        def carry_out() -> Answer:
+            found.extend(self.store.names(namespace, label_selector))
+            return Answer(status=200, reason="", message="", body={})
+
+        answer = await self._send("list", label_selector, "", carry_out)
+        if answer.status != 200:
+            raise Unanswered(f"list {label_selector}: {answer.status}")
+        return found
+
     @property
     def writes(self) -> list[Request]:
-        return [request for request in self.requests if request.verb != "get"]
+        return [request for request in self.requests if request.verb not in READS]
 
     async def _send(self, verb: str, name: str, text: str, carry_out: Callable[[], Answer]) -> Answer:
         request = Request(verb=verb, name=name, body_bytes=len(text.encode()))
@@ -180,7 +214,7 @@ class Client:
 
     def _answer(self, verb: str, text: str, carry_out: Callable[[], Answer]) -> Answer | None:
         fault = next(self.faults, Fault.NONE)
-        if (verb == "get" and fault in _WRITES_ONLY) or (verb != "create" and fault in _CREATES_ONLY):
+        if (verb in READS and fault in _WRITES_ONLY) or (verb != "create" and fault in _CREATES_ONLY):
             fault = Fault.NONE
         if len(text) > ETCD_REQUEST_BYTES_MAX:
             return refused(*_ERRORS[Fault.TOO_LARGE])

@@ -10,11 +10,11 @@ import pytest
 
 from kipu.core.definition import Definition, Step
 from kipu.core.errors import TransientError
-from kipu.eventlog import chunks
-from kipu.eventlog.chunks import BLOB_BYTES_MAX, CHUNKS_MAX, PACKED_BYTES_MAX, TAIL_BYTES_GROWN_MAX, TAIL_BYTES_MAX
+from kipu.eventlog import chunks, configmaps
+from kipu.eventlog.chunks import BLOB_BYTES_MAX, PACKED_BYTES_MAX, TAIL_BYTES_GROWN_MAX, TAIL_BYTES_MAX
 from kipu.eventlog.codec import UnknownEvent
-from kipu.eventlog.configmaps import TRIES_MAX, WAIT_SECONDS_FIRST
 from kipu.eventlog.ports import ConcurrencyConflict, LogFull, LogMissing, LogWriteRefused
+from kipu.eventlog.requests import TRIES_MAX, WAIT_SECONDS_FIRST
 from tests.eventlog.contract import accepted, large_definition
 from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, scheduled
 from tests.eventlog.store import Fault, Store
@@ -343,9 +343,12 @@ async def test_a_definition_that_no_configmap_holds_ends_the_run(writer: Writer,
     assert writer.client.requests == []
 
 
-async def test_past_its_last_chunk_the_log_is_full_and_says_what_to_do(store: Store, writer: Writer) -> None:
+async def test_past_its_last_chunk_the_log_is_full_and_says_what_to_do(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(configmaps, "CHUNKS_MAX", 10)
     head = await writer.begin()
-    while len(head.chunks) < CHUNKS_MAX:
+    while len(head.chunks) < 10:
         head = await writer.append(head, *[scheduled() for _ in range(30)])
     with pytest.raises(LogFull, match="split the workflow"):
         await writer.append(head, *[scheduled() for _ in range(30)])

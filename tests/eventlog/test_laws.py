@@ -24,6 +24,7 @@ from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, nonces, schedul
 from tests.eventlog.store import Client, Fault, Json, Store
 
 BATCH_SIZES = st.sampled_from([1, 1, 2, 5, 30])  # 30 do not fit a tail
+UPKEEP = st.lists(st.sampled_from(["", "sweep", "sweep", "archive"]), max_size=8)
 PAUSES = st.lists(st.integers(0, 3), max_size=60)
 
 
@@ -61,6 +62,7 @@ class Replica:
     name: str
     log: ConfigMapLog
     sizes: Sequence[int]
+    upkeep: Iterator[str] = field(default_factory=lambda: iter(()))
     acknowledged: list[tuple[Recorded, ...]] = field(default_factory=list)
     head: Head | None = None
     is_open: bool = False
@@ -70,6 +72,7 @@ class Replica:
             batch = [scheduled(f"{self.name}-{turn}-{number}", attempt=size) for number in range(size)]
             try:
                 await self._turn(batch)
+                await self._keep_up()
             except (ConcurrencyConflict, TransientError, LogFull):
                 self.is_open = False
 
@@ -83,18 +86,43 @@ class Replica:
         now = await history_of(self.store)
         assert now[records[0].position - 1 : records[-1].position] == records
 
+    async def _keep_up(self) -> None:
+        """What the actor does between turns, here at any time."""
+        assert self.head is not None
+        match next(self.upkeep, ""):
+            case "archive":
+                self.head = await self.log.archive(STREAM, self.head)
+            case "sweep":
+                await self.log.sweep(STREAM, self.head)
+
+
+async def nearly_merged() -> dict[tuple[str, str], Json]:
+    """The objects of a log of 15 chunks: the next roll merges."""
+    if not NEARLY_MERGED:
+        store = Store()
+        await Replica(store=store, name="p", log=log_on(store, "p"), sizes=[30] * 15).run()
+        assert len(store.objects) == 16
+        NEARLY_MERGED.update(store.objects)
+    return copy.deepcopy(NEARLY_MERGED)
+
+
+NEARLY_MERGED: dict[tuple[str, str], Json] = {}  # made once
+
 
 @settings(LAW, max_examples=max(200, LAW.max_examples))
 @given(
-    st.lists(st.tuples(st.lists(BATCH_SIZES, min_size=1, max_size=8), FAULTS, PAUSES), min_size=2, max_size=2),
+    st.lists(st.tuples(st.lists(BATCH_SIZES, min_size=1, max_size=8), FAULTS, PAUSES, UPKEEP), min_size=2, max_size=2),
+    st.sampled_from([False, False, False, False, True]),
 )
 async def test_what_was_acknowledged_is_there_once_and_in_order(
-    plans: list[tuple[list[int], list[Fault], list[int]]],
+    plans: list[tuple[list[int], list[Fault], list[int], list[str]]], is_long: bool
 ) -> None:
     store = Store()
+    if is_long:
+        store.objects = await nearly_merged()
     replicas = [
-        Replica(store=store, name=name, log=log_on(store, name, faults, pauses), sizes=sizes)
-        for name, (sizes, faults, pauses) in zip("ab", plans, strict=True)
+        Replica(store=store, name=name, log=log_on(store, name, faults, pauses), sizes=sizes, upkeep=iter(upkeep))
+        for name, (sizes, faults, pauses, upkeep) in zip("ab", plans, strict=True)
     ]
 
     await asyncio.gather(*(replica.run() for replica in replicas))

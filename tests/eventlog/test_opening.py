@@ -7,8 +7,8 @@ import pytest
 from kipu.core.errors import CorruptionError, TransientError
 from kipu.eventlog import chunks
 from kipu.eventlog.answers import identity
-from kipu.eventlog.configmaps import TRIES_MAX
 from kipu.eventlog.ports import LogMissing
+from kipu.eventlog.requests import TRIES_MAX
 from tests.eventlog.contract import accepted, large_definition
 from tests.eventlog.samples import STREAM, claim, scheduled
 from tests.eventlog.store import Fault, Request, Store

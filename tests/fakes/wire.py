@@ -131,7 +131,7 @@ class Wire:
         except CompactedError:
             raise expired() from None
         items: list[msgspec.Raw] = []
-        limit, token = int(query.get("limit", "0")), ""
+        limit, token, is_metadata = int(query.get("limit", "0")), "", ";as=PartialObjectMetadataList" in request.accept
         for stored in everything:
             place = f"{stored.key.namespace}/{stored.key.name}"
             outside = target.namespace is not None and stored.key.namespace != target.namespace
@@ -140,12 +140,11 @@ class Wire:
             if limit and len(items) == limit:
                 token = _token(revision, place)
                 break
-            items.append(msgspec.Raw(stored.encoded()))
+            items.append(_metadata_of(stored) if is_metadata else msgspec.Raw(stored.encoded()))
         metadata = {"resourceVersion": str(revision)} | ({"continue": token} if token else {})
-        return reply(
-            HTTPStatus.OK,
-            {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata, "items": items},
-        )
+        what = ("PartialObjectMetadata", "meta.k8s.io/v1") if is_metadata else (kind.kind, kind.api_version)
+        body = {"kind": f"{what[0]}List", "apiVersion": what[1], "metadata": metadata, "items": items}
+        return reply(HTTPStatus.OK, body)
 
     def _discovery(self) -> Reply:
         if not self.serves_workflows:
@@ -154,6 +153,11 @@ class Wire:
         return reply(
             HTTPStatus.OK, {"kind": "APIResourceList", "groupVersion": "kipu.dev/v1alpha1", "resources": names}
         )
+
+
+def _metadata_of(stored: Stored) -> msgspec.Raw:
+    shown = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": stored.object["metadata"]}
+    return msgspec.Raw(msgspec.json.encode(shown))
 
 
 def _token(revision: int, start: str) -> str:

@@ -17,7 +17,7 @@ import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
 
-from kipu.eventlog.ports import Answer, StreamId, Unanswered
+from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
 from .errors import CannotTell
 
@@ -76,6 +76,14 @@ class Cluster:
     async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
         """Refused: see the module's promise."""
         raise NotImplementedError("the CLI never writes a log")
+
+    async def delete_config_map(self, namespace: str, name: str, uid: str) -> Answer:
+        """Refused: see the module's promise."""
+        raise NotImplementedError("the CLI never writes a log")
+
+    async def list_config_maps(self, namespace: str, label_selector: str) -> Sequence[ObjectName]:
+        """Not asked for: only a writer of the log sweeps it."""
+        raise NotImplementedError("the CLI never sweeps a log")
 
 
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:

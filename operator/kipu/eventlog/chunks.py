@@ -27,9 +27,12 @@ READER = 1  # what this release reads: heads whose minReader is not above it
 TAIL_BYTES_MAX = 4 * 1024  # design 05: 2 / 4 / 8 KiB cost 1.34 / 1.15 / 1.08 writes and 2.1 / 3.1 / 5.0 KB a step
 TAIL_BYTES_GROWN_MAX = 256 * 1024  # while a quota refuses chunks: with meta far below a ConfigMap's 1 MiB
 CHUNK_BYTES_MAX = TAIL_BYTES_GROWN_MAX + BATCH_BYTES_MAX  # unpacked: a grown tail and the batch that rolls it
-CHUNKS_MAX = 200  # x 0.2 KB of index = 40 KB of meta in every commit
+# x 0.21 KB of index = 420 KB of meta, with a grown tail of 256 KiB under a ConfigMap's 1,048,576 B. Merged chunks hold
+# about 750 KiB each: 1.5 GB of records. Only where every merge is refused are they 4 KiB each: some 26,000 events.
+CHUNKS_MAX = 2_000
 BLOB_BYTES_MAX = 8 * 1024 * 1024  # unpacked: a definition of 5,000 steps x 1.6 KB
-PACKED_BYTES_MAX = 1_000_000  # of one ConfigMap's binaryData: below the API server's 1,048,576 with its key
+PACKED_BYTES_MAX = 1_000_000  # of one ConfigMap's binaryData: below the API server's 1,048,576 with its key.
+# A chunk needs no check: zlib makes at most 0.1% more of CHUNK_BYTES_MAX = 786,432 bytes, however dense they are.
 
 
 class ChunkRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

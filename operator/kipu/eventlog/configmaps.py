@@ -3,7 +3,8 @@
 Promises: the port, over an API server that may lose answers, carry requests out late, twice or not at all.
 A commit is one request; the same events are never committed twice, since every resend has the guards of the
 first (uid, resourceVersion, digest) and so at most one of them wins; what the index names was acknowledged
-before. Must never create a head where one has been, delete anything, or trust an answer that is not clear.
+before. Must never create a head where one has been, trust an answer that is not clear, or let the upkeep of the log
+(merges, sweeps) hold a commit up.
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ from dataclasses import dataclass, replace
 from kipu.core.errors import CorruptionError, TransientError
 from kipu.core.events import Event
 
-from .answers import identity, is_done, is_refusal, is_taken, is_too_large, no_answer, words
+from .answers import identity, is_done, is_refusal, is_taken, words
 from .chain import Batch, Tip, beginning, extend
 from .chunks import (
-    BLOB_BYTES_MAX,
     CHUNKS_MAX,
-    PACKED_BYTES_MAX,
     TAIL_BYTES_GROWN_MAX,
     TAIL_BYTES_MAX,
     ChunkRef,
@@ -30,16 +29,14 @@ from .chunks import (
     blobs_named_by,
     open_blob,
     open_chunk,
-    pack,
     roll,
     seal,
-    sha256,
     split,
-    to_text,
     unseal,
     verify,
 )
-from .objects import blob_manifest, blob_name, chunk_manifest, chunk_name, commit_patch, head_manifest, head_name
+from .merging import Chunk, Piece, Run, due, piece, tightest
+from .objects import blob_name, commit_patch, head_manifest, head_name, selector
 from .ports import (
     Answer,
     ConcurrencyConflict,
@@ -51,12 +48,11 @@ from .ports import (
     LogWriteRefused,
     Recorded,
     StreamId,
-    Unanswered,
 )
+from .requests import TRIES_MAX, Body, Requests
+from .staging import Staging, refuse_too_large
+from .sweeping import SWEEP_DELETES_MAX, dead
 
-TRIES_MAX = 6  # of one request: waits of at most 0.1 + 0.2 + 0.4 + 0.8 + 1.6 s between them
-WAIT_SECONDS_FIRST = 0.1
-READS_AT_ONCE_MAX = 8
 OPENINGS_MAX = 5  # heads that move on while their chunks are read
 
 
@@ -70,10 +66,14 @@ class ConfigMapHead(Head):
     generation: int
     spec_hash: str
     tip: Tip
-    chunks: tuple[ChunkRef, ...]
+    index: tuple[Chunk, ...]
     tail: bytes
     tail_bytes_max: int = TAIL_BYTES_MAX  # beyond which the tail rolls; grows while the store refuses chunks
-    refusal: str = ""  # why it does: condition LogQuota
+
+    @property
+    def chunks(self) -> tuple[ChunkRef, ...]:
+        """The index as it is written."""
+        return tuple(chunk.ref for chunk in self.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +100,8 @@ class ConfigMapLog:
     ) -> None:
         self._api = api
         self._nonce = nonce
-        self._sleep = sleep
-        self._jitter = jitter
+        self._requests = Requests(api, sleep=sleep, jitter=jitter)
+        self._staging = Staging(self._requests, nonce)
 
     # -- append ----------------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class ConfigMapLog:
         base = expected or _nothing(stream, spec_hash)
         batch = extend(base.tip, events, ts=ts)
         for digest, blob in batch.blobs.items():
-            await self._stage_blob(stream, digest, blob)
+            await self._staging.blob(stream, digest, blob)
         laid = await self._lay_out(stream, base, batch)
         return await self._commit(stream, base, laid), batch.records
 
@@ -129,17 +129,41 @@ class ConfigMapLog:
             tip=batch.tip,
             generation=base.generation + 1,
             tail=tail,
+            superseded=0,
         )
         if not chunk:
             return after
-        last = base.position if tail else batch.tip.position
-        staged = await self._stage_chunk(stream, base, chunk, last)
-        if isinstance(staged, ChunkRef):
-            return replace(after, chunks=(*base.chunks, staged), tail_bytes_max=TAIL_BYTES_MAX, refusal="")
+        index = await self._rolled(stream, base, chunk, base.position if tail else batch.tip.position)
+        if not isinstance(index, str):
+            return _indexed(base, replace(after, tail_bytes_max=TAIL_BYTES_MAX, refusal=""), index)
         if len(grown) > TAIL_BYTES_GROWN_MAX:
-            raise LogWriteRefused(f"the tail may not grow above {TAIL_BYTES_GROWN_MAX} bytes, and {staged}")
+            raise LogWriteRefused(f"the tail may not grow above {TAIL_BYTES_GROWN_MAX} bytes, and {index}")
         # The next try comes after another 4 KiB, not with every append.
-        return replace(after, tail=grown, tail_bytes_max=len(grown) + TAIL_BYTES_MAX, refusal=staged)
+        return replace(after, tail=grown, tail_bytes_max=len(grown) + TAIL_BYTES_MAX, refusal=index)
+
+    async def _rolled(self, stream: StreamId, base: ConfigMapHead, chunk: bytes, last: int) -> Sequence[Chunk] | str:
+        """The index once `chunk` is in it, with one merge if one is due; the words of a refusal of the chunk."""
+        index, generation = list(base.index), base.generation + 1
+        run = due([*map(piece, index), Piece(0, len(chunk))])
+        if run is not None and run.stop > len(index):  # the new chunk is merged at once and never lies alone
+            merged = await self._staging.merged(stream, generation, index[run.start :], chunk, last)
+            if merged is not None:
+                return [*index[: run.start], merged]
+            run = None
+        if len(index) >= CHUNKS_MAX:
+            raise LogFull(f"the log has {CHUNKS_MAX} chunks: end this run, and split the workflow in two")
+        first = index[-1].ref.last + 1 if index else 1
+        staged = await self._staging.chunk(stream, generation, chunk, first=first, last=last)
+        if isinstance(staged, str):
+            return staged
+        if run is not None:
+            index = await self._merge(stream, generation, index, run)
+        return [*index, staged]
+
+    async def _merge(self, stream: StreamId, generation: int, index: list[Chunk], run: Run) -> list[Chunk]:
+        """The index with one chunk in place of a run, or as it is if that cannot be had now."""
+        merged = await self._staging.merged(stream, generation, index[run.start : run.stop])
+        return index if merged is None else [*index[: run.start], merged, *index[run.stop :]]
 
     async def _commit(self, stream: StreamId, base: ConfigMapHead, laid: ConfigMapHead) -> ConfigMapHead:
         """Make `laid` the head, for certain. The same bytes in every try."""
@@ -151,63 +175,52 @@ class ConfigMapLog:
             if is_done(answer):
                 uid, resource_version = identity(answer.body)
                 return replace(laid, uid=uid, resource_version=resource_version)
-            _refuse_too_large(answer, "the head")
+            refuse_too_large(answer, "the head")
             seen = await self._look(stream)
             if seen is not None and seen.digest == laid.digest:  # it covers the commit id
                 return replace(laid, uid=seen.uid, resource_version=seen.resource_version)
             _check_guards(stream, base, seen, answer)
             if is_refusal(answer):
                 raise LogWriteRefused(f"the API server refuses the commit: {words(answer)}")
-            await self._wait(attempt)
+            await self._requests.wait(attempt)
         raise TransientError(f"{TRIES_MAX} tries of a commit had no clear answer, the last: {words(answer)}")
 
     async def _send(self, stream: StreamId, base: ConfigMapHead, data: Mapping[str, str]) -> Answer:
         if not base.generation:
-            return await self._ask(self._api.create_config_map(stream.namespace, head_manifest(stream, data)))
+            return await self._requests.ask(self._api.create_config_map(stream.namespace, head_manifest(stream, data)))
         patch = commit_patch(uid=base.uid, resource_version=base.resource_version, digest=base.digest, data=data)
-        return await self._ask(self._api.patch_config_map(stream.namespace, head_name(stream), patch))
+        return await self._requests.ask(self._api.patch_config_map(stream.namespace, head_name(stream), patch))
 
-    # -- staging ---------------------------------------------------------------------------------------------
+    # -- upkeep ----------------------------------------------------------------------------------------------
 
-    async def _stage_chunk(self, stream: StreamId, base: ConfigMapHead, content: bytes, last: int) -> ChunkRef | str:
-        """Store a chunk under a fresh name; the words of the refusal if the store will not have it.
+    async def archive(self, stream: StreamId, head: Head) -> ConfigMapHead:
+        """One last merge of all chunks; the tail stays in the head. See the port."""
+        assert isinstance(head, ConfigMapHead)
+        index, generation = list(head.index), head.generation + 1
+        for run in reversed(tightest([*map(piece, index)])):  # from the end, so that the places of the others hold
+            index = await self._merge(stream, generation, index, run)
+        if len(index) == len(head.index):
+            return head
+        return await self._commit(stream, head, _indexed(head, replace(head, generation=generation), index))
 
-        A try whose answer was lost leaves an unreferenced chunk, which its owner reference takes away in the end.
-        """
-        if len(base.chunks) >= CHUNKS_MAX:
-            raise LogFull(f"the log has {CHUNKS_MAX} chunks: end this run, and split the workflow in two")
-        packed = pack(content)
-        for attempt in range(TRIES_MAX):
-            name = chunk_name(stream, base.generation + 1, self._nonce())
-            manifest = chunk_manifest(stream, name, to_text(packed))
-            answer = await self._ask(self._api.create_config_map(stream.namespace, manifest))
-            if is_done(answer):
-                first = base.chunks[-1].last + 1 if base.chunks else 1
-                return ChunkRef(name=name, sha256=sha256(packed), first=first, last=last, level=0)
-            _refuse_too_large(answer, "a chunk")
-            if is_refusal(answer):
-                return f"the API server refuses a chunk: {words(answer)}"
-            await self._wait(attempt)
-        raise TransientError(f"{TRIES_MAX} tries to store a chunk failed, the last: {words(answer)}")
-
-    async def _stage_blob(self, stream: StreamId, digest: str, blob: bytes) -> None:
-        """Store a blob under its own name, or find that it is there."""
-        if len(blob) > BLOB_BYTES_MAX or len(packed := pack(blob)) > PACKED_BYTES_MAX:
-            raise LogFull(f"a definition of {len(blob)} bytes does not fit a ConfigMap")
-        name = blob_name(stream, digest)
-        manifest = blob_manifest(stream, name, to_text(packed), sha256(packed))
-        for attempt in range(TRIES_MAX):
-            answer = await self._ask(self._api.create_config_map(stream.namespace, manifest))
-            if is_done(answer):
-                return
-            if is_taken(answer) and (body := await self._get(stream, name)) is not None:
-                open_blob(digest, body.get("data"), body.get("binaryData"))
-                return
-            _refuse_too_large(answer, "a blob")
-            if is_refusal(answer):
-                raise LogWriteRefused(f"the API server refuses a blob: {words(answer)}")
-            await self._wait(attempt)
-        raise TransientError(f"{TRIES_MAX} tries to store a blob failed, the last: {words(answer)}")
+    async def sweep(self, stream: StreamId, head: Head) -> int:
+        """Delete chunks that no commit can name any more. See the port, and `sweeping` for the rule."""
+        assert isinstance(head, ConfigMapHead)
+        try:
+            listed = await self._api.list_config_maps(stream.namespace, selector(stream))
+            # After the list, and not the head that we hold: etcd may have been restored since.
+            seen = await self._look(stream)
+        except (TransientError, CorruptionError):
+            return 0
+        if seen is None or seen.uid != head.uid or seen.meta.generation < head.generation:
+            return 0
+        deleted = 0
+        for item in dead(stream, seen.meta, listed)[:SWEEP_DELETES_MAX]:
+            answer = await self._requests.ask(self._api.delete_config_map(stream.namespace, item.name, item.uid))
+            if not is_done(answer) and answer.status not in (404, 409):  # gone, or another one of that name
+                break
+            deleted += is_done(answer)
+        return deleted
 
     # -- load ------------------------------------------------------------------------------------------------
 
@@ -217,7 +230,7 @@ class ConfigMapLog:
         if seen is None:
             return None
         for _ in range(OPENINGS_MAX):
-            bodies = await self._get_all(stream, [chunk.name for chunk in seen.meta.chunks])
+            bodies = await self._requests.get_all(stream, [chunk.name for chunk in seen.meta.chunks])
             if None not in bodies:
                 return await self._open(stream, seen, [body for body in bodies if body is not None])
             # The index may have moved on while we read; if it has not, a chunk is lost.
@@ -229,7 +242,7 @@ class ConfigMapLog:
             seen = again
         raise TransientError(f"the log of {stream.name} moved on {OPENINGS_MAX} times while it was read")
 
-    async def _open(self, stream: StreamId, seen: _Seen, bodies: Sequence[Mapping[str, object]]) -> History:
+    async def _open(self, stream: StreamId, seen: _Seen, bodies: Sequence[Body]) -> History:
         meta = seen.meta
         contents = [open_chunk(chunk, body.get("binaryData")) for chunk, body in zip(meta.chunks, bodies, strict=True)]
         lines = split(meta, contents, seen.tail)
@@ -244,70 +257,30 @@ class ConfigMapLog:
             generation=meta.generation,
             spec_hash=meta.spec_hash,
             tip=tip,
-            chunks=meta.chunks,
+            index=tuple(
+                Chunk(ref=ref, size_bytes=len(content)) for ref, content in zip(meta.chunks, contents, strict=True)
+            ),
             tail=seen.tail,
         )
         return History(head=head, records=records)
 
     async def _read_blobs(self, stream: StreamId, digests: Sequence[str]) -> dict[str, bytes]:
         blobs: dict[str, bytes] = {}
-        bodies = await self._get_all(stream, [blob_name(stream, digest) for digest in digests])
+        bodies = await self._requests.get_all(stream, [blob_name(stream, digest) for digest in digests])
         for digest, body in zip(digests, bodies, strict=True):
             if body is None:
                 raise CorruptionError(f"blob {digest} is gone, and a record names it")
             blobs[digest] = open_blob(digest, body.get("data"), body.get("binaryData"))
         return blobs
 
-    async def _get_all(self, stream: StreamId, names: Sequence[str]) -> list[Mapping[str, object] | None]:
-        """The objects of these names, READS_AT_ONCE_MAX at once; every read ends before an error is raised."""
-        slots = asyncio.Semaphore(READS_AT_ONCE_MAX)
-
-        async def get(name: str) -> Mapping[str, object] | None:
-            async with slots:
-                return await self._get(stream, name)
-
-        results = await asyncio.gather(*(get(name) for name in names), return_exceptions=True)
-        bodies: list[Mapping[str, object] | None] = []
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-            bodies.append(result)
-        return bodies
-
-    # -- requests --------------------------------------------------------------------------------------------
-
     async def _look(self, stream: StreamId) -> _Seen | None:
         """The head; None if there is none."""
-        body = await self._get(stream, head_name(stream))
+        body = await self._requests.get(stream, head_name(stream))
         if body is None:
             return None
         uid, resource_version = identity(body)
         meta, tail, digest = unseal(body.get("data"), workflow_uid=stream.uid)
         return _Seen(uid=uid, resource_version=resource_version, digest=digest, meta=meta, tail=tail)
-
-    async def _get(self, stream: StreamId, name: str) -> Mapping[str, object] | None:
-        """One object; None if there is none. Raises TransientError."""
-        for attempt in range(TRIES_MAX):
-            answer = await self._ask(self._api.get_config_map(stream.namespace, name))
-            if is_done(answer):
-                return answer.body
-            if answer.status == 404:
-                return None
-            if is_refusal(answer):
-                break
-            await self._wait(attempt)
-        raise TransientError(f"ConfigMap {name} cannot be read: {words(answer)}")
-
-    async def _ask(self, request: Awaitable[Answer]) -> Answer:
-        """The answer, or one that says that none came."""
-        try:
-            return await request
-        except Unanswered as error:
-            return no_answer(error)
-
-    async def _wait(self, attempt: int) -> None:
-        """Between a half and the whole of a time that doubles."""
-        await self._sleep(WAIT_SECONDS_FIRST * 2**attempt * (0.5 + self._jitter() / 2))
 
 
 def _nothing(stream: StreamId, spec_hash: str) -> ConfigMapHead:
@@ -323,7 +296,7 @@ def _nothing(stream: StreamId, spec_hash: str) -> ConfigMapHead:
         generation=0,
         spec_hash=spec_hash,
         tip=tip,
-        chunks=(),
+        index=(),
         tail=b"",
     )
 
@@ -361,6 +334,8 @@ def _check_guards(stream: StreamId, base: ConfigMapHead, seen: _Seen | None, ans
         )
 
 
-def _refuse_too_large(answer: Answer, what: str) -> None:
-    if is_too_large(answer):
-        raise LogFull(f"{what} is too large for the store: {words(answer)}")
+def _indexed(base: ConfigMapHead, laid: ConfigMapHead, index: Sequence[Chunk]) -> ConfigMapHead:
+    """`laid` with this index; what `base` names and it does not is superseded."""
+    kept = {chunk.ref.name for chunk in index}
+    superseded = sum(chunk.ref.name not in kept for chunk in base.index)
+    return replace(laid, index=tuple(index), superseded=superseded)

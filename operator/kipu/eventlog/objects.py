@@ -28,6 +28,18 @@ def chunk_name(stream: StreamId, generation: int, nonce: str) -> str:
     return f"{head_name(stream)}-{generation:0{GENERATION_DIGITS}}-{nonce}"
 
 
+def generation_of(stream: StreamId, name: str) -> int | None:
+    """The generation that this chunk of the stream was staged for; None for any other name."""
+    generation, dash, _ = name.removeprefix(f"{head_name(stream)}-").partition("-")
+    is_chunk = name.startswith(f"{head_name(stream)}-") and dash and generation.isascii() and generation.isdigit()
+    return int(generation) if is_chunk else None
+
+
+def selector(stream: StreamId) -> str:
+    """The labels of all objects of a stream, for a LIST."""
+    return ",".join(f"{key}={value}" for key, value in _labels(stream).items())
+
+
 def blob_name(stream: StreamId, digest: str) -> str:
     """The name of the blob with this SHA-256 (hex)."""
     return f"kipu-blob-{stream.uid}-{digest[:BLOB_NAME_DIGITS]}"
@@ -68,6 +80,10 @@ def commit_patch(
     )
 
 
+def _labels(stream: StreamId) -> dict[str, str]:
+    return {"kipu.dev/workflow-uid": stream.uid, "kipu.dev/component": "log"}
+
+
 def _manifest(stream: StreamId, name: str) -> dict[str, object]:
     return {
         "apiVersion": "v1",
@@ -75,11 +91,7 @@ def _manifest(stream: StreamId, name: str) -> dict[str, object]:
         "metadata": {
             "name": name,
             "namespace": stream.namespace,
-            "labels": {
-                "app.kubernetes.io/managed-by": "kipu",
-                "kipu.dev/workflow-uid": stream.uid,
-                "kipu.dev/component": "log",
-            },
+            "labels": _labels(stream) | {"app.kubernetes.io/managed-by": "kipu"},
             "ownerReferences": [
                 {
                     "apiVersion": "kipu.dev/v1alpha1",

@@ -44,6 +44,8 @@ class Head:
     position: int
     hash: str
     epoch: int
+    refusal: str = ""  # why the store refuses what would keep commits small (condition LogQuota); "" when it does not
+    superseded: int = 0  # how many stored objects the commit of this head made useless: `sweep` deletes them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,20 @@ class EventLog(Protocol):
         epoch that falls.
         """
 
+    async def archive(self, stream: StreamId, head: Head) -> Head:
+        """Store a stream that has ended in as few objects as its backend can; no record changes or is added.
+
+        At most one commit, none where nothing is left to do. What the store refuses stays as it was. Raises what
+        `append` raises for its commit.
+        """
+
+    async def sweep(self, stream: StreamId, head: Head) -> int:
+        """Delete stored objects that no commit can name any more, a bounded number of them; how many.
+
+        `head` is one that this log gave: where the stream is not at least as far, nothing is touched. Never
+        raises: what cannot be read or deleted stays for the next sweep.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -110,10 +126,19 @@ class Unanswered(TransientError):
     """No answer came (timeout, reset): the request may have been carried out."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectName:
+    """A stored object, as far as a deletion has to know it."""
+
+    name: str
+    uid: str
+
+
 class ConfigMapApi(Protocol):
     """The few calls that the ConfigMap log makes. GETs carry no resourceVersion: consistent reads.
 
-    Each sends one request, without retries, and raises Unanswered; every HTTP status comes back as Answer.
+    Each but the list sends one request, without retries, and raises Unanswered; every HTTP status comes back as
+    Answer.
     """
 
     async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
@@ -124,3 +149,9 @@ class ConfigMapApi(Protocol):
 
     async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
         """JSON Patch (RFC 6902). A failed `test` is 422."""
+
+    async def delete_config_map(self, namespace: str, name: str, uid: str) -> Answer:
+        """DELETE of just this object: another uid is 409, an absent name 404."""
+
+    async def list_config_maps(self, namespace: str, label_selector: str) -> Sequence[ObjectName]:
+        """Name and uid of all that are labelled so. Raises Unanswered, also where the list is refused."""

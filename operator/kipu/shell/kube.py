@@ -19,10 +19,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from kipu.eventlog.ports import Answer, Unanswered
+from kipu.eventlog.ports import Answer, ObjectName, Unanswered
 
 from .kube_http import Reply, Request, Transport
-from .kube_views import JOBS, PODS, WORKFLOWS, Discovery, JobView, Page, PodView, Resource, T, WorkflowView
+from .kube_views import CONFIG_MAPS, JOBS, PODS, WORKFLOWS, Discovery, JobView, Page, PodView, Resource, T, WorkflowView
 
 R = TypeVar("R")
 OnReply = Callable[[str, str, str], None]  # verb, resource, HTTP status or "unanswered"
@@ -35,7 +35,6 @@ BACKOFF_SECONDS = (0.1, 0.3, 1.0)  # between the tries of a read, each jittered 
 READ_TRIES_MAX = len(BACKOFF_SECONDS) + 1
 RETRY_AFTER_SECONDS_MAX = 10.0
 
-CONFIG_MAPS = "/api/v1", "configmaps"
 EVENTS = "/apis/events.k8s.io/v1", "events"
 JSON_PATCH = "application/json-patch+json"
 
@@ -55,16 +54,27 @@ class Kube:
 
     async def create_config_map(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
         """POST."""
-        return await self._create(*CONFIG_MAPS, namespace, manifest)
+        return await self._create(CONFIG_MAPS.group_path, CONFIG_MAPS.plural, namespace, manifest)
 
     async def get_config_map(self, namespace: str, name: str) -> Answer:
         """A consistent GET, not retried."""
-        return await self._call("get", "configmaps", Request(method="GET", path=_path(*CONFIG_MAPS, namespace, name)))
+        return await self._call("get", CONFIG_MAPS.plural, Request(method="GET", path=_config_map(namespace, name)))
 
     async def patch_config_map(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
         """JSON Patch (RFC 6902). A failed `test` is 422."""
-        path = _path(*CONFIG_MAPS, namespace, name)
-        return await self._patch("configmaps", path, msgspec.json.encode(operations), JSON_PATCH)
+        body = msgspec.json.encode(operations)
+        return await self._patch(CONFIG_MAPS.plural, _config_map(namespace, name), body, JSON_PATCH)
+
+    async def delete_config_map(self, namespace: str, name: str, uid: str) -> Answer:
+        """DELETE of just this ConfigMap; 409 where another one of that name stands."""
+        body = msgspec.json.encode({"preconditions": {"uid": uid}})
+        request = Request(method="DELETE", path=_config_map(namespace, name), body=body)
+        return await self._call("delete", CONFIG_MAPS.plural, request)
+
+    async def list_config_maps(self, namespace: str, label_selector: str) -> list[ObjectName]:
+        """A consistent list of metadata, read in pages. Raises Unanswered."""
+        views = await self._list_all(CONFIG_MAPS, namespace, label_selector)
+        return [ObjectName(name=view.metadata.name, uid=view.metadata.uid) for view in views]
 
     # -- Jobs and pods -----------------------------------------------------------------------------------
 
@@ -157,7 +167,7 @@ class Kube:
     ) -> Page[T] | None:
         """One page of a list; None when its continue token has expired (410). Raises Unanswered."""
         path = _path(resource.group_path, resource.plural, namespace)
-        request = Request(method="GET", path=path, query={"limit": str(LIST_LIMIT), **query})
+        request = Request(method="GET", path=path, query={"limit": str(LIST_LIMIT), **query}, accept=resource.accept)
         reply = await self._read("list", resource.plural, request, seconds=LIST_SECONDS)
         if reply.status == HTTPStatus.GONE:
             return None
@@ -248,6 +258,10 @@ def _path(group: str, plural: str, namespace: str | None, name: str | None = Non
     if name is not None:
         parts.append(quote(name, safe=""))
     return "/".join(parts)
+
+
+def _config_map(namespace: str, name: str) -> str:
+    return _path(CONFIG_MAPS.group_path, CONFIG_MAPS.plural, namespace, name)
 
 
 def _answer(reply: Reply) -> Answer:

@@ -47,6 +47,7 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
+    accept: str = "application/json"
 
     @property
     def target(self) -> str:
@@ -148,7 +149,9 @@ class HttpTransport:
             await self._session.close()
 
     def _begin(self, request: Request, timeout: aiohttp.ClientTimeout) -> Any:
-        headers = {"Content-Type": request.content_type} if request.body is not None else {}
+        headers = {"Accept": request.accept}
+        if request.body is not None:
+            headers["Content-Type"] = request.content_type
         if token := self._token.read():
             headers["Authorization"] = f"Bearer {token}"
         body: bytes | io.BytesIO | None = request.body
@@ -166,7 +169,6 @@ class HttpTransport:
                     limit=CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._tls or True
                 ),
                 headers={
-                    "Accept": "application/json",
                     "Accept-Encoding": "identity",
                     "User-Agent": f"kipu/{__version__}",
                 },

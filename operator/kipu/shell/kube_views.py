@@ -206,9 +206,15 @@ class WorkflowView(View, frozen=True):
     status: dict[str, Any] = {}
 
 
+class MetadataView(View, frozen=True):
+    """Any object of which only the metadata is asked for."""
+
+    metadata: Metadata
+
+
 # -- envelopes --------------------------------------------------------------------------------------------
 
-AnyView = JobView | PodView | WorkflowView
+AnyView = JobView | PodView | WorkflowView | MetadataView
 T = TypeVar("T", bound=AnyView)
 
 
@@ -289,20 +295,25 @@ class Resource(Generic[T]):
     plural: str
     page: msgspec.json.Decoder[Page[T]]
     event: msgspec.json.Decoder[WatchEvent[T]]
+    accept: str = "application/json"
 
 
-def _resource(view: type[T], group_path: str, plural: str) -> Resource[T]:
+def _resource(view: type[T], group_path: str, plural: str, accept: str = "application/json") -> Resource[T]:
     return Resource(
         group_path=group_path,
         plural=plural,
         page=msgspec.json.Decoder(Page[view]),  # type: ignore[valid-type]
         event=msgspec.json.Decoder(WatchEvent[view]),  # type: ignore[valid-type, misc]
+        accept=accept,
     )
 
 
 JOBS = _resource(JobView, "/apis/batch/v1", "jobs")
 PODS = _resource(PodView, "/api/v1", "pods")
 WORKFLOWS = _resource(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
+# 0.6 KB an object in a list, whatever it holds: a log's chunks have up to 1 MB each.
+METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+CONFIG_MAPS = _resource(MetadataView, "/api/v1", "configmaps", METADATA_ALONE)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------

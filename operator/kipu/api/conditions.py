@@ -50,12 +50,22 @@ def stalled_conditions(
     shown: Sequence[object], *, reason: str, message: str, generation: int, now: int
 ) -> list[dict[str, object]]:
     """The conditions that are shown, but Stalled. `now` dates what was not so before."""
-    known = {item["type"]: item for item in shown if isinstance(item, dict) and isinstance(item.get("type"), str)}
     rows: list[Row] = [
         ("Ready", "False", reason, message, now),
         ("Reconciling", "False", reason, "", now),
         ("Stalled", "True", reason, message, now),
     ]
+    return _over(shown, rows, generation)
+
+
+def refused_conditions(shown: Sequence[object], *, message: str, generation: int, now: int) -> list[dict[str, object]]:
+    """The conditions that are shown, and that no commit is taken for now. The next status that is, is without it."""
+    return _over(shown, [("LogWriteRefused", "True", "LogWriteRefused", message, now)], generation)
+
+
+def _over(shown: Sequence[object], rows: Sequence[Row], generation: int) -> list[dict[str, object]]:
+    """The conditions that are shown, with these in place of their namesakes; what was so before keeps its time."""
+    known = {item["type"]: item for item in shown if isinstance(item, dict) and isinstance(item.get("type"), str)}
     for row in rows:
         condition = _condition(row, generation).model_dump(by_alias=True)
         old = known.get(row[0], {})

@@ -14,7 +14,7 @@ from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import State, StepState
 
-from .conditions import conditions, stalled_conditions
+from .conditions import conditions, refused_conditions, stalled_conditions
 from .durations import for_people, timestamp
 from .v1alpha1_status import (
     LISTED_MAX,
@@ -84,6 +84,22 @@ def stalled(shown: Mapping[str, Any], *, reason: str, message: str, generation: 
         "observedGeneration": generation,
         "conditions": stalled_conditions(
             known if isinstance(known, list) else [], reason=reason, message=message, generation=generation, now=now
+        ),
+    }
+
+
+def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int) -> dict[str, object]:
+    """What to write over the status that is shown while the API server refuses every commit. `now` as above.
+
+    Unlike `stalled` it does not say that the spec was taken up: the run goes on once a commit is taken.
+    """
+    message = clip(message)
+    known = shown.get("conditions")
+    return {
+        "reason": "LogWriteRefused",
+        "message": message,
+        "conditions": refused_conditions(
+            known if isinstance(known, list) else [], message=message, generation=generation, now=now
         ),
     }
 

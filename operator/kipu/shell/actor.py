@@ -5,7 +5,7 @@
 Promises: nothing is acted on, shown or told before its event is committed; a lost race, an unclear store or
 a contradiction ends the session, and the next one starts from the log alone. A session's first act is the
 commit that claims the stream; no timer fires before a complete list of Jobs and Pods was folded.
-Must never wait for anything but its mailbox and its own append; must never sleep.
+Must never wait for anything but its mailbox and its own commits; must never sleep.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from .retention import Shelf
 from .settings import Settings
 from .slots import Slots
 from .telemetry import Telemetry
+from .upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,10 @@ class Services:
     def shelf(self, stream: StreamId) -> Shelf:
         """The finished Jobs of a session that begins."""
         return Shelf(self.kube, stream, self.housekeeping, kept=self.settings.jobs_kept)
+
+    def upkeep(self, stream: StreamId) -> Upkeep:
+        """The care of a log in a session that begins."""
+        return Upkeep(self.log, stream, self.housekeeping)
 
 
 class Actor:
@@ -85,6 +90,7 @@ class Actor:
         )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
         self._shelf = services.shelf(self.stream)
+        self._upkeep = services.upkeep(self.stream)
         self._may_fire = False
         self._clock = SessionClock(services.clock, opened_ts=0)
         self._timer: asyncio.TimerHandle | None = None
@@ -105,6 +111,7 @@ class Actor:
         witnesses.check_status(self.view.status, history)
         if history is not None:
             self._head = history.head
+            self._upkeep.opened()
             self._lookout.remember(history.records)
             self._state = fold((record.event, record.ts) for record in history.records)
             self._spec_hash = self._state.spec_hash
@@ -117,6 +124,8 @@ class Actor:
                 self._group = group
                 if not self.state.is_terminal:
                     await self._live()
+                assert self._head is not None
+                self._head = await self._upkeep.archive(self._head)
                 await self._publisher.finish(self._project)
                 self._cancel_tasks()
         finally:
@@ -191,6 +200,7 @@ class Actor:
                     self.stream, self._head, events, ts=now, spec_hash=state.spec_hash
                 )
             self._state, self._spec_hash = state, state.spec_hash
+            self._upkeep.committed(self._head)
             self._committed(records)
         self._state = state
         if wants_turn(state, services.slots.free):
@@ -210,6 +220,8 @@ class Actor:
             self._perform(effect)
         if self._shelf.is_due:
             self._once("shelf", self._shelf.clear)
+        if self._upkeep.is_due:
+            self._once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
         self._publisher.mark()
@@ -260,6 +272,8 @@ class Actor:
         found = {}
         if self._clock.is_skewed:
             found["ClockSkew"] = CLOCK_SKEW
+        if self._head is not None and self._head.refusal:
+            found["LogQuota"] = self._head.refusal
         return found
 
     # -- effects -------------------------------------------------------------------------------------

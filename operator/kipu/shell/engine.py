@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from kipu.api import status as projections
 from kipu.core.errors import CorruptionError, TransientError
-from kipu.eventlog.ports import ConcurrencyConflict, LogFull
+from kipu.eventlog.ports import ConcurrencyConflict, LogFull, LogWriteRefused
 
 from .actor import Actor, Services
 from .kube_views import WorkflowView
@@ -124,6 +124,8 @@ class Engine:
                 if error is None or isinstance(error, WorkflowGone | CorruptionError | LogFull):
                     entry.done_generation = generation
                     return
+                if isinstance(error, LogWriteRefused):
+                    await self._show_refusal(entry, error)
                 failures += 1
                 await asyncio.sleep(min(RESTART_SECONDS_MAX, 0.1 * 2 ** min(failures, 10)))
         finally:
@@ -167,16 +169,30 @@ class Engine:
             now=self._services.clock.now(),
         )
         for wait_seconds in (0.5, 1.0, 2.0, 5.0, 10.0):
-            try:
-                answer = await self._services.kube.amend_workflow_status(
-                    metadata.namespace, metadata.name, metadata.uid, status
-                )
-            except TransientError:
-                pass
-            else:
-                if answer.status in (200, 404, 409):
-                    return
+            if await self._amend(entry, status):
+                return
             await asyncio.sleep(wait_seconds)
+
+    async def _show_refusal(self, entry: _Entry, error: LogWriteRefused) -> None:
+        """Show that commits are refused, once for each session that ends so: the next one tries again, from the log."""
+        status = projections.refused(
+            entry.view.status,
+            message=str(error),
+            generation=entry.view.metadata.generation,
+            now=self._services.clock.now(),
+        )
+        await self._amend(entry, status)
+
+    async def _amend(self, entry: _Entry, status: Mapping[str, object]) -> bool:
+        """Write these keys of the status; whether the answer was definite."""
+        metadata = entry.view.metadata
+        try:
+            answer = await self._services.kube.amend_workflow_status(
+                metadata.namespace, metadata.name, metadata.uid, status
+            )
+        except TransientError:
+            return False
+        return answer.status in (200, 404, 409)
 
 
 def first_of(error: Exception) -> Exception:

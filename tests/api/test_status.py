@@ -282,6 +282,19 @@ def test_a_stop_is_told_whatever_was_shown(shown: dict[str, Any]) -> None:
     assert len(patch["message"]) == MESSAGE_LENGTH_MAX
 
 
+def test_a_refusal_of_every_commit_is_a_condition_beside_the_others() -> None:
+    shown = project(flow(step("a")).state)
+    patch: Any = status.refused(shown, message="x" * 9_999, generation=3, now=1_700_000_100_000)
+    WorkflowStatus.model_validate(shown | patch, by_name=False)
+    before, after = conditions(shown), conditions(patch)
+    assert {kind for kind in after if after[kind] != before.get(kind)} == {"LogWriteRefused"}
+    assert (after["LogWriteRefused"]["status"], patch["reason"]) == ("True", "LogWriteRefused")
+    assert len(patch["message"]) == MESSAGE_LENGTH_MAX
+    again: Any = status.refused(shown | patch, message="x" * 9_999, generation=3, now=1_800_000_000_000)
+    assert again == patch
+    assert {each["type"] for each in project(flow(step("a")).state)["conditions"]}.isdisjoint({"LogWriteRefused"})
+
+
 def test_accepting_is_a_command_like_any_other() -> None:
     told = Flow(None)
     told.tell(Claim(writer="a"), Accept(spec_hash="h", definition=Definition(steps=(step("a"),))))

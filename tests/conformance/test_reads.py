@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from kipu.shell.kube_http import Request
+from kipu.shell.kube_views import METADATA_ALONE
 from kipu.shell.watch import JOBS, Change, list_and_watch
 from tests.conformance.world import Json, World, job, labelled
 from tests.fakes.nodes import Program
@@ -47,6 +49,23 @@ async def test_pages_are_one_consistent_list(world: World) -> None:
     assert names == ["a", "b", "c"]
     assert not second.body["metadata"].get("continue")
     assert first.version == second.version
+
+
+async def test_a_list_of_metadata_alone_names_every_object_and_holds_no_content(world: World) -> None:
+    created = [await world.create("configmaps", labelled(name, app="kipu")) for name in ("a", "b")]
+    request = Request(
+        method="GET",
+        path=world.path("configmaps"),
+        query={"labelSelector": OURS, "limit": "1"},
+        accept=METADATA_ALONE,
+    )
+    page = json.loads((await world.transport.send(request, timeout_seconds=30)).body)
+    assert (page["kind"], page["metadata"]["continue"] != "") == ("PartialObjectMetadataList", True)
+    (item,) = page["items"]
+    assert set(item) <= {"kind", "apiVersion", "metadata"}
+    assert item["metadata"]["labels"] == {"app": "kipu"}
+    named = await world.kube.list_config_maps(world.namespace, OURS)
+    assert [(each.name, each.uid) for each in named] == [("a", created[0].uid), ("b", created[1].uid)]
 
 
 @pytest.mark.timeout(660)

@@ -143,6 +143,13 @@ async def test_a_delete_keeps_to_its_preconditions(world: World) -> None:
     assert (await world.get("configmaps", "a")).status == 404
 
 
+async def test_the_clients_delete_of_a_config_map_takes_just_the_object_it_names(world: World) -> None:
+    first = await world.create("configmaps", config_map("a", immutable=True))
+    assert (await world.kube.delete_config_map(world.namespace, "a", NOBODY)).status == 409
+    assert (await world.kube.delete_config_map(world.namespace, "a", first.uid)).status == 200
+    assert (await world.kube.delete_config_map(world.namespace, "a", first.uid)).status == 404
+
+
 async def test_an_immutable_config_map_refuses_new_data_but_not_labels(world: World) -> None:
     await world.create("configmaps", config_map("a", immutable=True))
     for change in ({"data": {"k": "w"}}, {"data": {"n": "w"}}, {"immutable": False}, {"binaryData": {"b": "eA=="}}):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import random
 import unicodedata
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
 from kipu.core.errors import Problem
-from kipu.core.events import EVENT_TYPES, Event, StepScheduled, StreamClaimed
+from kipu.core.events import EVENT_TYPES, Event, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.eventlog.ports import StreamId
 
 SPEC_HASH = "5" * 64
@@ -26,6 +28,19 @@ def scheduled(job: str = "nightly-load-1f2e3d4c5b6a7988", *, attempt: int = 1) -
 
 def claim(epoch: int = 1, writer: str = "kipu-0") -> StreamClaimed:
     return StreamClaimed(epoch=epoch, writer=writer)
+
+
+def facts() -> Iterator[Event]:
+    """What a run of steps without trouble records, three events a step, with names and uids of usual lengths."""
+    dice = random.Random(1)
+    for number in itertools.count(1):
+        step, job_uid = f"transform-{number}", str(uuid.UUID(int=dice.getrandbits(128), version=4))
+        attempt: dict[str, Any] = {"run": 1, "step": step, "attempt": 1}
+        job = f"nightly-{step}-{dice.randbytes(8).hex()}"
+        seen: dict[str, Any] = {"job_uid": job_uid, "started_at": TS, "pod": f"{job}-x7k2p", "node": "node-12"}
+        yield StepScheduled(**attempt, job=job, start_deadline=TS + 300_000)
+        yield StepStarted(**attempt, **seen, attempt_deadline=TS + 600_000)
+        yield StepSucceeded(**attempt, **seen, finished_at=TS + 1_000)
 
 
 def nonces(writer: str) -> Callable[[], str]:

@@ -97,11 +97,11 @@ class Replica:
 
 
 async def nearly_merged() -> dict[tuple[str, str], Json]:
-    """The objects of a log of 15 chunks: the next roll merges."""
+    """The objects of a log of 7 chunks: the next roll merges."""
     if not NEARLY_MERGED:
         store = Store()
-        await Replica(store=store, name="p", log=log_on(store, "p"), sizes=[30] * 15).run()
-        assert len(store.objects) == 16
+        await Replica(store=store, name="p", log=log_on(store, "p"), sizes=[30] * 7).run()
+        assert len(store.objects) == 8
         NEARLY_MERGED.update(store.objects)
     return copy.deepcopy(NEARLY_MERGED)
 

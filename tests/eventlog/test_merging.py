@@ -48,17 +48,17 @@ def pieces(*sizes_bytes: int, merged: int = 0) -> list[Piece]:
     ("index", "run"),
     [
         ([], None),
-        (pieces(*[SMALL] * 15), None),
-        (pieces(*[SMALL] * 16), Run(0, 16)),
-        (pieces(*[SMALL] * 40), Run(0, 17)),  # earlier merges were refused: in steps
-        (pieces(HALF, *[SMALL] * 15, merged=1), None),
-        (pieces(HALF, *[SMALL] * 16, merged=1), Run(0, 17)),  # the merged one grows
-        (pieces(CHUNK_BYTES_MAX - 2 * SMALL, *[SMALL] * 16, merged=1), Run(0, 3)),
-        (pieces(CHUNK_BYTES_MAX - SMALL + 1, *[SMALL] * 16, merged=1), Run(1, 17)),  # it is full
-        (pieces(9, 9, *[SMALL] * 16, merged=2), Run(1, 18)),
+        (pieces(*[SMALL] * 7), None),
+        (pieces(*[SMALL] * 8), Run(0, 8)),
+        (pieces(*[SMALL] * 40), Run(0, 9)),  # earlier merges were refused: in steps
+        (pieces(HALF, *[SMALL] * 7, merged=1), None),
+        (pieces(HALF, *[SMALL] * 8, merged=1), Run(0, 9)),  # the merged one grows
+        (pieces(CHUNK_BYTES_MAX - 2 * SMALL, *[SMALL] * 8, merged=1), Run(0, 3)),
+        (pieces(CHUNK_BYTES_MAX - SMALL + 1, *[SMALL] * 8, merged=1), Run(1, 9)),  # it is full
+        (pieces(9, 9, *[SMALL] * 8, merged=2), Run(1, 10)),
         (pieces(*[HALF + 1] * 40), None),  # no two of them fit
-        (pieces(*[HALF + 1] * 15, SMALL), Run(14, 16)),
-        (pieces(*[HALF] * 16), Run(0, 2)),
+        (pieces(*[HALF + 1] * 7, SMALL), Run(6, 8)),
+        (pieces(*[HALF] * 8), Run(0, 2)),
     ],
 )
 def test_what_is_merged_when(index: list[Piece], run: Run | None) -> None:
@@ -123,7 +123,7 @@ def meta_bytes(chunk_count: int) -> int:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 8, 10, 15, 40])
-@pytest.mark.parametrize(("events", "entries_max", "meta_bytes_max"), [(50_000, 49, 12_000), (250_000, 140, 32_000)])
+@pytest.mark.parametrize(("events", "entries_max", "meta_bytes_max"), [(50_000, 49, 12_000), (250_000, 120, 25_000)])
 def test_a_long_log_keeps_a_short_index(events: int, batch: int, entries_max: int, meta_bytes_max: int) -> None:
     index, longest = index_of(events, batch=batch, record_bytes=300)
     assert longest <= entries_max
@@ -165,13 +165,13 @@ async def with_chunks(writer: Writer, count: int) -> ConfigMapHead:
     return head
 
 
-async def test_sixteen_neighbours_become_one_in_the_commit_of_the_roll(store: Store, writer: Writer) -> None:
+async def test_eight_neighbours_become_one_in_the_commit_of_the_roll(store: Store, writer: Writer) -> None:
     head = await with_chunks(writer, MERGE_WIDTH - 1)
     writer.meets()
-    head = await writer.append(head, *wide(15))
-    assert writer.verbs == ["get"] * 15 + ["create", "patch"]
+    head = await writer.append(head, *wide(7))
+    assert writer.verbs == ["get"] * 7 + ["create", "patch"]
     assert [(chunk.level, chunk.first, chunk.last) for chunk in head.chunks] == [(1, 1, head.position)]
-    assert (head.superseded, len(names(store, f"{HEAD}-"))) == (15, 16)
+    assert (head.superseded, len(names(store, f"{HEAD}-"))) == (7, 8)
     assert len(await writer.read()) == head.position
 
 
@@ -187,7 +187,7 @@ async def test_a_tail_that_stays_in_the_head_is_not_merged(writer: Writer) -> No
 async def test_a_merged_chunk_is_named_and_owned_as_any_chunk(store: Store, writer: Writer) -> None:
     head = await with_chunks(writer, MERGE_WIDTH - 1)
     plain = head.chunks[0].name
-    head = await writer.append(head, *wide(15))
+    head = await writer.append(head, *wide(7))
     merged = head.chunks[0].name
     one, other = (json.loads(json.dumps(object_of(store, name))) for name in (plain, merged))
     for each in (one, other):
@@ -202,11 +202,11 @@ async def test_a_merged_chunk_is_named_and_owned_as_any_chunk(store: Store, writ
 TROUBLE = {
     "a read is unanswered": [Fault.REQUEST_LOST],
     "a read is refused": [Fault.NONE, Fault.FORBIDDEN],
-    "a read is overloaded": [Fault.NONE] * 14 + [Fault.UNAVAILABLE],
-    "the merged chunk is refused": [Fault.NONE] * 15 + [Fault.QUOTA],
-    "the merged chunk is unanswered": [Fault.NONE] * 15 + [Fault.ANSWER_LOST],
-    "the merged chunk comes late": [Fault.NONE] * 15 + [Fault.DELAYED],
-    "the merged chunk is too large": [Fault.NONE] * 15 + [Fault.TOO_LARGE],
+    "a read is overloaded": [Fault.NONE] * 6 + [Fault.UNAVAILABLE],
+    "the merged chunk is refused": [Fault.NONE] * 7 + [Fault.QUOTA],
+    "the merged chunk is unanswered": [Fault.NONE] * 7 + [Fault.ANSWER_LOST],
+    "the merged chunk comes late": [Fault.NONE] * 7 + [Fault.DELAYED],
+    "the merged chunk is too large": [Fault.NONE] * 7 + [Fault.TOO_LARGE],
 }
 
 
@@ -214,12 +214,12 @@ TROUBLE = {
 async def test_a_merge_that_fails_holds_no_commit_up_and_is_tried_again(writer: Writer, trouble: str) -> None:
     head = await with_chunks(writer, MERGE_WIDTH - 1)
     writer.meets(*TROUBLE[trouble])
-    head = await writer.append(head, *wide(15))
+    head = await writer.append(head, *wide(7))
     assert writer.waits == []
-    assert ([chunk.level for chunk in head.chunks], head.superseded) == ([0] * 16, 0)
+    assert ([chunk.level for chunk in head.chunks], head.superseded) == ([0] * 8, 0)
     assert len(await writer.read()) == head.position
     writer.meets()
-    head = await writer.append(head, *wide(16))
+    head = await writer.append(head, *wide(8))
     assert [chunk.level for chunk in head.chunks] == [1]
     assert len(await writer.read()) == head.position
 
@@ -233,9 +233,9 @@ async def test_a_chunk_that_cannot_be_read_is_not_merged_away(store: Store, writ
         del store.objects[STREAM.namespace, name]
     else:
         object_of(store, name)["binaryData"] = object_of(store, head.chunks[4].name)["binaryData"]
-    for turn in (15, 16, 17):
+    for turn in (7, 8, 9):
         head = await writer.append(head, *wide(turn))
-    assert [chunk.level for chunk in head.chunks] == [0] * 18
+    assert [chunk.level for chunk in head.chunks] == [0] * 10
     assert name in {chunk.name for chunk in head.chunks}
 
 
@@ -244,11 +244,11 @@ async def test_after_many_refusals_merging_catches_up_step_by_step(writer: Write
     for turn in range(30):
         writer.meets(Fault.NONE, Fault.FORBIDDEN)  # a read, if not the first
         head = await writer.append(head, *wide(turn))
-    assert [chunk.level for chunk in head.chunks] == [0] * 45
-    for turn in range(30, 33):
+    assert [chunk.level for chunk in head.chunks] == [0] * 37
+    for turn in range(30, 35):
         writer.meets()
         head = await writer.append(head, *wide(turn))
-        assert len(writer.client.requests) <= 17 + 2 + 1
+        assert len(writer.client.requests) <= 1 + MERGE_WIDTH + 3
     assert sum(chunk.level == 0 for chunk in head.chunks) < MERGE_WIDTH
     assert len(await writer.read()) == head.position
 
@@ -264,7 +264,7 @@ async def test_large_batches_are_merged_as_far_as_they_fit(writer: Writer) -> No
 
 
 async def test_what_a_reader_knows_of_sizes_is_what_the_writer_knew(writer: Writer) -> None:
-    head = await rolled(writer, chunk_count=15)
+    head = await rolled(writer, chunk_count=MERGE_WIDTH - 1)
     while [chunk.level for chunk in head.chunks] != [1, 0, 0]:
         head = await writer.append(head)
     history = await writer.log.load(STREAM)

@@ -10,6 +10,7 @@ from kipu.core.errors import CorruptionError
 from kipu.eventlog import configmaps
 from kipu.eventlog.chunks import Meta, unseal
 from kipu.eventlog.configmaps import ConfigMapHead
+from kipu.eventlog.merging import MERGE_WIDTH
 from kipu.eventlog.objects import blob_name, chunk_name, generation_of, head_name, selector
 from kipu.eventlog.ports import ConcurrencyConflict, ObjectName, StreamId
 from kipu.eventlog.sweeping import SWEEP_DELETES_MAX, dead
@@ -64,11 +65,11 @@ def test_a_chunks_name_tells_its_generation() -> None:
 
 
 async def merged(writer: Writer) -> ConfigMapHead:
-    """A log in which 15 chunks have just been superseded."""
-    head = await rolled(writer, chunk_count=15)
+    """A log in which 7 chunks have just been superseded."""
+    head = await rolled(writer, chunk_count=7)
     while len(head.chunks) > 1:
         head = await writer.append(head)
-    assert head.superseded == 15
+    assert head.superseded == 7
     return head
 
 
@@ -76,8 +77,8 @@ async def test_a_sweep_deletes_what_a_merge_has_superseded(store: Store, writer:
     head = await merged(writer)
     records = await writer.read()
     writer.meets()
-    assert await writer.log.sweep(STREAM, head) == 15
-    assert writer.verbs == ["list", "get", *["delete"] * 15]
+    assert await writer.log.sweep(STREAM, head) == 7
+    assert writer.verbs == ["list", "get", *["delete"] * 7]
     assert len(names(store, HEAD)) == 2
     assert await writer.read() == records
     assert await writer.log.sweep(STREAM, head) == 0
@@ -132,11 +133,11 @@ async def test_a_sweep_between_staging_and_commit_takes_nothing_from_it(
 async def test_a_sweep_by_an_older_head_of_ours_takes_only_what_the_newest_does_not_name(
     store: Store, writer: Writer
 ) -> None:
-    old = await rolled(writer, chunk_count=15)
+    old = await rolled(writer, chunk_count=7)
     head = old
     while len(head.chunks) > 1:
         head = await writer.append(head)
-    assert await Writer(store, "zombie").log.sweep(STREAM, old) == 15
+    assert await Writer(store, "zombie").log.sweep(STREAM, old) == 7
     assert len(await writer.read()) == head.position
 
 
@@ -144,7 +145,7 @@ async def test_after_a_restore_of_an_older_state_a_sweep_by_the_lost_future_touc
     store: Store, writer: Writer
 ) -> None:
     """It would delete just the chunks that the restored head still names."""
-    old = await rolled(writer, chunk_count=15)
+    old = await rolled(writer, chunk_count=7)
     backup = copy.deepcopy(store.objects)
     head = old
     while len(head.chunks) > 1:
@@ -182,7 +183,7 @@ async def test_a_sweep_gives_way_to_any_refusal_and_the_next_one_ends_it(
     head = await merged(writer)
     writer.meets(*[Fault.NONE] * place, fault)
     first = await writer.log.sweep(STREAM, head)
-    assert first <= 15
+    assert first <= 7
     writer.meets()
     await writer.log.sweep(STREAM, head)
     assert len(names(store, HEAD)) == 2
@@ -193,7 +194,7 @@ async def test_a_sweep_passes_over_what_is_gone_already(store: Store, writer: Wr
     head = await merged(writer)
     name = names(store, f"{HEAD}-")[0]
     writer.client.before = once("delete", lambda: store.objects.pop((STREAM.namespace, name)))
-    assert await writer.log.sweep(STREAM, head) == 14
+    assert await writer.log.sweep(STREAM, head) == 6
 
 
 async def test_a_sweep_never_takes_an_object_that_was_made_anew_under_the_name(store: Store, writer: Writer) -> None:
@@ -205,15 +206,15 @@ async def test_a_sweep_never_takes_an_object_that_was_made_anew_under_the_name(s
         store.create(STREAM.namespace, manifest)
 
     writer.client.before = once("delete", replace)
-    assert await writer.log.sweep(STREAM, head) == 14
+    assert await writer.log.sweep(STREAM, head) == 6
     assert name in names(store, HEAD)
 
 
 async def test_a_sweep_is_bounded(store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert SWEEP_DELETES_MAX >= 16 + 1 + 105  # of an archive of 250,000 events, docs/event-log.md
-    monkeypatch.setattr(configmaps, "SWEEP_DELETES_MAX", 10)
+    assert SWEEP_DELETES_MAX >= 1 + 2 * MERGE_WIDTH
+    monkeypatch.setattr(configmaps, "SWEEP_DELETES_MAX", 4)
     head = await merged(writer)
-    assert [await writer.log.sweep(STREAM, head) for _ in range(3)] == [10, 5, 0]
+    assert [await writer.log.sweep(STREAM, head) for _ in range(3)] == [4, 3, 0]
 
 
 async def test_a_sweep_asks_for_just_the_objects_of_one_log(store: Store, writer: Writer) -> None:

@@ -86,6 +86,17 @@ async def test_a_jobs_delete_always_names_its_uid_and_is_foreground(server: ApiS
     assert json.loads(body) == {"propagationPolicy": "Foreground", "preconditions": {"uid": uid}}
 
 
+async def test_a_config_maps_delete_always_names_its_uid(server: ApiServer, kube: Kube) -> None:
+    created = await kube.create_config_map("default", config_map("a"))
+    uid = str(created.body["metadata"]["uid"])  # type: ignore[index]
+    assert (await kube.delete_config_map("default", "a", NOBODY)).status == 409
+    assert (await kube.delete_config_map("default", "a", uid)).status == 200
+    body = server.writes("operator")[-1].body
+    assert body is not None
+    assert json.loads(body) == {"preconditions": {"uid": uid}}
+    assert server.all("configmaps") == []
+
+
 async def test_a_status_that_the_schema_refuses_is_not_taken_for_a_namesake(kube: Kube) -> None:
     refusal = {"code": 422, "reason": "Invalid", "message": "bad", "details": {"causes": [{"field": "status.phase"}]}}
     answer = await Kube(_Scripted(422, json.dumps(refusal).encode())).patch_workflow_status("n", "a", NOBODY, {})
@@ -188,8 +199,9 @@ async def test_no_read_names_a_version(server: ApiServer, kube: Kube) -> None:
     await kube.get_workflow("default", "a")
     await kube.list_pods("default", "x=y")
     await kube.list_workflows()
+    await kube.list_config_maps("default", "x=y")
     paths = [sent.path for sent in server.requests]
-    assert len(paths) == 5
+    assert len(paths) == 6
     assert not any("resourceVersion" in path for path in paths)
 
 

@@ -64,11 +64,12 @@ async def test_a_request_arrives_as_it_was_given() -> None:
             query={"labelSelector": "a in (b, c),d!=é"},
             body=b"[]",
             content_type="application/json-patch+json",
+            accept="application/json;as=X",
         )
         reply = await transport.send(request, timeout_seconds=5)
     path = "/api/v1/a%2Fb?labelSelector=a%20in%20%28b%2C%20c%29%2Cd%21%3D%C3%A9"
     assert seen[0] == ("PATCH", path, b"[]", "application/json-patch+json")
-    assert seen[1] == ("identity", "application/json", False)
+    assert seen[1] == ("identity", "application/json;as=X", False)
     assert (reply.status, reply.body, reply.headers["retry-after"]) == (422, b"{}", "7")
 
 

@@ -1,6 +1,6 @@
 """Which chunks of an index are merged, so that the index of a long log stays short. Pure: sizes in, places out.
 
-A tail that rolls is a chunk of level 0. Once 16 of them stand at the end of the index, they and the merged chunk
+A tail that rolls is a chunk of level 0. Once 8 of them stand at the end of the index, they and the merged chunk
 before them, as far as one chunk can hold them, become one of level 1. So one merged chunk grows until it is full and
 is then left for ever; the next one begins behind it (docs/adr/0009 says why not a tree of levels).
 
@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 from .chunks import CHUNK_BYTES_MAX, ChunkRef
 
-# An index has at most 15 chunks of level 0, one that grows, and those that are full. What is full could not take 16
-# tails of 4 KiB more: 704 KiB or more, so 50,000 events of 300 bytes are 21 + 16 entries and 250,000 are 105 + 16.
+# Each commit rewrites the index, 0.2 KB an entry, and each merge the chunk that grows, about 30 KB packed. For n chunks
+# a merge that is (n - 1) / 2 x 205 B a commit and 38 KB / 13 n an event, alone: 1,720 B for 16, 1,083 B for 8, 1,037 B
+# for 4; in batches of three 695, 605 and 832 B. e2e/measure_log.py measures what is left of theory.
+# An index has at most 7 chunks of level 0, one that grows, and those that are full. What is full could not take 8
+# tails of 4 KiB more: 736 KiB or more, so 50,000 events of 300 bytes are 20 + 8 entries and 250,000 are 100 + 8.
 # Large batches lie worse: but two neighbours never fit one chunk, so a chunk holds 384 KiB in the mean.
-MERGE_WIDTH = 16
+MERGE_WIDTH = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

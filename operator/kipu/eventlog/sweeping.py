@@ -19,7 +19,7 @@ from .chunks import Meta
 from .objects import generation_of
 from .ports import ObjectName, StreamId
 
-SWEEP_DELETES_MAX = 256  # of one sweep, one after the other: 16 of a merge, or 15 + 12 + 98 of an archive, with room
+SWEEP_DELETES_MAX = 256  # of one sweep, one after the other: 9 of a merge or an archive, and what lost races left
 
 
 def dead(stream: StreamId, meta: Meta, stored: Iterable[ObjectName]) -> list[ObjectName]:

@@ -49,6 +49,15 @@ def skipping() -> Flow:
     return given
 
 
+def retrying(events: int = 200) -> Flow:
+    """One step that fails again and again: so many events, and nothing long in any of them."""
+    given = _accepted(Definition(steps=(step("a", attempts=events),)))
+    while len(given.log) < events:
+        given.fail("a", after=SECOND)
+        given.pass_time(20 * SECOND)
+    return given
+
+
 def wide(steps: int = 60) -> Flow:
     """So many steps that the definition lies in a blob and the records in chunks."""
     names = [f"shard-{number}" for number in range(steps)]

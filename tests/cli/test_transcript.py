@@ -116,11 +116,25 @@ def test_a_file_that_is_not_there_is_wrong_usage(terminal: Terminal) -> None:
     assert "No such file or directory" in outcome.err
 
 
-def test_no_changed_byte_passes() -> None:
-    """But for the namespace and the name, a note for people that no hash covers."""
-    content = as_file(SKIPPING)
+def check_every_byte(content: bytes, slice_number: int = 0, slices: int = 1) -> int:
+    """How many bytes were changed. But for the namespace and the name, a note for people that no hash covers."""
     noted = {content.find(note) + offset for note in NOTES for offset in range(len(note))}
-    for place in sorted(set(range(len(content) - 1)) - noted):
+    places = [place for place in range(len(content) - 1) if place not in noted][slice_number::slices]
+    for place in places:
         changed = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
         with pytest.raises((CorruptionError, CannotTell)):
             transcript.verify(changed.splitlines(keepends=True))
+    return len(places)
+
+
+def test_no_changed_byte_passes() -> None:
+    assert check_every_byte(as_file(SKIPPING)) > 2_000
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("slice_number", range(8))
+def test_no_changed_byte_of_a_history_of_200_events_passes(slice_number: int) -> None:
+    """About a minute of one core in all, so not among the units."""
+    lines = written(histories.retrying(200))
+    assert len(lines) > 200
+    assert check_every_byte(as_file(lines), slice_number, 8) > 4_000

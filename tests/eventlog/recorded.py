@@ -152,7 +152,22 @@ EVENT_LIMIT = replace(
         (EventLimitReached(run=1, limit=250_000), WorkflowFinished(run=1, end=WorkflowEnd.FAILED, reason="EventLimit")),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT)
+MERGED = History(
+    name="merged-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b12"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (StreamClaimed(epoch=1, writer="kipu-0"),),
+        *(
+            tuple(
+                StepScheduled(run=1, step=f"s{turn}", attempt=number, job=f"nightly-s{turn}-{turn:016x}")
+                for number in range(1, 16)
+            )
+            for turn in range(20)
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED)
 
 
 async def write(history: History, store: Store) -> None:
@@ -161,6 +176,8 @@ async def write(history: History, store: Store) -> None:
     for turn, batch in enumerate(history.batches):
         given: ConfigMapHead | None = head
         head, _ = await log.append(history.stream, given, batch, ts=TS + 1_000 * turn, spec_hash=history.spec_hash)
+        if head.superseded:
+            await log.sweep(history.stream, head)
 
 
 async def recording(history: History) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from kipu.core.events import EVENT_TYPES
 from kipu.eventlog.chain import beginning, extend
 from kipu.eventlog.configmaps import ConfigMapLog
-from tests.eventlog.recorded import EVERY_EVENT, HISTORIES, History, recording
+from tests.eventlog.recorded import EVERY_EVENT, HISTORIES, MERGED, History, recording
 from tests.eventlog.samples import TS
 from tests.eventlog.store import Client, Store
 
@@ -49,9 +51,10 @@ def test_the_same_events_still_give_the_same_hashes(history: History) -> None:
     assert hashes == recorded(history)["hashes"]
 
 
-async def test_the_newest_history_lies_in_its_objects_as_today() -> None:
+@pytest.mark.parametrize("history", [EVERY_EVENT, MERGED], ids=lambda history: history.name)
+async def test_the_newest_history_lies_in_its_objects_as_today(history: History) -> None:
     """But for the bytes of zlib, which its versions choose: what is packed is compared elsewhere, by its hash."""
-    then, now = recorded(EVERY_EVENT), await recording(EVERY_EVENT)
+    then, now = recorded(history), await recording(history)
     assert [plain(item) for item in then["objects"]] == [plain(item) for item in json.loads(json.dumps(now))["objects"]]
 
 
@@ -87,20 +90,41 @@ def test_the_document_shows_the_recorded_head() -> None:
     assert f"    {head['data']['meta']}\n" in DOCUMENT.read_text()
 
 
-@pytest.mark.parametrize("changed", [False, True])
-def test_the_documents_own_program_verifies_a_log(tmp_path: Path, changed: bool) -> None:
-    objects = recorded(EVERY_EVENT)["objects"]
-    if changed:
-        (head,) = [item for item in objects if "tail" in item.get("data", {})]
-        head["data"]["tail"] = head["data"]["tail"].replace("Lost", "Lust")
-    program = tmp_path / "verify.py"
+def verified_by_the_document(objects: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What the document's program says of these objects: it knows nothing but the document."""
+    program = folder / "verify.py"
     program.write_text(DOCUMENT.read_text().partition("```python\n")[2].partition("```")[0])
     given = json.dumps({"items": objects})
-    done = subprocess.run([sys.executable, str(program)], input=given, capture_output=True, text=True, check=False)
-    if changed:
-        assert "the head was changed" in done.stderr
-    else:
-        assert done.stdout == f"38 records, ending at {recorded(EVERY_EVENT)['hashes'][-1]}\n"
+    return subprocess.run([sys.executable, str(program)], input=given, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("history", [EVERY_EVENT, MERGED], ids=lambda history: history.name)
+def test_the_documents_own_program_verifies_a_log(history: History, tmp_path: Path) -> None:
+    hashes = recorded(history)["hashes"]
+    done = verified_by_the_document(recorded(history)["objects"], tmp_path)
+    assert done.stdout == f"{len(hashes)} records, ending at {hashes[-1]}\n"
+
+
+def test_the_documents_own_program_finds_a_change(tmp_path: Path) -> None:
+    objects = recorded(EVERY_EVENT)["objects"]
+    (head,) = [item for item in objects if "tail" in item.get("data", {})]
+    head["data"]["tail"] = head["data"]["tail"].replace("Lost", "Lust")
+    assert "the head was changed" in verified_by_the_document(objects, tmp_path).stderr
+
+
+def test_a_merged_log_needs_no_newer_reader() -> None:
+    """What release N writes, N - 1 reads: the index and the chunks are of the shape that they had before merging."""
+    (head,) = [item for item in recorded(MERGED)["objects"] if "tail" in item.get("data", {})]
+    meta = json.loads(head["data"]["meta"])
+    assert {chunk["level"] for chunk in meta["chunks"]} == {0, 1}
+    assert meta["minReader"] == meta["v"] == 1
+    (first,) = [item for item in recorded(EVERY_EVENT)["objects"] if "tail" in item.get("data", {})]
+    before = json.loads(first["data"]["meta"])  # recorded when nothing was ever merged
+    assert meta.keys() == before.keys()
+    assert {frozenset(chunk) for chunk in meta["chunks"]} == {frozenset(chunk) for chunk in before["chunks"]}
+    packed = [item for item in recorded(MERGED)["objects"] if "binaryData" in item]
+    assert {frozenset(item) for item in packed} == {frozenset(recorded(EVERY_EVENT)["objects"][-1])}
+    assert all(len(zlib.decompress(base64.b64decode(item["binaryData"]["records"]))) <= 768 * 1024 for item in packed)
 
 
 def test_the_document_is_short() -> None:

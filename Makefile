@@ -81,3 +81,4 @@ e2e: setup cluster-up install ## The chart installed, the operator as a pod, eve
 	@$(IN_CLUSTER) $(BIN)/pytest -q -m alone e2e --junitxml=build/results/alone.xml
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
+	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from kipu.core.events import StepSucceeded, StreamClaimed, WorkflowFinished
+from kipu.core.events import StepScheduled, StepSucceeded, StreamClaimed, WorkflowFinished
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import History, StreamId
 from kipu.shell.engine import Engine
@@ -29,20 +30,48 @@ from tests.fakes.nodes import Program
 from tests.shell.stopping import StoppableLoop, Wire, as_process
 
 END_SECONDS = 300.0
+ENDS = ("Succeeded", "Failed", "Cancelled")
 QUIET_SECONDS = 3.0
 NAMES = ("kipu-a", "kipu-b")
 LAYERS = (1, 3, 3, 2, 1)
 STEPS = tuple(f"layer-{layer}-{place}" for layer, width in enumerate(LAYERS) for place in range(width))
 
 
-def spec() -> Json:
-    """Layers of steps, each of which needs all of the layer before it."""
-    steps = []
-    for name in STEPS:
-        layer = int(name.split("-")[1])
-        needs = [each for each in STEPS if each.startswith(f"layer-{layer - 1}-")]
-        steps.append({"name": name, "script": "true", **({"dependsOn": needs} if needs else {})})
-    return {"defaults": {"image": "busybox:1.36"}, "steps": steps}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A workflow, how long its programs run, and how it has to end."""
+
+    steps: Sequence[Json]
+    run_seconds: float
+    end: str = "Succeeded"
+    cancelled_at_seconds: float | None = None
+
+    @property
+    def names(self) -> list[str]:
+        return [str(step["name"]) for step in self.steps]
+
+
+def _step(name: str, *needs: str) -> Json:
+    return {"name": name, "script": "true", **({"dependsOn": list(needs)} if needs else {})}
+
+
+def _layers() -> list[Json]:
+    """Each step needs all of the layer before it."""
+    layer_of = {name: int(name.split("-")[1]) for name in STEPS}
+    return [_step(name, *(other for other in STEPS if layer_of[other] == layer_of[name] - 1)) for name in STEPS]
+
+
+LAYERED = Case(steps=_layers(), run_seconds=0.5)
+DIAMOND = Case(
+    steps=[_step("top"), _step("left", "top"), _step("right", "top"), _step("bottom", "left", "right")],
+    run_seconds=0.5,
+)
+CANCEL = Case(
+    steps=[_step("one"), _step("two"), _step("never", "one")],
+    run_seconds=500.0,
+    end="Cancelled",
+    cancelled_at_seconds=5.0,
+)
 
 
 class Process:
@@ -51,8 +80,8 @@ class Process:
     def __init__(self, world: World, name: str) -> None:
         self.name = name
         self.telemetry = Telemetry()
-        self.transport = world.server.connect(user=name)
-        self.lease_transport = world.server.connect(user=f"{name}-lease")
+        self.transport = world.server.connect(user=name, faulty=name == NAMES[0])  # the hook is asked of its requests
+        self.lease_transport = world.server.connect(user=f"{name}-lease", faulty=False)
         self.replica: Replica
         self.task = as_process(name, self._live(world))
 
@@ -87,10 +116,11 @@ class Process:
 class World:
     """One cluster with one workflow, and the replicas that serve it."""
 
-    def __init__(self, loop: StoppableLoop, seed: int) -> None:
+    def __init__(self, loop: StoppableLoop, seed: int, case: Case = LAYERED) -> None:
         random.seed(seed)
         self.loop = loop
-        self.server = ApiServer(seed=seed, programs=lambda _pod: Program(run_seconds=0.5))
+        self.case = case
+        self.server = ApiServer(seed=seed, programs=lambda _pod: Program(run_seconds=case.run_seconds))
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "kipu"}}
         self.server.create(lease, namespace="kipu-system")
         self._news = asyncio.Event()
@@ -102,8 +132,18 @@ class World:
         """The first replica leads, the second stands by, and the workflow is there."""
         await self.until(lambda: self.leader.figure("kipu_leader") == 1)
         self.standby = Process(self, NAMES[1])
-        manifest = {"apiVersion": "kipu.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}, "spec": spec()}
+        spec = {"defaults": {"image": "busybox:1.36"}, "steps": list(self.case.steps)}
+        manifest = {"apiVersion": "kipu.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}, "spec": spec}
         self.uid: str = self.server.create(manifest)["metadata"]["uid"]
+        if self.case.cancelled_at_seconds is not None:
+            self.server.later(self.case.cancelled_at_seconds, self._cancel)
+
+    def _cancel(self) -> None:
+        def make(workflow: Json) -> Json:
+            workflow["spec"]["shutdown"] = {"mode": "Cancel", "run": 1}
+            return workflow
+
+        self.server.update("workflows", "default", "w", make)
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Looked at after every change of the store."""
@@ -126,7 +166,7 @@ class World:
 
     async def finished(self) -> History:
         """Until the status says so, and some quiet seconds more; then the log."""
-        await self.until(lambda: self.status().get("phase") == "Succeeded")
+        await self.until(lambda: self.status().get("phase") in ENDS)
         await asyncio.sleep(QUIET_SECONDS)
         log = ConfigMapLog(Kube(self.server.connect(user="judge", faulty=False)))
         history = await log.load(StreamId(namespace="default", name="w", uid=self.uid))
@@ -142,12 +182,21 @@ class World:
 def violations(world: World, history: History) -> list[str]:
     """Every sign that it was not one clean run."""
     found = []
+    names = world.case.names if world.case.end == "Succeeded" else []
     ran = Counter((run.step, run.attempt) for run in world.server.executions)
-    if ran != Counter((step, "1") for step in STEPS):
-        found.append(f"executions: {dict(ran)}")
-    successes = Counter(record.event.step for record in history.records if isinstance(record.event, StepSucceeded))
-    if successes != Counter(STEPS):
-        found.append(f"successes in the log: {dict(successes)}")
+    if twice := ran - Counter(set(ran)):
+        found.append(f"run twice: {dict(twice)}")
+    intents = {(r.event.step, str(r.event.attempt)) for r in history.records if isinstance(r.event, StepScheduled)}
+    if unknown := set(ran) - intents:
+        found.append(f"ran and was never scheduled: {sorted(unknown)}")
+    good = Counter(run.step for run in world.server.executions if run.exit_code == 0)
+    recorded = Counter(record.event.step for record in history.records if isinstance(record.event, StepSucceeded))
+    if not (good == recorded == Counter(names)):
+        found.append(f"successes seen {dict(good)}, recorded {dict(recorded)}")
+    if world.status().get("phase") != world.case.end:
+        found.append(f"ended {world.status().get('phase')}")
+    if running := [pod["metadata"]["name"] for pod in world.server.all("pods") if _is_running(pod)]:
+        found.append(f"still running: {running}")
     if sum(isinstance(record.event, WorkflowFinished) for record in history.records) != 1:
         found.append("not one end in the log")
     if (shown := world.status().get("log")) != {"position": history.head.position, "hash": history.head.hash}:
@@ -162,6 +211,10 @@ def claims(history: History) -> list[tuple[str, float]]:
         for record in history.records
         if isinstance(record.event, StreamClaimed)
     ]
+
+
+def _is_running(pod: Json) -> bool:
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
 async def _feed(kube: Kube, engine: Engine) -> None:

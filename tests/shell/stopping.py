@@ -7,7 +7,7 @@ when it is resumed, all of that runs at once and in order. What it has sent is o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar, TypeVarTuple
@@ -53,7 +53,7 @@ class StoppableLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Handle:
         """See asyncio."""
         each = _Withheld(self, callback, args)
-        each.context = context or copy_context()
+        each.context = copy_context() if context is None else context
         each.handle = super().call_soon(each, context=each.context)
         return each.handle
 
@@ -66,7 +66,7 @@ class StoppableLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.TimerHandle:
         """See asyncio."""
         each = _Withheld(self, callback, args)
-        each.context = context or copy_context()
+        each.context = copy_context() if context is None else context
         each.handle = handle = super().call_at(when, each, context=each.context)
         return handle
 
@@ -117,4 +117,13 @@ def run_virtually(main: Callable[[StoppableLoop], Coroutine[Any, Any, T]]) -> T:
     try:
         return loop.run_until_complete(main(loop))
     finally:
+        for name in list(loop.stopped):
+            loop.resume_process(name)
+        loop.run_until_complete(_end(asyncio.all_tasks(loop)))
         loop.close()
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
-from tests.shell.replicas import STEPS, World, claims, violations
+from kipu.shell.kube_http import Request
+from tests.fakes.faults import Fault
+from tests.shell.replicas import CANCEL, DIAMOND, STEPS, Case, World, claims, violations
 from tests.shell.stopping import StoppableLoop, run_virtually
 
 LEASE_SECONDS, DEADLINE_SECONDS, RETRY_SECONDS = 15.0, 10.0, 2.4
@@ -127,3 +129,47 @@ def test_a_standby_writes_nothing_and_knows_everything() -> None:
         await world.close()
 
     run_virtually(story)
+
+
+# -- at every request ------------------------------------------------------------------------------------------
+
+
+async def stopped_at(loop: StoppableLoop, case: Case, nth: int) -> int:
+    """The leader is stopped while its n-th request is under way, and resumed when another one leads.
+
+    Returns how many requests it has sent.
+    """
+    world = World(loop, seed=1, case=case)
+    await world.begin()
+    sent, is_stopped = 0, asyncio.Event()
+
+    def hook(index: int, request: Request) -> Fault | None:
+        nonlocal sent
+        if sent == nth:
+            loop.stop_process(FIRST)
+            is_stopped.set()
+        sent += 1
+        return None
+
+    world.server.faults = hook
+    if nth >= 0:
+        await is_stopped.wait()
+        await asyncio.sleep(LEASE_SECONDS + RETRY_SECONDS + 1)
+        assert world.standby.figure("kipu_leader") == 1
+        resumed_at = loop.time()
+        loop.resume_process(FIRST)
+    history = await world.finished()
+    assert violations(world, history) == [], nth
+    if nth >= 0:
+        assert world.writes(FIRST, since=resumed_at) == [], nth
+    await world.close()
+    return sent
+
+
+@pytest.mark.simulation
+@pytest.mark.parametrize("case", [DIAMOND, CANCEL], ids=["diamond", "cancel"])
+def test_a_leader_that_is_stopped_at_any_of_its_requests_does_nothing_more(case: Case) -> None:
+    requests = run_virtually(lambda loop: stopped_at(loop, case, -1))
+    for nth in range(requests):
+        run_virtually(lambda loop, nth=nth: stopped_at(loop, case, nth))  # type: ignore[misc]
+    print(f"stopped leader, {case.end}: {requests} points")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.cluster  # needs helm, which comes with the cluster
 ACCOUNT = {"kind": "ServiceAccount", "name": "kipu", "namespace": "kipu-system"}
 # What the operator does, and no more. A new right is a decision: it is made here too.
 CLUSTER_RIGHTS = {
-    ("kipu.dev", "workflows"): {"get", "list", "watch"},
+    ("kipu.dev", "workflows"): {"get", "list", "watch", "delete"},
     ("kipu.dev", "workflows/status"): {"patch"},
     ("kipu.dev", "workflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kipu.core.events import StepScheduled, StepSucceeded, StreamClaimed, WorkflowFinished
@@ -45,6 +45,7 @@ class Case:
     run_seconds: float
     end: str = "Succeeded"
     cancelled_at_seconds: float | None = None
+    spec: Json = field(default_factory=dict)  # beside the steps
 
     @property
     def names(self) -> list[str]:
@@ -132,7 +133,7 @@ class World:
         """The first replica leads, the second stands by, and the workflow is there."""
         await self.until(lambda: self.leader.figure("kipu_leader") == 1)
         self.standby = Process(self, NAMES[1])
-        spec = {"defaults": {"image": "busybox:1.36"}, "steps": list(self.case.steps)}
+        spec = {"defaults": {"image": "busybox:1.36"}, "steps": list(self.case.steps), **self.case.spec}
         manifest = {"apiVersion": "kipu.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}, "spec": spec}
         self.uid: str = self.server.create(manifest)["metadata"]["uid"]
         if self.case.cancelled_at_seconds is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from kipu.shell.kube_http import Request
 from tests.fakes.faults import Fault
-from tests.shell.replicas import CANCEL, DIAMOND, STEPS, Case, World, claims, violations
+from tests.shell.replicas import CANCEL, DIAMOND, STEPS, Case, Process, World, claims, violations
 from tests.shell.stopping import StoppableLoop, run_virtually
 
 LEASE_SECONDS, DEADLINE_SECONDS, RETRY_SECONDS = 15.0, 10.0, 2.4
@@ -126,6 +127,36 @@ def test_a_standby_writes_nothing_and_knows_everything() -> None:
         assert len([sent for sent in world.server.requests if sent.user == SECOND]) - read_before <= 3
         history = await world.finished()
         assert violations(world, history) == []
+        await world.close()
+
+    run_virtually(story)
+
+
+def test_a_workflow_whose_time_has_passed_is_deleted_by_whoever_leads() -> None:
+    async def story(loop: StoppableLoop) -> None:
+        world = World(loop, seed=1, case=replace(DIAMOND, spec={"ttlAfterFinished": "1m"}))
+        await world.begin()
+        await world.finished()
+        await world.leader.end()
+        await world.until(lambda: world.server.get("workflows", "default", "w") is None)
+        assert not [write for write in world.writes(FIRST) if write.startswith("DELETE")]
+        assert world.writes(SECOND) == ["DELETE /apis/kipu.dev/v1alpha1/namespaces/default/workflows/w"]
+        await world.close()
+
+    run_virtually(story)
+
+
+def test_of_a_finished_workflow_neither_leader_nor_standby_keeps_the_jobs_in_mind() -> None:
+    async def story(loop: StoppableLoop) -> None:
+        world = World(loop, seed=1, case=DIAMOND)
+        await world.begin()
+        await world.finished()
+        restarted = Process(world, "kipu-c")  # it lists them all
+        await asyncio.sleep(5)
+        for process in (world.leader, world.standby, restarted):
+            observer = process.replica.engine.observer
+            assert observer.listen(world.uid, lambda name, sighting, gone: None) == {}
+        await restarted.die()
         await world.close()
 
     run_virtually(story)

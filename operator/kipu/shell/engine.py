@@ -19,6 +19,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, LogFull
 
 from .actor import Actor, Services
 from .kube_views import WorkflowView
+from .observer import Observer
 from .ownership import Owns, everything
 from .publisher import WorkflowGone
 from .retention import Retirement
@@ -66,6 +67,11 @@ class Engine:
     async def synced(self) -> None:
         """Until a complete list of Jobs and Pods has been folded: before it, to lead would be of no use."""
         await self._services.observer.synced()
+
+    @property
+    def observer(self) -> Observer:
+        """What it has seen of Jobs and pods."""
+        return self._services.observer
 
     @property
     def is_synced(self) -> bool:

@@ -1,5 +1,7 @@
 """Candidates for one Lease of the fake API server, each behind a net that may lose, delay or withhold anything.
 
+All in virtual time (looptime).
+
 The electors are the ones that ship. Whenever one begins to lead, every other one is asked whether it leads too: that
 is exact, since nobody's leading can begin at another moment. One that was killed is asked on, until its deadline.
 """

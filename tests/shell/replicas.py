@@ -1,7 +1,8 @@
 """Two replicas as they ship, over one fake API server: whatever becomes of a leader, the run ends as one clean run.
 
-Each is a process of its own (tests/shell/stopping.py) with its own connections. Only kopf is left out: the watch that
-serves Jobs and pods feeds Workflows here. What ran is counted by the fake node, not read from our log.
+Each is a process of its own (tests/shell/stopping.py) with its own connections, in virtual time (looptime). Only kopf
+is left out: the watch that serves Jobs and pods feeds Workflows here. What ran is counted by the fake node, not read
+from our log.
 """
 
 from __future__ import annotations

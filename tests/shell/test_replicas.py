@@ -1,4 +1,6 @@
-"""Two replicas as they ship: what becomes of a run when the leader is stopped, cut off, killed or asked to end."""
+"""Two replicas as they ship: what becomes of a run when the leader is stopped, cut off, killed or asked to end.
+
+In virtual time (looptime)."""
 
 from __future__ import annotations
 

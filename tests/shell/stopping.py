@@ -92,6 +92,7 @@ class Wire:
         carried = asyncio.get_running_loop().create_task(
             self._inner.send(request, timeout_seconds=timeout_seconds), context=Context()
         )
+        carried.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be left to ask
         return await asyncio.shield(carried)
 
     def stream(

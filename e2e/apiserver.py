@@ -156,6 +156,16 @@ def config_maps(namespace: str, name: str = "") -> str:
     return _path("/api/v1", namespace, "configmaps", name)
 
 
+def leases(namespace: str, name: str) -> str:
+    """The path of a Lease."""
+    return _path("/apis/coordination.k8s.io/v1", namespace, "leases", name)
+
+
+def deployments(namespace: str, name: str) -> str:
+    """The path of a Deployment."""
+    return _path("/apis/apps/v1", namespace, "deployments", name)
+
+
 def events(namespace: str) -> str:
     """The path of the Kubernetes Events of a namespace."""
     return _path("/apis/events.k8s.io/v1", namespace, "events", "")

@@ -26,7 +26,7 @@ def main(phases: Sequence[str]) -> int:
             continue
         counts, seconds = read(file)
         sys.stdout.write(f"{phase:<12} {line(counts):<40} {seconds:7.1f} s\n")
-        sys.stdout.writelines(f"  kills {text}\n" for text in kills(file))
+        sys.stdout.writelines(f"  {text}\n" for text in told(file))
         totals = {key: totals[key] + counts[key] for key in totals}
     for phase in missing:
         sys.stdout.write(f"{phase:<12} did not run: {RESULTS / phase}.xml is missing\n")
@@ -48,10 +48,11 @@ def read(file: Path) -> tuple[dict[str, int], float]:
     return counts, seconds
 
 
-def kills(file: Path) -> list[str]:
-    """What the tests that kill the operator have counted."""
+def told(file: Path) -> list[str]:
+    """What the tests that kill the operator, or make another replica take over, have counted and measured."""
     properties = ElementTree.parse(file).getroot().iter("property")
-    return [each.get("value", "") for each in properties if each.get("name") == "kills"]
+    named = [(each.get("name", ""), each.get("value", "")) for each in properties]
+    return [f"{name} {value}" for name, value in named if name.split()[0] in ("kills", "takeover")]
 
 
 def line(counts: dict[str, int]) -> str:

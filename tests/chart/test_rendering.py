@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kipu.api import crd
+from kipu.shell.settings import Settings
 from tests.chart.tools import CHART, attempt, render, run
 
 pytestmark = pytest.mark.cluster  # needs helm, which comes with the cluster
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.cluster  # needs helm, which comes with the cluster
 ACCOUNT = {"kind": "ServiceAccount", "name": "kipu", "namespace": "kipu-system"}
 # What the operator does, and no more. A new right is a decision: it is made here too.
 CLUSTER_RIGHTS = {
-    ("kipu.dev", "workflows"): {"get", "list", "watch"},
+    ("kipu.dev", "workflows"): {"get", "list", "watch", "delete"},
     ("kipu.dev", "workflows/status"): {"patch"},
     ("kipu.dev", "workflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
@@ -26,6 +27,11 @@ CLUSTER_RIGHTS = {
     ("events.k8s.io", "events"): {"create", "patch"},
     ("apiextensions.k8s.io", "customresourcedefinitions"): {"get"},
 }
+LEASES = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+LEASE_RULES = [
+    LEASES | {"resourceNames": ["kipu"], "verbs": ["get", "update"]},
+    LEASES | {"verbs": ["create"]},  # RBAC cannot narrow a create to a name
+]
 
 
 def find(manifests: list[dict[str, Any]], kind: str, name: str = "kipu") -> dict[str, Any]:
@@ -55,7 +61,7 @@ def test_helm_finds_no_fault() -> None:
 def test_the_operator_has_the_least_rights() -> None:
     manifests = render()
     assert rights(find(manifests, "ClusterRole")) == CLUSTER_RIGHTS
-    assert rights(find(manifests, "Role")) == {("coordination.k8s.io", "leases"): {"create", "get", "update"}}
+    assert find(manifests, "Role")["rules"] == LEASE_RULES
     for kind in ("ClusterRoleBinding", "RoleBinding"):
         binding = find(manifests, kind)
         assert binding["subjects"] == [ACCOUNT]
@@ -84,10 +90,18 @@ def test_the_pod_is_nobody_in_particular_and_can_change_nothing_of_itself() -> N
         }
 
 
-def test_there_is_one_operator_at_a_time_with_time_to_end() -> None:
+def test_a_new_replica_stands_by_before_an_old_one_ends_and_each_has_time_to_end() -> None:
     spec = find(render(), "Deployment")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert (spec["replicas"], spec["strategy"]) == (2, rolling)
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 30
+    assert find(render("--set", "replicas=1"), "Deployment")["spec"]["replicas"] == 1
+
+
+def test_the_lease_that_the_operator_asks_for_comes_with_the_chart_and_has_no_holder() -> None:
+    lease = find(render(), "Lease", Settings().lease_name)
+    assert lease["metadata"]["namespace"] == "kipu-system"
+    assert "spec" not in lease
 
 
 def test_the_selector_finds_the_operator_and_not_the_test_pod() -> None:
@@ -104,8 +118,14 @@ def test_nothing_of_the_chart_looks_like_something_that_kipu_made() -> None:
 
 
 def test_the_settings_reach_the_operator() -> None:
-    manifests = render("--set", "parallelism=100000,advanceOn=Job,logLevel=DEBUG")
+    manifests = render("--set", "parallelism=100000,advanceOn=Job,logLevel=DEBUG,lease.renewDeadlineSeconds=7")
     given = {each["name"]: each.get("value") for each in container(manifests)["env"]}
+    lease = {key: value for key, value in given.items() if key.endswith("_SECONDS")}
+    assert lease == {
+        "KIPU_LEASE_DURATION_SECONDS": "15",
+        "KIPU_RENEW_DEADLINE_SECONDS": "7",
+        "KIPU_RETRY_PERIOD_SECONDS": "2",
+    }
     assert (given["KIPU_PARALLELISM"], given["KIPU_ADVANCE_ON"], given["KIPU_LOG_LEVEL"]) == ("100000", "Job", "DEBUG")
     assert {"POD_NAME", "POD_NAMESPACE", "POD_UID"} <= set(given)
 
@@ -182,6 +202,9 @@ def test_the_crd_can_be_left_out() -> None:
         ("logLevel=info", "logLevel"),
         ("crds.keep=perhaps", "keep"),
         ("watchNamespace=x", "watchNamespace"),
+        ("replicas=0", "replicas"),
+        ("lease.durationSeconds=2", "durationSeconds"),
+        ("lease.duration=15", "duration"),
     ],
 )
 def test_a_value_that_does_nothing_or_is_wrong_is_refused_by_name(setting: str, named: str) -> None:

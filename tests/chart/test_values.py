@@ -66,10 +66,15 @@ def test_the_settings_are_those_of_the_operator() -> None:
             "KIPU_PARALLELISM": str(VALUES["parallelism"]),
             "KIPU_ADVANCE_ON": VALUES["advanceOn"],
             "KIPU_LOG_LEVEL": VALUES["logLevel"],
+            "KIPU_LEASE_DURATION_SECONDS": str(VALUES["lease"]["durationSeconds"]),
+            "KIPU_RENEW_DEADLINE_SECONDS": str(VALUES["lease"]["renewDeadlineSeconds"]),
+            "KIPU_RETRY_PERIOD_SECONDS": str(VALUES["lease"]["retryPeriodSeconds"]),
             "POD_NAME": "pod",
+            "POD_UID": "0a1b",
+            "POD_NAMESPACE": "kipu-system",
         }
     )
-    assert chart == Settings(identity="pod")
+    assert chart == Settings(identity="pod", lease_holder="0a1b", lease_namespace="kipu-system")
 
 
 def test_the_chart_and_the_operator_have_one_version() -> None:

@@ -38,6 +38,8 @@ class Kind:
     has_generation: bool = False
     is_custom: bool = False
     propagation: str = "Background"
+    needs_version: bool = False  # an update has to name the version it is of
+    is_made_by_update: bool = False  # a PUT of an absent one creates it
     prepare: Callable[[Json], None] = nothing  # defaults and validation of a new object
     check: Callable[[Json, Json], None] = nothing_changed  # before, after
 
@@ -139,6 +141,22 @@ def _check_pod(before: Json, after: Json) -> None:
         raise invalid("Pod", before["metadata"]["name"], "spec", "Forbidden: pod updates may not change fields")
 
 
+# -- Leases -----------------------------------------------------------------------------------------------
+
+
+def _prepare_lease(body: Json) -> None:
+    name, spec = body["metadata"]["name"], body.setdefault("spec", {})
+    if spec.get("leaseDurationSeconds") is not None and spec["leaseDurationSeconds"] < 1:
+        raise invalid("Lease.coordination.k8s.io", name, "spec.leaseDurationSeconds", "must be greater than 0")
+    if (spec.get("leaseTransitions") or 0) < 0:
+        why = "must be greater than or equal to 0"
+        raise invalid("Lease.coordination.k8s.io", name, "spec.leaseTransitions", why)
+
+
+def _check_lease(before: Json, after: Json) -> None:
+    _prepare_lease(after)
+
+
 KINDS = (
     Kind(
         group="",
@@ -179,6 +197,15 @@ KINDS = (
         is_custom=True,
     ),
     Kind(group="events.k8s.io", version="v1", kind="Event", plural="events"),
-    Kind(group="coordination.k8s.io", version="v1", kind="Lease", plural="leases"),
+    Kind(
+        group="coordination.k8s.io",
+        version="v1",
+        kind="Lease",
+        plural="leases",
+        needs_version=True,
+        is_made_by_update=True,
+        prepare=_prepare_lease,
+        check=_check_lease,
+    ),
 )
 BY_PLURAL: dict[str, Kind] = {kind.plural: kind for kind in KINDS}

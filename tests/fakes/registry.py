@@ -83,6 +83,8 @@ class Registry:
         self, kind: Kind, namespace: str, name: str, make: Make, *, status: bool = False, is_patch: bool = True
     ) -> Stored:
         """Replace the object by what `make` makes of a deep copy. Raises Refused; a change of nothing is no write."""
+        if kind.is_made_by_update and not is_patch and self._etcd.get(Key(kind.plural, namespace, name)) is None:
+            return self._made(kind, namespace, name, make({}))
         current = self.get(kind, namespace, name)
         given = make(current.copy())
         self._check_guards(kind, current, given, is_patch=is_patch, status=status)
@@ -92,12 +94,21 @@ class Registry:
         kind.check(current.object, updated)
         return self._put_or_remove(current.key, updated)
 
+    def _made(self, kind: Kind, namespace: str, name: str, given: Json) -> Stored:
+        """An update of an absent object, where it creates one: of another one than it names it does not."""
+        if uid := given.get("metadata", {}).get("uid"):
+            raise precondition(kind.resource, name, "UID", uid, "")
+        return self.create(kind, namespace, given)
+
     def _check_guards(self, kind: Kind, current: Stored, given: Json, *, is_patch: bool, status: bool) -> None:
         before, after = current.object["metadata"], given.get("metadata", {})
         name = before["name"]
         if after.get("name", name) != name:
             why = f"the name of the object ({after['name']}) does not match the name on the URL ({name})"
             raise bad_request(why)
+        if kind.needs_version and not is_patch and not after.get("resourceVersion"):
+            why = "Invalid value: must be specified for an update"
+            raise invalid(kind.title, name, "metadata.resourceVersion", why)
         if after.get("resourceVersion") and after["resourceVersion"] != before["resourceVersion"]:
             raise stale(kind.resource, name)
         uid = after.get("uid") or before["uid"]

@@ -57,6 +57,25 @@ async def test_a_write_without_an_answer_is_unanswered_and_not_sent_again(
     assert server.get("configmaps", "default", "a") is not None
 
 
+async def test_who_may_not_write_sends_no_write_and_reads_on(server: ApiServer, counts: Counts) -> None:
+    may_write = True
+    kube = Kube(server.connect(user="operator"), may_write=lambda: may_write)
+    created = await kube.create_job("default", job("a", Program(), suspend=True))
+    uid = str(created.body["metadata"]["uid"])  # type: ignore[index]
+    may_write = False
+    for refused in (
+        kube.create_config_map("default", config_map("a")),
+        kube.patch_config_map("default", "a", []),
+        kube.delete_job("default", "a", uid),
+        kube.patch_workflow_status("default", "a", NOBODY, {}),
+        kube.create_event("default", {}),
+    ):
+        with pytest.raises(Unanswered, match="does not lead"):
+            await refused
+    assert len(server.writes("operator")) == 1
+    assert await kube.get_job("default", "a") is not None
+
+
 async def test_a_lost_write_is_not_done_and_a_delayed_one_lands_later(server: ApiServer, kube: Kube) -> None:
     always(server, TimeoutNotDone(seconds=3), times=1)
     with pytest.raises(Unanswered):

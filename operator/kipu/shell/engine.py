@@ -1,6 +1,7 @@
 """The engine: which workflows have an actor, and the one boundary at which an actor's failure is caught.
 
-Promises: one actor per workflow uid; a session that ends by an error starts anew from the log after a growing
+Promises: one actor per workflow uid, and only while this replica owns it; what it does not own it knows all the
+same, so that taking over is only opening logs; a session that ends by an error starts anew from the log after a growing
 wait, so a crash and a restart are the same path; a contradiction in the log stops its workflow with a
 condition and touches nothing. Must never read or change a workflow's state.
 """
@@ -18,6 +19,8 @@ from kipu.eventlog.ports import ConcurrencyConflict, LogFull, LogWriteRefused
 
 from .actor import Actor, Services
 from .kube_views import WorkflowView
+from .observer import Observer
+from .ownership import Owns, everything
 from .publisher import WorkflowGone
 from .retention import Retirement
 
@@ -37,51 +40,71 @@ class _Entry:
 
 
 class Engine:
-    """Touched from its own loop only; `workflow_changed` and `workflow_deleted` are its inbox."""
+    """Touched from its own loop only; `workflow_changed`, `workflow_deleted` and `ownership_changed` are its inbox."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, owns: Owns = everything) -> None:
         self._services = services
+        self._owns = owns
         self._entries: dict[str, _Entry] = {}
         self._opening = asyncio.Semaphore(OPENING_MAX)
         self._retirement = Retirement(services.kube, services.clock, default_ms=services.settings.ttl_after_finished_ms)
-        self._group: asyncio.TaskGroup
+        self._group: asyncio.TaskGroup | None = None  # while it runs
 
     async def run(self) -> None:
-        """Observe and serve until cancelled."""
+        """Observe, and serve what is owned, until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._services.observer.run(), name="observer")
             group.create_task(self._services.notifier.run(), name="notifier")
             group.create_task(self._sweep(), name="sweep")
             group.create_task(self._retirement.run(), name="retirement")
+            for uid in list(self._entries):  # of which the front has told before
+                self._consider(uid)
+            try:
+                await self._services.observer.run()
+            finally:
+                self._group = None
+
+    async def synced(self) -> None:
+        """Until a complete list of Jobs and Pods has been folded: before it, to lead would be of no use."""
+        await self._services.observer.synced()
+
+    @property
+    def observer(self) -> Observer:
+        """What it has seen of Jobs and pods."""
+        return self._services.observer
 
     @property
     def is_synced(self) -> bool:
         """Whether a complete list of Jobs and Pods has been folded."""
         return self._services.observer.is_synced
 
+    def ownership_changed(self) -> None:
+        """Open what is ours now, leave what is not: an actor that is left is cancelled wherever it stands."""
+        for uid in list(self._entries):
+            if self._owns(uid):
+                self._consider(uid)
+            else:
+                self._stop(uid)
+                self._retirement.forget(uid)
+
     def workflow_changed(self, view: WorkflowView) -> None:
         """The resource was listed, added or modified."""
         uid = view.metadata.uid
-        if view.metadata.deletion_timestamp is not None:
-            self._stop(uid)
-            return
         entry = self._entries.get(uid)
         if entry is None:
             entry = self._entries[uid] = _Entry(view=view)
         elif is_older(view, entry.view):
             return
         entry.view = view
-        if is_settled(view):
-            self._retirement.consider(view)
-        else:
+        is_leaving = view.metadata.deletion_timestamp is not None
+        if is_leaving or not is_settled(view):
             self._retirement.forget(uid)
-        if entry.task is not None:
-            if entry.actor is not None:
-                entry.actor.changed(view)
-        elif not is_settled(view) and entry.done_generation != view.metadata.generation:
-            entry.task = self._group.create_task(self._serve(entry), name=f"workflow {uid}")
-            self._services.telemetry.actors.inc()
+        if is_leaving:
+            self._stop(uid)
+        elif entry.task is None:
+            self._consider(uid)
+        elif entry.actor is not None:
+            entry.actor.changed(view)
 
     def workflow_deleted(self, uid: str) -> None:
         """The resource is gone; its owner references take the Jobs, the pods and the log with it."""
@@ -89,6 +112,22 @@ class Engine:
         self._retirement.forget(uid)
         self._entries.pop(uid, None)
         self._services.observer.deleted(uid)
+
+    def _consider(self, uid: str) -> None:
+        """Give this workflow an actor if it is ours, has none and needs one; let it go in time if it has ended."""
+        entry = self._entries.get(uid)
+        if entry is None or entry.task is not None or self._group is None:
+            return
+        view = entry.view
+        if is_settled(view):
+            self._services.observer.forget(uid, finished=True)
+        if view.metadata.deletion_timestamp is not None or not self._owns(uid):
+            return
+        if is_settled(view):
+            self._retirement.consider(view)
+        elif entry.done_generation != view.metadata.generation:
+            entry.task = self._group.create_task(self._serve(entry), name=f"workflow {uid}")
+            self._services.telemetry.actors.inc()
 
     def _stop(self, uid: str) -> None:
         entry = self._entries.get(uid)
@@ -131,6 +170,8 @@ class Engine:
         finally:
             entry.actor, entry.task = None, None
             self._services.telemetry.actors.dec()
+            # It may be ours again, or have changed, while this session was ending.
+            asyncio.get_running_loop().call_soon(self._consider, entry.view.metadata.uid)
 
     async def _session(self, entry: _Entry) -> Exception | None:
         """Run one actor to its end; returns what ended it early. The one boundary of the process."""

@@ -2,8 +2,9 @@
 
 Promises: one request per call and a deadline on each; every HTTP status of a write comes back as an Answer, no
 answer is Unanswered; reads are consistent (no resourceVersion is sent) and retry themselves a bounded number of
-times; writes never do: whether a second one is harmless, only the caller knows. A Job's delete always names its
-uid and is Foreground, because the server's default orphans the pods. Must never cache and never decide.
+times; writes never do: whether a second one is harmless, only the caller knows. No write is begun while `may_write`
+says no. A Job's delete always names its uid and is Foreground, because the server's default orphans the pods. Must
+never cache and never decide.
 """
 
 from __future__ import annotations
@@ -22,9 +23,23 @@ import msgspec
 from kipu.eventlog.ports import Answer, ObjectName, Unanswered
 
 from .kube_http import Reply, Request, Transport
-from .kube_views import CONFIG_MAPS, JOBS, PODS, WORKFLOWS, Discovery, JobView, Page, PodView, Resource, T, WorkflowView
+from .kube_views import (
+    CONFIG_MAPS,
+    JOBS,
+    PODS,
+    WORKFLOWS,
+    Discovery,
+    JobView,
+    LeaseView,
+    Page,
+    PodView,
+    Resource,
+    T,
+    WorkflowView,
+)
 
 R = TypeVar("R")
+V = TypeVar("V")  # a view
 OnReply = Callable[[str, str, str], None]  # verb, resource, HTTP status or "unanswered"
 
 REQUEST_SECONDS = 10.0
@@ -36,15 +51,19 @@ READ_TRIES_MAX = len(BACKOFF_SECONDS) + 1
 RETRY_AFTER_SECONDS_MAX = 10.0
 
 EVENTS = "/apis/events.k8s.io/v1", "events"
+LEASES = "/apis/coordination.k8s.io/v1", "leases"
 JSON_PATCH = "application/json-patch+json"
 
 
 class Kube:
     """Calls to one API server over a Transport."""
 
-    def __init__(self, transport: Transport, *, on_reply: OnReply | None = None) -> None:
+    def __init__(
+        self, transport: Transport, *, on_reply: OnReply | None = None, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         self._transport = transport
         self._on_reply = on_reply
+        self._may_write = may_write  # asked at the last moment before a write is sent
 
     async def close(self) -> None:
         """Close every connection."""
@@ -160,6 +179,25 @@ class Kube:
         """POST of an events.k8s.io/v1 Event (a notice for people)."""
         return await self._create(*EVENTS, namespace, manifest)
 
+    # -- Leases: each call has the deadline of its caller, whose time is running out -----------------------
+
+    async def get_lease(self, namespace: str, name: str, *, timeout_seconds: float) -> LeaseView | None:
+        """A consistent read, not retried: None is proof of absence. Raises Unanswered."""
+        request = Request(method="GET", path=_path(*LEASES, namespace, name))
+        return _found(request, await self._send("get", "leases", request, timeout_seconds), LeaseView)
+
+    async def create_lease(self, namespace: str, manifest: Mapping[str, object], *, timeout_seconds: float) -> Answer:
+        """POST. 409 where there is one."""
+        request = Request(method="POST", path=_path(*LEASES, namespace), body=msgspec.json.encode(manifest))
+        return _answer(await self._send("create", "leases", request, timeout_seconds))
+
+    async def update_lease(
+        self, namespace: str, name: str, manifest: Mapping[str, object], *, timeout_seconds: float
+    ) -> Answer:
+        """PUT of just the version that the manifest names. 409 where there is another one by now."""
+        request = Request(method="PUT", path=_path(*LEASES, namespace, name), body=msgspec.json.encode(manifest))
+        return _answer(await self._send("update", "leases", request, timeout_seconds))
+
     # -- what the watch needs ----------------------------------------------------------------------------
 
     async def list_page(
@@ -202,6 +240,8 @@ class Kube:
         return _answer(await self._send(verb, resource, request, REQUEST_SECONDS))
 
     async def _send(self, verb: str, resource: str, request: Request, seconds: float) -> Reply:
+        if request.method != "GET" and not self._may_write():
+            raise Unanswered(f"{request.method} {request.path}: not sent, this replica does not lead")
         try:
             reply = await self._transport.send(request, timeout_seconds=seconds)
         except Unanswered:
@@ -214,12 +254,7 @@ class Kube:
 
     async def _get(self, resource: Resource[T], view: type[T], namespace: str, name: str) -> T | None:
         request = Request(method="GET", path=_path(resource.group_path, resource.plural, namespace, name))
-        reply = await self._read("get", resource.plural, request)
-        if reply.status == HTTPStatus.NOT_FOUND:
-            return None
-        if reply.status != HTTPStatus.OK:
-            raise _refused(request, reply)
-        return _decode(request, lambda: msgspec.json.decode(reply.body, type=view))
+        return _found(request, await self._read("get", resource.plural, request), view)
 
     async def _list_all(self, resource: Resource[T], namespace: str | None, label_selector: str) -> list[T]:
         query = {"labelSelector": label_selector} if label_selector else {}
@@ -288,6 +323,15 @@ def _names_causes(answer: Answer) -> bool:
     """Whether a 422 says which field is wrong. A failed `test` does not: nothing but the guard can fail here."""
     details = answer.body.get("details")
     return isinstance(details, dict) and bool(details.get("causes"))
+
+
+def _found(request: Request, reply: Reply, view: type[V]) -> V | None:
+    """What a read by name has found. Raises Unanswered for an answer that says neither yes nor no."""
+    if reply.status == HTTPStatus.NOT_FOUND:
+        return None
+    if reply.status != HTTPStatus.OK:
+        raise _refused(request, reply)
+    return _decode(request, lambda: msgspec.json.decode(reply.body, type=view))
 
 
 def _decode(request: Request, decode: Callable[[], R]) -> R:

@@ -1,8 +1,9 @@
-"""The composition root: settings, client, log, engine, front, probes; and an orderly end at SIGTERM.
+"""The composition root: settings, clients, log, engine, elector, front, probes; and an orderly end at SIGTERM.
 
     python -m kipu.shell.main
 
-On SIGTERM nothing is cancelled in the cluster: running Jobs go on, and the next replica claims their logs.
+On SIGTERM nothing is cancelled in the cluster: running Jobs go on, the Lease is released, and the next replica claims
+their logs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from kipu import __version__
@@ -22,10 +24,11 @@ from kipu.eventlog.ports import EventLog
 from . import ownership
 from .actor import Services
 from .clock import Clock, SystemClock
+from .elector import Elector
 from .engine import Engine
 from .handlers import Front
 from .kube import Kube
-from .kube_http import HttpTransport
+from .kube_http import HttpTransport, Transport
 from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
 from .observer import Observer
@@ -41,7 +44,14 @@ CRD_PATIENCE_SECONDS = 2.0
 STOP_SECONDS = 10.0
 
 
-def compose(kube: Kube, event_log: EventLog, settings: Settings, clock: Clock, telemetry: Telemetry) -> Engine:
+def compose(
+    kube: Kube,
+    event_log: EventLog,
+    settings: Settings,
+    clock: Clock,
+    telemetry: Telemetry,
+    owns: ownership.Owns = ownership.everything,
+) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
     services = Services(
         log=event_log,
@@ -55,7 +65,42 @@ def compose(kube: Kube, event_log: EventLog, settings: Settings, clock: Clock, t
         telemetry=telemetry,
         housekeeping=asyncio.Semaphore(DELETES_IN_FLIGHT_MAX),
     )
-    return Engine(services)
+    return Engine(services, owns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One of several operators: an engine that acts only while its elector leads."""
+
+    kube: Kube  # the engine's: it refuses to write while another replica leads
+    engine: Engine
+    elector: Elector
+
+    async def run(self) -> None:
+        """Observe, stand for the Lease, and serve while leading, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.engine.run(), name="engine")
+            group.create_task(self._stand(), name="elector")
+
+    async def _stand(self) -> None:
+        await self.engine.synced()
+        await self.elector.run()
+
+
+def compose_replica(
+    transport: Transport, lease_transport: Transport, settings: Settings, clock: Clock, telemetry: Telemetry
+) -> Replica:
+    """The replica that ships. The Lease has connections of its own: no crowd of other requests may delay it."""
+    elector = Elector(Kube(lease_transport, on_reply=telemetry.count_request), settings, clock)
+    kube = Kube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
+    engine = compose(kube, ConfigMapLog(kube), settings, clock, telemetry, ownership.while_leading(elector))
+
+    def changed(is_leading: bool) -> None:
+        telemetry.leader.set(is_leading)
+        engine.ownership_changed()
+
+    elector.listen(changed)
+    return Replica(kube=kube, engine=engine, elector=elector)
 
 
 async def operate(settings: Settings) -> None:
@@ -64,40 +109,48 @@ async def operate(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    kube = Kube(HttpTransport.from_environment(), on_reply=telemetry.count_request)
-    engine = compose(kube, ConfigMapLog(kube), settings, SystemClock(), telemetry)
+    transport, lease_transport = HttpTransport.from_environment(), HttpTransport.from_environment()
+    replica = compose_replica(transport, lease_transport, settings, SystemClock(), telemetry)
 
     def inbox(kind: str | None, body: dict[str, Any]) -> None:
-        loop.call_soon_threadsafe(deliver, engine, kind, body)
+        loop.call_soon_threadsafe(deliver, replica.engine, kind, body)
 
     front = Front(inbox)
     runner = await serve(
         settings.http_port,
-        live=lambda: "" if front.is_alive or not front.is_ready else "the watch of Workflows is dead",
-        ready=lambda: "" if front.is_ready and engine.is_synced else "the first lists are not complete",
+        live=lambda: what_is_dead(front, replica),
+        ready=lambda: "" if front.is_ready and replica.engine.is_synced else "the first lists are not complete",
         telemetry=telemetry,
     )
     log.info("kipu %s is ready to serve as %s", __version__, settings.identity)
-    serving = asyncio.create_task(_serve(kube, engine, front), name="engine")
+    serving = asyncio.create_task(_serve(replica, front), name="replica")
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping: running Jobs go on, their logs are kept")
     serving.cancel()
     results = await asyncio.gather(serving, return_exceptions=True)
+    await replica.elector.release()  # only now: whoever takes over meets nothing of ours under way
     await asyncio.to_thread(front.stop, STOP_SECONDS)
     await runner.cleanup()
-    await kube.close()
+    await asyncio.gather(transport.close(), lease_transport.close())
     if not stop.is_set() and isinstance(results[0], BaseException):
         raise results[0]
     stopping.cancel()
 
 
-async def _serve(kube: Kube, engine: Engine, front: Front) -> None:
-    while not await kube.serves_workflows():
+async def _serve(replica: Replica, front: Front) -> None:
+    while not await replica.kube.serves_workflows():
         log.warning("the API server does not serve workflows.kipu.dev: waiting for the CRD")
         await asyncio.sleep(CRD_PATIENCE_SECONDS)
     front.start()
-    await engine.run()
+    await replica.run()
+
+
+def what_is_dead(front: Front, replica: Replica) -> str:
+    """What a restart would mend, or ""."""
+    if front.is_ready and not front.is_alive:
+        return "the watch of Workflows is dead"
+    return "" if replica.elector.is_alive else "the rounds of the Lease have stopped"
 
 
 def deliver(engine: Engine, kind: str | None, body: dict[str, Any]) -> None:
@@ -105,7 +158,7 @@ def deliver(engine: Engine, kind: str | None, body: dict[str, Any]) -> None:
     view: WorkflowView = decode_workflow(body)
     if kind == "DELETED":
         engine.workflow_deleted(view.metadata.uid)
-    elif ownership.owns(view.metadata.uid):
+    else:
         engine.workflow_changed(view)
 
 

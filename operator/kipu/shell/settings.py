@@ -9,11 +9,15 @@ import socket
 from collections.abc import Mapping
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from kipu.api.durations import to_ms
 from kipu.api.v1alpha1 import Duration
 from kipu.core.errors import Problem, UserError
+
+LEASE_DURATION_SECONDS_MAX = 300
+LEASE_MARGIN_SECONDS_MIN = 1.0  # between one that stops leading and one that begins: for clocks that run unevenly
+FROM_THE_POD = {"identity": "POD_NAME", "lease_holder": "POD_UID", "lease_namespace": "POD_NAMESPACE"}
 
 
 class AdvanceOn(StrEnum):
@@ -45,6 +49,29 @@ class Settings(BaseModel):
     jobs_kept: int = Field(default=200, ge=0, le=100_000)  # finished Jobs of a run, for people; older ones go early
     ttl_after_finished: Duration | None = None  # of Workflows that do not say themselves; None: for ever
     identity: str = Field(default_factory=socket.gethostname, min_length=1, max_length=253)
+    # The Lease: who leads. The pod's uid outlives its container, so that a restart takes its own Lease back at once.
+    lease_namespace: str = Field(default="default", min_length=1, max_length=63)
+    lease_name: str = Field(default="kipu", min_length=1, max_length=253)
+    lease_holder: str = Field(default_factory=socket.gethostname, min_length=1, max_length=253)
+    lease_duration_seconds: int = Field(default=15, ge=3, le=LEASE_DURATION_SECONDS_MAX)
+    renew_deadline_seconds: float = Field(default=10.0, ge=1.0, le=LEASE_DURATION_SECONDS_MAX)
+    retry_period_seconds: float = Field(default=2.0, ge=0.1, le=LEASE_DURATION_SECONDS_MAX)
+
+    @field_validator("renew_deadline_seconds")
+    @classmethod
+    def _ends_before_the_lease(cls, value: float, info: ValidationInfo) -> float:
+        limit = info.data.get("lease_duration_seconds", LEASE_DURATION_SECONDS_MAX) - LEASE_MARGIN_SECONDS_MIN
+        if value > limit:
+            raise ValueError(f"must be at most {limit:g}: {LEASE_MARGIN_SECONDS_MIN:g} s below the lease's duration")
+        return value
+
+    @field_validator("retry_period_seconds")
+    @classmethod
+    def _comes_twice_before_the_deadline(cls, value: float, info: ValidationInfo) -> float:
+        limit = info.data.get("renew_deadline_seconds", LEASE_DURATION_SECONDS_MAX) / 2
+        if value > limit:
+            raise ValueError(f"must be at most {limit:g}: half of the renew deadline")
+        return value
 
     @property
     def ttl_after_finished_ms(self) -> int | None:
@@ -53,14 +80,15 @@ class Settings(BaseModel):
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the KIPU_ variables. Raises UserError that names each wrong one."""
+    """Read the KIPU_ variables, and what the pod says of itself. Raises UserError that names each wrong one."""
     given = {
         name: environment[variable]
         for name in Settings.model_fields
         if (variable := f"KIPU_{name.upper()}") in environment
     }
-    if "identity" not in given and environment.get("POD_NAME"):
-        given["identity"] = environment["POD_NAME"]
+    for name, variable in FROM_THE_POD.items():
+        if name not in given and environment.get(variable):
+            given[name] = environment[variable]
     try:
         return Settings.model_validate(given)
     except ValidationError as error:

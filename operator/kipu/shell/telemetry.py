@@ -23,6 +23,7 @@ class Telemetry:
             ["verb", "resource", "status"],
             registry=self.registry,
         )
+        self.leader = Gauge("kipu_leader", "1 while this replica leads, 0 while it stands by", registry=self.registry)
         self.actors = Gauge("kipu_workflows_active", "Workflows with an actor", registry=self.registry)
         self.jobs = Gauge("kipu_jobs_active", "Attempts that hold a place", registry=self.registry)
         self.queue = Gauge("kipu_mailbox_commands", "Commands waiting in mailboxes", registry=self.registry)

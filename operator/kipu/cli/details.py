@@ -16,6 +16,7 @@ from kipu.core.events import (
     Event,
     EventLimitReached,
     ShutdownRequested,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -84,7 +85,7 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return _names(event.steps)
-        case StepFailed():
+        case StepFailed() | StepAdopted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
@@ -115,6 +116,8 @@ def _details(event: Event) -> str:
             return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
         case StepSucceeded():
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
+        case StepAdopted():
+            return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():

@@ -84,7 +84,7 @@ def _subject(event: Event) -> str:
     """`step` or `step/attempt`, where the event is about one; the shown names where it is about many."""
     match event:
         case StepsSkipped() | StepsCancelled():
-            return _names(event.steps)
+            return some(event.steps)
         case StepFailed() | StepAdopted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
@@ -94,7 +94,8 @@ def _subject(event: Event) -> str:
     return ""
 
 
-def _names(steps: Sequence[str]) -> str:
+def some(steps: Sequence[str]) -> str:
+    """The first names, and how many are left out."""
     shown = ", ".join(steps[:NAMES_SHOWN_MAX])
     return shown if len(steps) <= NAMES_SHOWN_MAX else f"{shown} and {len(steps) - NAMES_SHOWN_MAX} more"
 

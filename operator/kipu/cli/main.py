@@ -91,10 +91,10 @@ def export(name: str, namespace: str | None, output: str, kubeconfig: str | None
     cluster = Cluster.connect(kubeconfig, context)
     found = asyncio.run(gather(cluster, namespace or cluster.namespace, name))
     lines = transcript.write(found.stream, found.history, found.spec_hash, found.enclosed)
-    save(output, b"".join(line + b"\n" for line in lines), may_replace=not found.notes)
+    save(output, b"".join(line + b"\n" for line in lines), may_replace=found.whole)
     for note in found.notes:
         click.echo(f"kipu: {note}", err=True)
-    if found.notes:
+    if not found.whole:
         sys.exit(CHECK_FAILED)
 
 

@@ -32,13 +32,14 @@ EDITED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
-    """All that goes into a file, and what is to be said about it; nothing if it is whole."""
+    """All that goes into a file, and what is to be said about it. `whole`: nothing is missing in it."""
 
     stream: StreamId
     history: History
     spec_hash: str
     enclosed: Enclosed
     notes: tuple[str, ...]
+    whole: bool
 
 
 async def load(cluster: Cluster, namespace: str, name: str) -> tuple[StreamId, History, str]:
@@ -53,31 +54,33 @@ async def gather(cluster: Cluster, namespace: str, name: str) -> Export:
     Raises CorruptionError when that is nothing at all, UnknownEvent, CannotTell.
     """
     workflow = await find_workflow(cluster, namespace, name)
-    witness, partial = _witness(workflow), None
     try:
         history, spec_hash = await _load(cluster, workflow)
         fold(history.records)
     except UnknownEvent:
         raise
     except CorruptionError as error:
-        history, spec_hash, partial = await _remains(cluster, workflow, witness, error)
-    return _export(workflow, history, spec_hash, witness, partial)
+        return await _remains(cluster, workflow, error)
+    return _export(workflow, history, spec_hash)
 
 
 def _export(
-    workflow: Mapping[str, Any], history: History, spec_hash: str, witness: Witness | None, partial: Partial | None
+    workflow: Mapping[str, Any],
+    history: History,
+    spec_hash: str,
+    partial: Partial | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Export:
     spec: Mapping[str, object] | None = specs.immutable_part(workflow["spec"])
-    notes = [] if partial is None else [f"{extent(history.head.position, partial)}: {partial.why}"]
     if specs.spec_hash(workflow["spec"]) != spec_hash:
-        spec = None
-        notes.append(EDITED)
+        spec, notes = None, (*notes, EDITED)
     return Export(
         stream=stream_of(workflow),
         history=history,
         spec_hash=spec_hash,
-        enclosed=Enclosed(spec=spec, witness=witness, partial=partial),
-        notes=tuple(notes),
+        enclosed=Enclosed(spec=spec, witness=_witness(workflow), partial=partial),
+        notes=notes,
+        whole=spec is not None and partial is None,
     )
 
 
@@ -109,11 +112,9 @@ def _check_witness(found: History, witness: Witness) -> None:
         raise CorruptionError(f"the record at position {position} is not the one that the status has seen")
 
 
-async def _remains(
-    cluster: Cluster, workflow: Mapping[str, Any], witness: Witness | None, error: CorruptionError
-) -> tuple[History, str, Partial]:
+async def _remains(cluster: Cluster, workflow: Mapping[str, Any], error: CorruptionError) -> Export:
     """What is left of a log that does not open."""
-    stream = stream_of(workflow)
+    stream, witness = stream_of(workflow), _witness(workflow)
     path = f"{CORE}/namespaces/{stream.namespace}/configmaps"
     found = await list_all(cluster, path, f"kipu.dev/workflow-uid={stream.uid}")
     remains = recover(
@@ -124,10 +125,14 @@ async def _remains(
         blobs=_definition(workflow["spec"]),
     )
     history = _foldable(remains.history)
-    if not history.records:
+    position, found_position = history.head.position, remains.history.head.position
+    if not position:
         raise CorruptionError(f"{error}; nothing of the log can be verified") from error
-    of = max(remains.of or 0, remains.history.head.position)
-    return history, remains.spec_hash, Partial(why=shorten(str(error)), of=of if of > history.head.position else None)
+    if remains.whole and position == found_position:
+        return _export(workflow, history, remains.spec_hash, notes=(f"{error}; the file is whole all the same",))
+    of = max(remains.of or 0, found_position)
+    partial = Partial(why=shorten(str(error)), of=of if of > position else None)
+    return _export(workflow, history, remains.spec_hash, partial, (f"{extent(position, partial)}: {partial.why}",))
 
 
 def _foldable(history: History) -> History:

@@ -29,11 +29,15 @@ Objects = Mapping[str, Mapping[str, object]]  # the bodies of the stream's Confi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remains:
-    """The part that is vouched for; `of`: the highest position that the log is known to have had, if above it."""
+    """The part that is vouched for; `of`: the highest position that the log is known to have had, if above it.
+
+    `whole`: it ends where the head says, and is not behind the witness or against it; only a blob was made anew.
+    """
 
     spec_hash: str
     history: History
     of: int | None
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,20 +77,32 @@ def recover(
     head = Head(position=len(kept), hash=last.hash if last else "", epoch=last.epoch if last else 0)
     of = max(witness[0] if witness else 0, found.meta.position if found.meta else 0)
     return Remains(
-        spec_hash=seed, history=History(head=head, records=tuple(kept)), of=of if of > head.position else None
+        spec_hash=seed,
+        history=History(head=head, records=tuple(kept)),
+        of=of if of > head.position else None,
+        whole=_reaches_head(found, kept) and (witness is None or _agrees(kept, witness)),
     )
 
 
 def _vouched(found: _Found, records: Sequence[Recorded], witness: tuple[int, str] | None) -> int:
     """How many of the records may be believed."""
-    meta, vouched = found.meta, min(found.sealed, len(records))
-    if meta is not None and records and (records[-1].position, records[-1].hash) == (meta.position, meta.hash):
+    if _reaches_head(found, records):
         return len(records)
-    if witness is None or not 1 <= witness[0] <= len(records):
+    vouched = min(found.sealed, len(records))
+    if witness is None or witness[0] > len(records):
         return vouched
-    if records[witness[0] - 1].hash == witness[1]:
-        return max(vouched, witness[0])
-    return 0  # something before it is not what the status has seen, and nothing says where
+    # Against it, something before is not what the status has seen, and nothing says where.
+    return max(vouched, witness[0]) if _agrees(records, witness) else 0
+
+
+def _reaches_head(found: _Found, records: Sequence[Recorded]) -> bool:
+    last, meta = records[-1] if records else None, found.meta
+    return last is not None and meta is not None and (last.position, last.hash) == (meta.position, meta.hash)
+
+
+def _agrees(records: Sequence[Recorded], witness: tuple[int, str]) -> bool:
+    position, seen = witness
+    return 1 <= position <= len(records) and records[position - 1].hash == seen
 
 
 # -- the records --------------------------------------------------------------------------------------------

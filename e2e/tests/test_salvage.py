@@ -51,25 +51,21 @@ def half_done(namespace: Namespace) -> JsonObject:
     return before
 
 
-@pytest.mark.parametrize(
-    ("damage", "reason", "code"), [(delete_head, "LogMissing", 1), (restore_head, "HistoryRollback", 1)]
-)
+@pytest.mark.parametrize(("damage", "reason"), [(delete_head, "LogMissing"), (restore_head, "HistoryRollback")])
 def test_what_was_exported_before_the_damage_goes_on_in_a_new_workflow(
     namespace: Namespace,
     tmp_path: Path,
     damage: Callable[[Namespace, JsonObject], None],
     reason: str,
-    code: int,
 ) -> None:
     before = half_done(namespace)
     file = str(tmp_path / "nightly.jsonl")
     exported = kipu(namespace, "export", NAME, "--output", file)
     assert (exported.returncode, exported.stderr) == (0, "")
-    assert namespace.uid(NAME)
     namespace.kubectl("label", "namespace", namespace.name, "kipu.dev/log-guard=off")
     damage(namespace, before)
     wait_until(lambda: reason_of_stall(namespace) == reason, 60, f"the condition says {reason}")
-    assert kipu(namespace, "export", NAME).returncode == code
+    assert kipu(namespace, "export", NAME).returncode == 1
 
     salvaged = kipu(namespace, "salvage", file, "--name", "again")
     assert salvaged.stdout == "workflow.kipu.dev/again created\n", salvaged.stderr

@@ -66,7 +66,9 @@ PARSER_ALONE = {
 
 @pytest.fixture(scope="module", autouse=True)
 def crd() -> None:
-    run("kubectl", "apply", "--server-side", "--force-conflicts", "--filename=-", stdin=render())
+    # As Helm, which otherwise could not upgrade the CRD of an installed chart any more: the fields would be kubectl's.
+    apply = ("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=helm", "--filename=-")
+    run(*apply, stdin=render())
     run("kubectl", "wait", "--for=condition=Established", "crd/workflows.kipu.dev")
 
 

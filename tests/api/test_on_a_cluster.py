@@ -141,7 +141,7 @@ def test_explain_says_what_a_field_is_for() -> None:
     backoff = " ".join(run("kubectl", "explain", "workflow.spec.steps.retry.backoff.jitter").split())
     assert "which spreads a herd" in backoff
     adopt = " ".join(run("kubectl", "explain", "workflow.spec.adopt").split())
-    assert "Steps that have succeeded in another Workflow" in adopt
+    assert "because they have succeeded in another Workflow" in adopt
     assert "workflowUid <string> -required-" in adopt
 
 

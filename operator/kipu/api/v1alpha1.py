@@ -232,7 +232,7 @@ class Shutdown(Model):
 
 
 class AdoptedStep(Model):
-    """A step that counts as Succeeded without running here, and the record that says that it has succeeded there."""
+    """A step that counts as Succeeded without running, and the record which says that it has succeeded there."""
 
     name: Name
     """The step's name, here and there. All steps that it depends on must be adopted too."""
@@ -243,9 +243,7 @@ class AdoptedStep(Model):
 
 
 class Adopt(Model):
-    """Steps that have succeeded in another Workflow, whose log is damaged, missing or rolled back, and are not run
-    again. `kipu salvage` writes it from a file of `kipu export`, which it verifies. Kipu itself cannot see that file:
-    it records here what it was told, as it runs whatever the steps say."""
+    """What another Workflow has done."""
 
     workflow_uid: Annotated[str, StringConstraints(pattern=UID_PATTERN, max_length=UID_LENGTH_MAX)]
     """The metadata.uid of the other Workflow."""
@@ -260,7 +258,9 @@ class WorkflowSpec(Model):
     exists."""
 
     adopt: Adopt | None = None
-    """What counts as done, because another Workflow has done it. Nothing if absent."""
+    """Steps that are not run again, because they have succeeded in another Workflow whose log was damaged, lost or
+    rolled back. `kipu salvage` writes this from a file of `kipu export`, which it verifies. The operator cannot see
+    that file: it takes this at its word, as it runs whatever the steps say. Absent: every step runs."""
     defaults: Defaults | None = None
     """What holds for every step that does not say otherwise."""
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None

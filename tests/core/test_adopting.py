@@ -7,14 +7,17 @@ import pytest
 from hypothesis import strategies as st
 
 from kipu.core.adoption import adoptable, check
+from kipu.core.decide import decide
 from kipu.core.definition import Adoption, Definition, RunWhen, Step
 from kipu.core.effects import effects, notices
 from kipu.core.errors import CorruptionError
-from kipu.core.events import Event, StepAdopted, StepScheduled
+from kipu.core.events import Event, StepAdopted, StepScheduled, StreamClaimed
 from kipu.core.evolve import evolve, fold
 from kipu.core.graph import PROBLEMS_MAX
+from kipu.core.lifecycle import StepPhase
+from kipu.core.policies import EVENTS_MAX
 from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
-from tests.core.given import MINUTE, SECOND, Flow, adoption, flow, kinds, scheduled, step
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, adoption, flow, kinds, scheduled, step
 from tests.core.laws import LAW
 from tests.core.test_laws import definitions
 
@@ -115,6 +118,18 @@ def test_a_timeout_between_two_windows_leaves_the_adopted_steps_succeeded() -> N
     given.settle()
     assert given.phases["rest"] == "Cancelled"
     assert given.end == ("Failed", "TimedOut")
+
+
+def test_a_log_that_is_full_between_two_windows_leaves_the_adopted_steps_succeeded() -> None:
+    given = wide()
+    claims = range(1, EVENTS_MAX - len(given.log) + 1)
+    given.log += [(StreamClaimed(epoch=epoch, writer="w"), given.now) for epoch in claims]
+    state, events = fold(given.log), given.last
+    while not state.is_terminal:
+        state, events = decide(state, [], identity=IDENTITY, now=given.now, slots=9)
+    assert kinds(events)[-1] == "WorkflowFinished"
+    assert state.end_reason == "EventLimit"
+    assert state.counts == {StepPhase.PENDING: 0, StepPhase.SUCCEEDED: len(NAMES), StepPhase.CANCELLED: 1}
 
 
 # -- what no decision can have written -----------------------------------------------------------------------

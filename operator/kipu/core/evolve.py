@@ -41,7 +41,7 @@ from .policies import is_plain, never_reacts
 from .state import Attempt, State, StepState, Stopping, Timer, next_timer
 
 # What can come before every adoption is recorded.
-_BEFORE_STEPS = (StepAdopted, ShutdownRequested, TimerFired)
+_BEFORE_STEPS = (StepAdopted, ShutdownRequested, EventLimitReached, TimerFired)
 
 
 def evolve(state: State, event: Event, *, ts: int) -> State:

@@ -191,6 +191,12 @@ def test_a_name_like_no_other_is_answered_in_general() -> None:
     assert problem == "spec.adopt.steps[0].name: there is no step 'xyzzy' (name a step of this workflow)"
 
 
+def test_a_step_is_adopted_once() -> None:
+    assert problems(*DIAMOND, adopt=adoption("top", "top")) == [
+        "spec.adopt.steps[1].name: 'top' is already adopted by spec.adopt.steps[0] (remove one of the two)"
+    ]
+
+
 def test_the_problems_are_cut_at_their_bound() -> None:
     assert len(problems(*DIAMOND, adopt=adoption(*[f"x{n}" for n in range(2 * PROBLEMS_MAX)]))) == PROBLEMS_MAX
 

@@ -221,6 +221,15 @@ async def test_the_spec_hash_is_that_which_was_recorded(store: Store, writer: Wr
     assert left(store, said="another").spec_hash == SPEC_HASH
 
 
+async def test_a_record_that_cannot_be_read_ends_it(store: Store, writer: Writer) -> None:
+    head = await three_chunks(writer)
+    body = object_of(store, head.chunks[0].name)
+    first, *_ = chunks.open_unindexed("", body["binaryData"])
+    body["binaryData"] = holding([first, b"no record"])
+    delete(store, HEAD)
+    assert position(left(store, said=SPEC_HASH)) == 1
+
+
 async def test_a_record_of_the_future_is_told_from_a_broken_one(store: Store, writer: Writer) -> None:
     head = await three_chunks(writer)
     body = object_of(store, head.chunks[1].name)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX
-from tests.api.specs import problems, spec, step, without
+from tests.api.specs import adopt, adopted, problems, spec, step, without
 
 BARE = {"name": "only"}
 HINT_QUOTES = "(put it in quotes)"
@@ -32,6 +32,7 @@ def main(**fields: Any) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
 
 
+MANY = [step(f"s{number}") for number in range(STEPS_MAX)]
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "at least one step": (spec(), {"steps": []}, "spec.steps: must not be empty"),
     "steps must be given": (spec(), {}, "spec.steps: is required"),
@@ -359,6 +360,84 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(retry={"backoff": {"max": "5m"}}),
         one(retry={"backoff": {"maximum": "5m"}}),
         "spec.steps[0].retry.backoff.maximum: is not a field of this object (did you mean 'max'?)",
+    ),
+    "adoption names a workflow": (
+        spec(adopt=adopt("only")),
+        spec(adopt=adopt("only", workflowUid="nightly")),
+        "spec.adopt.workflowUid: 'nightly' is not the uid of a Workflow "
+        "(kubectl get kw NAME -o jsonpath={.metadata.uid})",
+    ),
+    "adoption names a run": (
+        spec(adopt=adopt("only", run=1)),
+        spec(adopt=adopt("only", run=0)),
+        "spec.adopt.run: must be at least 1",
+    ),
+    "adoption to run 1,000,000": (
+        spec(adopt=adopt("only", run=1_000_000)),
+        spec(adopt=adopt("only", run=1_000_001)),
+        "spec.adopt.run: must be at most 1000000",
+    ),
+    "adoption needs a run": (
+        spec(adopt=adopt("only")),
+        spec(adopt=without(adopt("only"), "run")),
+        "spec.adopt.run: is required",
+    ),
+    "adoption of a step at least": (
+        spec(adopt=adopt("only")),
+        spec(adopt=adopt()),
+        "spec.adopt.steps: must not be empty",
+    ),
+    "adoption of at most 5,000 steps": (
+        spec(*MANY, adopt=adopt(*[one["name"] for one in MANY])),
+        spec(*MANY, adopt=adopt(*[one["name"] for one in MANY], "s0")),
+        "spec.adopt.steps: must have at most 5000 entries",
+    ),
+    "adopted positions from 1": (
+        spec(adopt=adopt(adopted("only", position=1))),
+        spec(adopt=adopt(adopted("only", position=0))),
+        "spec.adopt.steps[0].position: must be at least 1",
+    ),
+    "adopted positions to 1,000,000,000": (
+        spec(adopt=adopt(adopted("only", position=10**9))),
+        spec(adopt=adopt(adopted("only", position=10**9 + 1))),
+        "spec.adopt.steps[0].position: must be at most 1000000000",
+    ),
+    "an adopted hash is one": (
+        spec(adopt=adopt(adopted("only", hash="0" * 64))),
+        spec(adopt=adopt(adopted("only", hash="0" * 63))),
+        f"spec.adopt.steps[0].hash: '{'0' * 57}...' is not the hash of a record (it has 64 digits, of 0-9 and a-f)",
+    ),
+    "an adopted hash is in small digits": (
+        spec(adopt=adopt(adopted("only", hash="a" * 64))),
+        spec(adopt=adopt(adopted("only", hash="A" * 64))),
+        f"spec.adopt.steps[0].hash: '{'A' * 57}...' is not the hash of a record (it has 64 digits, of 0-9 and a-f)",
+    ),
+    "an adopted hash is no longer": (
+        spec(adopt=adopt(adopted("only", hash="a" * 64))),
+        spec(adopt=adopt(adopted("only", hash="a" * 65))),
+        "spec.adopt.steps[0].hash: must have at most 64 characters",
+    ),
+    "an adopted step exists": (
+        spec(step("fetch"), adopt=adopt("fetch")),
+        spec(step("fetch"), adopt=adopt("fetsh")),
+        "spec.adopt.steps[0].name: there is no step 'fetsh' (did you mean 'fetch'?)",
+    ),
+    "a step is adopted once": (
+        spec(adopt=adopt("only")),
+        spec(adopt=adopt("only", "only")),
+        "spec.adopt.steps[1].name: 'only' is already adopted by spec.adopt.steps[0] (remove one of the two)",
+    ),
+    "an adopted step's needs are adopted": (
+        spec(step("a"), step("b", dependsOn=["a"]), adopt=adopt("b", "a")),
+        spec(step("a"), step("b", dependsOn=["a"]), adopt=adopt("b")),
+        "spec.adopt.steps[0].name: step 'b' needs 'a', which is not adopted and runs again "
+        "(adopt 'a' too, or leave 'b' out)",
+    ),
+    "a step for failures is not adopted": (
+        spec(step("a"), step("b", dependsOn=["a"], runWhen="AllFinished"), adopt=adopt("a", "b")),
+        spec(step("a"), step("b", dependsOn=["a"], runWhen="AnyFailed"), adopt=adopt("a", "b")),
+        "spec.adopt.steps[1].name: step 'b' runs only after a failure, and nothing that is adopted has failed "
+        "(leave it out)",
     ),
     "a field of a later version": (
         spec(),

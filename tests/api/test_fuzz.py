@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from kipu.api.definition import parse, spec_hash
 from kipu.api.jobs import AttemptRef, job_manifest
+from kipu.core import adoption
 from kipu.core.definition import Definition, from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting
-from tests.api.specs import spec, step
+from tests.api.specs import adopt, spec, step
 
 # Lone surrogates, too: JSON can write them as \ud800.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
@@ -46,6 +47,7 @@ FULL = spec(
     defaults={"image": "i", "template": {"spec": {"containers": [{"name": "main", "securityContext": {}}]}}},
     shutdown={"mode": "Cancel", "run": 1},
     onFailure="Continue",
+    adopt=adopt("a", "b"),
     parallelism=3,
 )
 KEYS = st.sampled_from(
@@ -101,6 +103,7 @@ def judge(raw: Any) -> Definition | None:
             json.dumps(str(problem), ensure_ascii=False).encode()
         return None
     assert check(definition) == ()
+    assert adoption.check(definition) == ()
     recorded = json.dumps(to_json(definition), sort_keys=True, ensure_ascii=False, allow_nan=False)
     assert from_json(json.loads(recorded.encode())) == definition
     for place in definition.steps:

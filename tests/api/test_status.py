@@ -15,7 +15,7 @@ from kipu.core.events import Reason
 from kipu.core.evolve import fold
 from kipu.core.policies import EVENTS_MAX, EVENTS_WARN
 from kipu.core.state import State
-from tests.core.given import SECOND, Flow, step
+from tests.core.given import SECOND, Flow, adoption, step
 
 BEGUN = "2023-11-14T22:13:20Z"  # tests.core.given.START
 ENDS = {
@@ -59,6 +59,20 @@ def rejected(*problems: Problem) -> Flow:
     told = Flow(None)
     told.tell(Claim(writer="a"), Reject(spec_hash="h", problems=problems))
     return told
+
+
+def test_an_adopted_step_has_succeeded_without_an_attempt_and_says_why() -> None:
+    told = flow(step("a"), step("b", "a"), adopt=adoption("a"))
+    shown = project(told.state)
+    assert (shown["progress"], shown["counts"]["succeeded"]) == ("1/2", 1)
+    (adopted,) = [one for one in shown["steps"] if one["name"] == "a"]
+    assert adopted == {
+        "name": "a",
+        "phase": "Succeeded",
+        "attempts": 0,
+        "finishTime": BEGUN,
+        "reason": "Adopted",
+    }
 
 
 def test_a_run_under_way() -> None:

@@ -114,6 +114,19 @@ def test_a_running_workflow_can_be_shut_down_labelled_and_shown_but_not_edited(g
     assert patch('{"spec": {"shutdown": {"mode": "Cancel"}}}') == ""
 
 
+def test_a_large_adoption_costs_no_policy_too_much_and_cannot_be_edited(guarded: str) -> None:
+    """All of it is adopted: where an operator is installed, nothing of this will run."""
+    large = workflow("salvaged", *steps(5_000, 1))
+    entries = [{"name": one["name"], "position": 7, "hash": "ab" * 32} for one in large["spec"]["steps"]]
+    uid = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
+    large["spec"]["adopt"] = {"workflowUid": uid, "run": 1, "steps": entries}
+    made = create(large, "--namespace", guarded, "--validate=false")
+    assert made.returncode == 0, made.stderr
+    here = ("kubectl", "--namespace", guarded, "patch", "workflow.kipu.dev/salvaged", "--type=merge", "--patch")
+    assert "can be changed once a Workflow exists" in attempt(*here, '{"spec": {"adopt": {"run": 2}}}').stderr
+    assert attempt(*here, '{"spec": {"shutdown": {"mode": "Cancel"}}}').stderr == ""
+
+
 def test_only_the_operator_writes_a_log(guarded: str) -> None:
     here = ("--namespace", guarded, "--dry-run=server")
     with_rights(guarded, OPERATOR)

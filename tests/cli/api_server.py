@@ -1,6 +1,7 @@
 """Objects by path behind real HTTP on this machine's own address: what the official client is tested against.
 
-It answers GETs only; the production log writes its ConfigMaps straight into `objects`, as `StoredConfigMaps`.
+It answers GETs and takes creates; the production log writes its ConfigMaps straight into `objects`, as
+`StoredConfigMaps`.
 What a real API server says to writes is tests/conformance's business.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from kipu.eventlog.ports import Answer, ObjectName, StreamId
 
@@ -58,18 +59,41 @@ class ApiServer:
             }
         )
 
-    def add_workflow(self, stream: StreamId, log: Mapping[str, object] | None = None) -> None:
+    def add_workflow(
+        self,
+        stream: StreamId,
+        log: Mapping[str, object] | None = None,
+        *,
+        spec: Mapping[str, object] | None = None,
+        condition: str = "",
+    ) -> None:
+        status: dict[str, object] = {} if log is None else {"log": log}
+        if condition:
+            status["conditions"] = [{"type": condition, "status": "True"}]
         self.objects[f"{WORKFLOWS.format(stream.namespace)}/{stream.name}"] = {
             "metadata": {"namespace": stream.namespace, "name": stream.name, "uid": stream.uid},
-            "status": {} if log is None else {"log": log},
+            "spec": dict(spec or {}),
+            "status": status,
         }
 
-    def answer(self, path: str) -> tuple[int, bytes]:
+    def create(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        for beginning, (status, message) in self.refusals.items():
+            if path.startswith(beginning):
+                return status, _status("Forbidden", message)
+        name = f"{path}/{body['metadata']['name']}"
+        if name in self.objects:
+            return 409, _status("AlreadyExists", f"{name} already exists")
+        self.objects[name] = body
+        return 201, json.dumps(body).encode()
+
+    def answer(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         for beginning, (status, message) in self.refusals.items():
             if path.startswith(beginning):
                 return status, _status("Forbidden", message)
         if path in self.objects:
             return 200, json.dumps(self.objects[path]).encode()
+        if self.lists_nothing and "labelSelector" in query:
+            return 403, _status("Forbidden", f'User "me" cannot list {path}')
         if self.page_not_found:
             return 404, b"404 page not found\n"
         if path.endswith("/workflows") and self.lists_nothing:
@@ -77,7 +101,21 @@ class ApiServer:
         if path.endswith("/workflows"):
             items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
             return 200, json.dumps({"items": items}).encode()
+        if "labelSelector" in query:
+            return 200, json.dumps(self._page(path, query)).encode()
         return 404, _status("NotFound", f"{path} not found")
+
+    def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """A list of what has the label, a page of it at a time."""
+        key, _, value = query["labelSelector"].partition("=")
+        found = [
+            body
+            for name, body in self.objects.items()
+            if name.startswith(f"{path}/") and body["metadata"].get("labels", {}).get(key) == value
+        ]
+        first, limit = int(query.get("continue", "0")), int(query["limit"])
+        rest = str(first + limit) if len(found) > first + limit else ""
+        return {"items": found[first : first + limit], "metadata": {"continue": rest}}
 
 
 class StoredConfigMaps:
@@ -129,7 +167,14 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        status, body = self.server.api.answer(urlsplit(self.path).path)  # type: ignore[attr-defined]
+        parts = urlsplit(self.path)
+        self._reply(*self.server.api.answer(parts.path, dict(parse_qsl(parts.query))))  # type: ignore[attr-defined]
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self._reply(*self.server.api.create(urlsplit(self.path).path, body))  # type: ignore[attr-defined]
+
+    def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

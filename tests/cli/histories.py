@@ -81,14 +81,14 @@ def batches(given: Flow) -> Batches:
     return [list(group) for _, group in groupby(given.log, key=lambda pair: pair[1])]
 
 
-def record(log: EventLog, given: Flow) -> Head:
+def record(log: EventLog, given: Flow, spec_hash: str = SPEC_HASH) -> Head:
     """Commit all of it."""
 
     async def append_all() -> Head | None:
         head: Head | None = None
         for batch in batches(given):
             events = [event for event, _ in batch]
-            head, _ = await log.append(STREAM, head, events, ts=batch[0][1], spec_hash=SPEC_HASH)
+            head, _ = await log.append(STREAM, head, events, ts=batch[0][1], spec_hash=spec_hash)
         return head
 
     head = run(append_all())

@@ -4,7 +4,7 @@ import pytest
 
 from kipu.cli.details import clock, elapsed, printable, row
 from kipu.core.errors import Problem
-from kipu.core.events import Event, StepsCancelled, StepSucceeded
+from kipu.core.events import Event, StepAdopted, StepsCancelled, StepSucceeded
 from kipu.eventlog.ports import Recorded
 from tests.cli import histories
 from tests.core.given import START, Flow
@@ -43,6 +43,11 @@ def test_a_success_says_how_long_it_ran(seconds: int, text: str) -> None:
         run=1, step="a", attempt=2, job_uid="u", started_at=START, finished_at=START + seconds * 1_000, pod="p"
     )
     assert _line(event) == f"StepSucceeded | a/2 | {text}, pod p"
+
+
+def test_an_adopted_step_names_its_source() -> None:
+    event = StepAdopted(run=1, step="a", source_uid="u-1", source_run=2, source_position=17, source_hash="ab")
+    assert _line(event) == "StepAdopted | a | done at position 17 of run 2 of u-1"
 
 
 def test_cancelled_steps_are_named() -> None:

@@ -22,7 +22,17 @@ from kipu.core.commands import (
     RequestShutdown,
 )
 from kipu.core.decide import Identity, decide, wants_turn
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import (
+    AdoptedStep,
+    Adoption,
+    Backoff,
+    Definition,
+    Jitter,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
 from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.state import Attempt, State, StepState, canonical
@@ -58,6 +68,12 @@ def step(
         attempt_timeout_ms=attempt_timeout,
         timeout_ms=timeout,
     )
+
+
+def adoption(*names: str) -> Adoption:
+    """These steps, as run 2 of another workflow has done them."""
+    steps = tuple(AdoptedStep(name=name, position=3 + n, hash=f"{n:064x}") for n, name in enumerate(names))
+    return Adoption(workflow_uid="0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11", run=2, steps=steps)
 
 
 class Flow:
@@ -171,10 +187,12 @@ def flow(
     parallelism: int | None = None,
     timeout: int | None = None,
     slots: int = 1_000,
+    adopt: Adoption | None = None,
 ) -> Flow:
     """A workflow of these steps that was just accepted."""
     return Flow(
-        Definition(steps=steps, on_failure=on_failure, parallelism=parallelism, timeout_ms=timeout), slots=slots
+        Definition(steps=steps, on_failure=on_failure, parallelism=parallelism, timeout_ms=timeout, adopt=adopt),
+        slots=slots,
     )
 
 

@@ -27,6 +27,7 @@ def check_indexes(state: State) -> None:
     assert set(state.retrying) == set(retrying)
     doomed = {place for place in pending if is_doomed(state, place)}
     assert set(state.doomed) == doomed
+    assert [*state.unadopted] == [place for place in _to_adopt(state) if place in pending]
     free = {place for place in pending if state.unmet[place] == 0} - doomed
     assert set(state.ready) == free | {place for place in retrying if state.steps[place].retry_at is None}
     assert set(state.live) == {place for place in places if _has_attempt(state, place, abandoned=False)}
@@ -70,6 +71,14 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
         if step.phase is StepPhase.RETRYING or place in state.live:
             found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
     return {(kind, due, place) for kind, due, place in found if due is not None}
+
+
+def _to_adopt(state: State) -> list[int]:
+    """What is pending of it was not adopted yet: nothing else may move it before."""
+    assert state.graph is not None
+    assert state.definition is not None
+    adopt = state.definition.adopt
+    return [state.graph.index[step.name] for step in adopt.steps] if adopt else []
 
 
 def _needs(state: State, place: int) -> list[int]:

@@ -22,7 +22,7 @@ STEP_MEANINGS = {
     StepPhase.SCHEDULED: "An attempt is decided; it was not yet seen running.",
     StepPhase.RUNNING: "An attempt was seen running.",
     StepPhase.RETRYING: "The last attempt failed; waits for its backoff, or for a free place after it.",
-    StepPhase.SUCCEEDED: "An attempt ended well.",
+    StepPhase.SUCCEEDED: "An attempt ended well; or the step was adopted, by spec.adopt.",
     StepPhase.FAILED: "No further attempt will be made in this run.",
     StepPhase.SKIPPED: "Never runs in this run; the culprit is named.",
     StepPhase.CANCELLED: "Ended, or kept from starting, by a shutdown, a timeout or onFailure: CancelRunning.",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from dataclasses import replace
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from kipu.core.commands import Command, FireTimers, ObserveOutcome
-from kipu.core.definition import OnFailure
-from kipu.core.events import Event, Reason
+from kipu.core.commands import Accept, Claim, Command, FireTimers, ObserveOutcome
+from kipu.core.definition import AdoptedStep, Definition, OnFailure, RunWhen
+from kipu.core.events import Event, Reason, StepAdopted
 from kipu.core.texts import MESSAGE_BYTES_MAX, shorten
 from kipu.core.turn import (
+    ADOPTIONS_PER_TURN_MAX,
     ATTEMPTS_PER_TURN_MAX,
     COMMANDS_PER_TURN_MAX,
     NAMES_PER_FRAME,
@@ -22,7 +24,7 @@ from kipu.core.turn import (
 )
 from kipu.eventlog.chain import BATCH_BYTES_MAX, Tip, extend
 from kipu.eventlog.codec import RECORD_BYTES_MAX, encode
-from tests.core.given import MINUTE, START, Flow, flow, kinds, step
+from tests.core.given import MINUTE, START, Flow, adoption, flow, kinds, step
 from tests.core.laws import LAW
 
 
@@ -74,6 +76,32 @@ def test_the_worst_turn_fits_one_batch(mode: OnFailure) -> None:
     assert kinds(events).count("AttemptAbandoned") >= len(late)
     assert max(record_bytes(event) for event in events) <= RECORD_BYTES_MAX
     extend(Tip(position=999_999, hash=b"", epoch=9_999, ts=0, writer="w"), events, ts=given.now)  # raises LogFull
+
+
+def test_the_worst_turn_that_adopts_fits_one_batch() -> None:
+    """All replicas claim at once, the last of a window is adopted, all that follows is skipped or begun."""
+    adopted = wide("a", ADOPTIONS_PER_TURN_MAX)
+    given = Flow(None)
+    definition = Definition(
+        steps=(
+            *[step(name) for name in adopted],
+            *[step(long_name("s", n), adopted[n], run_when=RunWhen.ANY_FAILED) for n in range(len(adopted))],
+            *[step(long_name("d", n), long_name("s", n)) for n in range(len(adopted))],
+            *[step(name) for name in wide("r", 2 * ATTEMPTS_PER_TURN_MAX)],
+        ),
+        adopt=replace(
+            adoption(*adopted),
+            run=1_000_000,
+            steps=tuple(AdoptedStep(name=name, position=10**9, hash="f" * 64) for name in adopted),
+        ),
+    )
+    claims: list[Command] = [Claim(writer="w" * 64)] * (COMMANDS_PER_TURN_MAX - 1)
+    events = given.tell(*claims, Accept(spec_hash="f" * 64, definition=definition))
+    assert kinds(events).count("StepAdopted") == ADOPTIONS_PER_TURN_MAX
+    assert kinds(events).count("StepsSkipped") >= NAMES_PER_TURN_MAX // (2 + NAMES_PER_FRAME)
+    assert max(record_bytes(event) for event in events if isinstance(event, StepAdopted)) <= 400
+    # The claims raise the epoch, which a record late in a long life has.
+    extend(Tip(position=999_999, hash=b"", epoch=0, ts=0, writer="w"), events, ts=given.now)  # raises LogFull
 
 
 def test_every_budget_used_up_at_once_fits_one_batch() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import kipu.core
+from kipu.core.adoption import check as check_adoption
 from kipu.core.commands import (
     Accept,
     Command,
@@ -32,12 +33,12 @@ from kipu.core.events import Event, Reason, ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.graph import check
 from kipu.core.state import State
-from tests.core.given import IDENTITY, START
+from tests.core.given import IDENTITY, START, adoption
 
 FEW, MANY = 200, 2_000
 SLACK = 1.1
 CORE = str(Path(kipu.core.__file__).parent)
-INDEXES = ("plain", "guarded", "retrying", "ready", "doomed", "live", "leaving", "cancellable")
+INDEXES = ("plain", "guarded", "retrying", "ready", "doomed", "live", "leaving", "cancellable", "unadopted")
 
 
 class Walked(dict[int, Any]):
@@ -52,6 +53,9 @@ class Walked(dict[int, Any]):
 
     def keys(self) -> Any:
         return [*self]
+
+    def values(self) -> Any:
+        return (self[place] for place in self)
 
     def items(self) -> Any:
         return ((place, self[place]) for place in self)
@@ -85,11 +89,14 @@ class Shape:
     on_failure: OnFailure = OnFailure.CONTINUE
     fails: str = ""  # the step whose first attempt fails
     shut_down: bool = False  # in the second turn
+    adopts: bool = False  # the first half of the steps
 
     def drive(self, size: int) -> list[tuple[Event, int]]:
         """A whole run, in the order of scheduling."""
-        definition = Definition(steps=tuple(self.steps(size)), parallelism=self.parallelism, on_failure=self.on_failure)
-        assert not check(definition)
+        steps = tuple(self.steps(size))
+        done = adoption(*[step.name for step in steps[: size // 2]]) if self.adopts else None
+        definition = Definition(steps=steps, parallelism=self.parallelism, on_failure=self.on_failure, adopt=done)
+        assert not check(definition) + check_adoption(definition)
         run = _Run(self)
         run.turn([Accept(spec_hash="h", definition=definition)])
         for name in INDEXES:
@@ -160,6 +167,8 @@ SHAPES = {
     "a chain": Shape(steps=chain),
     "a chain that falls": Shape(steps=chain, fails="root"),
     "a chain of steps for failures that falls": Shape(steps=lambda size: chain(size, FAILURES)),
+    "a chain, half of it adopted": Shape(steps=chain, adopts=True),
+    "a fan-out, half of it adopted": Shape(steps=fan_out, adopts=True),
     "a fan-out": Shape(steps=fan_out),
     "a fan-out, in batches": Shape(steps=fan_out, batch=20),
     "a fan-out with few places": Shape(steps=fan_out, parallelism=3),

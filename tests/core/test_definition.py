@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
+from tests.core.given import adoption
 from tests.core.laws import FEWER
 
 MILLISECONDS = st.none() | st.integers(1, 10**12)
@@ -43,6 +44,7 @@ DEFINITIONS = st.builds(
     timeout_ms=MILLISECONDS,
     on_failure=st.sampled_from(OnFailure),
     pod_defaults=PODS,
+    adopt=st.none() | st.lists(st.text(max_size=5), max_size=3).map(lambda names: adoption(*names)),
 )
 
 

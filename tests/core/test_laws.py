@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from kipu.core.adoption import adoptable
 from kipu.core.commands import AttemptRef, ObserveOutcome
 from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
 from kipu.core.events import Reason
@@ -19,6 +20,7 @@ from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
 from tests.core.audit import Audit
+from tests.core.given import adoption
 from tests.core.laws import FEWER, LAW
 from tests.core.world import World
 
@@ -34,9 +36,12 @@ def definitions(draw: st.DrawFn, *, timeouts: bool = True) -> Definition:
     names = [f"s{number}" for number in range(count)]
     waits = WAITS if timeouts else st.none()
     steps = [draw(_steps(name, names[:number], waits)) for number, name in enumerate(names)]
-    shuffled = draw(st.permutations(steps))
+    shuffled = tuple(draw(st.permutations(steps)))
+    done = draw(st.just([]) | st.lists(st.sampled_from(names), unique=True)) if names else []
+    names = list(adoptable(Definition(steps=shuffled), done))
     return Definition(
-        steps=tuple(shuffled),
+        steps=shuffled,
+        adopt=adoption(*draw(st.permutations(names))) if names else None,
         parallelism=draw(st.none() | st.integers(1, 4)),
         timeout_ms=draw(st.none() | st.sampled_from([10_000, 600_000])) if timeouts else None,
         on_failure=draw(st.sampled_from(OnFailure)),

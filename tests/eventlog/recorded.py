@@ -13,7 +13,17 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import (
+    AdoptedStep,
+    Adoption,
+    Backoff,
+    Definition,
+    Jitter,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
 from kipu.core.errors import Problem
 from kipu.core.events import (
     AttemptAbandoned,
@@ -24,6 +34,7 @@ from kipu.core.events import (
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -167,7 +178,29 @@ MERGED = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED)
+ADOPTION = History(
+    name="adoption-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="5c0e4a7d-1f7b-4c7e-8a52-3d9c1b7f2e60"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(Step(name="fetch"), Step(name="load", depends_on=("fetch",))),
+                    adopt=Adoption(
+                        workflow_uid=UID, run=2, steps=(AdoptedStep(name="fetch", position=17, hash="a7" * 32),)
+                    ),
+                ),
+            ),
+            StepAdopted(run=1, step="fetch", source_uid=UID, source_run=2, source_position=17, source_hash="a7" * 32),
+            StepScheduled(run=1, step="load", attempt=1, job=JOB),
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION)
 
 
 async def write(history: History, store: Store) -> None:

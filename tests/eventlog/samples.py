@@ -12,7 +12,17 @@ from typing import Any, get_type_hints
 
 from hypothesis import strategies as st
 
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import (
+    AdoptedStep,
+    Adoption,
+    Backoff,
+    Definition,
+    Jitter,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
 from kipu.core.errors import Problem
 from kipu.core.events import EVENT_TYPES, Event, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.eventlog.ports import StreamId
@@ -86,6 +96,13 @@ definitions = st.builds(
     timeout_ms=st.none() | whole,
     on_failure=st.sampled_from(OnFailure),
     pod_defaults=_objects,
+    adopt=st.none()
+    | st.builds(
+        Adoption,
+        workflow_uid=texts,
+        run=whole,
+        steps=st.lists(st.builds(AdoptedStep, name=texts, position=whole, hash=texts), max_size=2).map(tuple),
+    ),
 )
 _BY_HINT: dict[Any, st.SearchStrategy[Any]] = {
     int: whole,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 from tests.simulation.world import Scenario
 
@@ -60,4 +61,19 @@ CANCEL = Scenario(
     programs=_runs_long,
     shutdown_at_seconds=6.0,
 )
-SCENARIOS = {scenario.name: scenario for scenario in (DIAMOND, RETRY, CANCEL)}
+_DONE = [f"done-{number}" for number in range(ADOPTIONS_PER_TURN_MAX + 20)]
+SALVAGE = Scenario(
+    name="salvage",
+    spec={
+        "defaults": DEFAULTS,
+        "steps": [*map(_step, _DONE), _step("first", *_DONE), _step("free"), _step("last", "first", "free")],
+        "adopt": {
+            "workflowUid": "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11",
+            "run": 1,
+            "steps": [{"name": name, "position": 7, "hash": "ab" * 32} for name in _DONE],
+        },
+    },
+    end="Succeeded",
+    succeeded=("first", "free", "last"),  # and nothing of what is adopted, in two commits
+)
+SCENARIOS = {scenario.name: scenario for scenario in (DIAMOND, RETRY, CANCEL, SALVAGE)}

@@ -13,7 +13,18 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from kipu.core.definition import STEPS_MAX, Backoff, Definition, OnFailure, Retry, RunWhen, Step
+from kipu.core import adoption
+from kipu.core.definition import (
+    STEPS_MAX,
+    AdoptedStep,
+    Adoption,
+    Backoff,
+    Definition,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
@@ -43,7 +54,7 @@ def parse(raw: object) -> Definition:
     retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
     for place, step in steps:
         problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
-    problems.extend(_graph_problems(sound.get("steps")))
+    problems.extend(_graph_problems(sound))
     if problems or spec is None:
         raise UserError(tuple(problems))
     return _definition(spec, defaults or {}, pods, retries)
@@ -167,20 +178,38 @@ class _Node(v1alpha1.Model):
     model_config = ConfigDict(extra="ignore")
     name: v1alpha1.Name
     depends_on: list[v1alpha1.Name] | None = None
+    run_when: object = None  # judged elsewhere; what is no rule hides nothing here
 
 
 _NODES = TypeAdapter(list[_Node])
 
 
-def _graph_problems(steps: object) -> tuple[Problem, ...]:
+def _graph_problems(raw: JsonMap) -> tuple[Problem, ...]:
     """Judged whenever the names and edges can be read, whatever else is wrong."""
+    steps, adopt = raw.get("steps"), raw.get("adopt")
     if not isinstance(steps, list) or len(steps) > STEPS_MAX:
         return ()
     try:
         nodes = _NODES.validate_python(steps)
     except ValidationError:
         return ()
-    return check(Definition(steps=tuple(Step(name=n.name, depends_on=tuple(n.depends_on or ())) for n in nodes)))
+    definition = Definition(
+        steps=tuple(Step(name=n.name, depends_on=tuple(n.depends_on or ()), run_when=_rule(n)) for n in nodes),
+        adopt=_adoption(v1alpha1.Adopt.model_validate(adopt)) if _is_sound(v1alpha1.Adopt, adopt) else None,
+    )
+    return check(definition) or adoption.check(definition)
+
+
+def _rule(node: _Node) -> RunWhen:
+    return RunWhen.ANY_FAILED if node.run_when == RunWhen.ANY_FAILED else RunWhen.ALL_SUCCEEDED
+
+
+def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
+    return Adoption(
+        workflow_uid=adopt.workflow_uid,
+        run=adopt.run,
+        steps=tuple(AdoptedStep(name=s.name, position=s.position, hash=s.hash) for s in adopt.steps),
+    )
 
 
 # -- the definition ----------------------------------------------------------------------------------
@@ -208,6 +237,7 @@ def _definition(
         parallelism=spec.parallelism,
         timeout_ms=_ms(spec.timeout),
         on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,
+        adopt=None if spec.adopt is None else _adoption(spec.adopt),
         pod_defaults={key: defaults[key] for key in ("image", "template") if key in defaults},
     )
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from kipu.core.errors import Problem
 
 from .passthrough import TEXT_LENGTH_MAX, join, printable
-from .v1alpha1 import DURATION_PATTERN, NAME_PATTERN
+from .v1alpha1 import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
 LATER = frozenset(
@@ -99,6 +99,10 @@ def _no_match(pattern: str, value: str) -> tuple[str, str]:
             return f"{shown} is not a name", "use lower-case letters, digits and '-', with no '-' at either end"
         case str() if pattern == DURATION_PATTERN:
             return f"{shown} is not a duration", "write it like 90s, 1h30m or 500ms"
+        case str() if pattern == UID_PATTERN:
+            return f"{shown} is not the uid of a Workflow", "kubectl get kw NAME -o jsonpath={.metadata.uid}"
+        case str() if pattern == HASH_PATTERN:
+            return f"{shown} is not the hash of a record", "it has 64 digits, of 0-9 and a-f"
     return f"{shown} does not match {pattern}", ""
 
 

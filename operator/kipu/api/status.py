@@ -181,6 +181,10 @@ def _steps(state: State) -> list[dict[str, object]]:
     return [_step(state.step(place).name, step) for place, step in enumerate(state.steps)]
 
 
+def _is_adopted(step: StepState) -> bool:
+    return step.phase is StepPhase.SUCCEEDED and step.attempt is None
+
+
 def _step(name: str, step: StepState) -> dict[str, object]:
     shown = {
         "name": name,
@@ -188,7 +192,7 @@ def _step(name: str, step: StepState) -> dict[str, object]:
         "attempts": step.attempts,
         "startTime": timestamp(step.started_at),
         "finishTime": timestamp(step.finished_at),
-        "reason": step.reason.value if step.reason else None,
+        "reason": "Adopted" if _is_adopted(step) else step.reason.value if step.reason else None,
         "culprit": step.culprit,
     }
     return {key: value for key, value in shown.items() if value is not None}

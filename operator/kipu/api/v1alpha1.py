@@ -31,6 +31,12 @@ ARGUMENTS_MAX = 256
 ENV_MAX = 256
 MOUNTS_MAX = 256
 PARALLELISM_MAX = 10_000
+RUN_MAX = 1_000_000
+POSITION_MAX = 1_000_000_000  # far above what any log holds
+UID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+UID_LENGTH_MAX = 36
+HASH_PATTERN = r"^[0-9a-f]{64}$"
+HASH_LENGTH_MAX = 64
 EXPRESSION = "${{"
 
 
@@ -221,14 +227,40 @@ class Shutdown(Model):
     mode: Annotated[ShutdownMode, Loose]
     """Cancel: start nothing new, delete what runs, wait until no pod is left. Terminate: the same in
     this version, and without the steps that a later version may run at the end."""
-    run: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    run: Annotated[int, Field(ge=1, le=RUN_MAX)] | None = None
     """Which run is meant; 1, the first, if absent."""
+
+
+class AdoptedStep(Model):
+    """A step that counts as Succeeded without running, and the record which says that it has succeeded there."""
+
+    name: Name
+    """The step's name, here and there. All steps that it depends on must be adopted too."""
+    position: Annotated[int, Field(ge=1, le=POSITION_MAX)]
+    """The position of the record StepSucceeded (or StepAdopted) in the other Workflow's log."""
+    hash: Annotated[str, StringConstraints(pattern=HASH_PATTERN, max_length=HASH_LENGTH_MAX)]
+    """The hash of that record, which seals all before it: 64 hexadecimal digits."""
+
+
+class Adopt(Model):
+    """What another Workflow has done."""
+
+    workflow_uid: Annotated[str, StringConstraints(pattern=UID_PATTERN, max_length=UID_LENGTH_MAX)]
+    """The metadata.uid of the other Workflow."""
+    run: Annotated[int, Field(ge=1, le=RUN_MAX)]
+    """Which run of it."""
+    steps: Annotated[list[AdoptedStep], Field(min_length=1, max_length=STEPS_MAX)]
+    """The steps, in any order."""
 
 
 class WorkflowSpec(Model):
     """A graph of steps, each a Job. Nothing but `shutdown` and `ttlAfterFinished` can be changed once the Workflow
     exists."""
 
+    adopt: Adopt | None = None
+    """Steps that are not run again, because they have succeeded in another Workflow whose log was damaged, lost or
+    rolled back. `kipu salvage` writes this from a file of `kipu export`, which it verifies. The operator cannot see
+    that file: it takes this at its word, as it runs whatever the steps say. Absent: every step runs."""
     defaults: Defaults | None = None
     """What holds for every step that does not say otherwise."""
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None

@@ -104,7 +104,7 @@ class StepStatus(StatusModel):
     finish_time: Time | None = None
     """When the step was over."""
     reason: Word | None = None
-    """Why its last attempt failed, or why it was skipped, in one word."""
+    """Why its last attempt failed, or why it was skipped, in one word; Adopted if it counts as done by spec.adopt."""
     culprit: Word | None = None
     """The step because of which it was skipped."""
 

@@ -1,7 +1,8 @@
-"""The cluster as the CLI sees it: one kubeconfig's context, GETs by name, over the official client.
+"""The cluster as the CLI sees it: one kubeconfig's context, over the official client.
 
-Promises: reads only, each one request of at most REQUEST_SECONDS; an answer of any HTTP status comes back as an
-Answer, no answer is Unanswered. Must never create, patch or delete: the log has one writer, and it is not us.
+Promises: each call is one request of at most REQUEST_SECONDS; an answer of any HTTP status comes back as an Answer,
+no answer is Unanswered. All are reads but one: `create_workflow`, which a person asks for by `kipu salvage`.
+Must never patch or delete, and never write a ConfigMap: the log has one writer, and it is not us.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from .errors import CannotTell
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
+PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB a page at the worst
+PAGES_MAX = 200
 CORE = "/api/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
 
@@ -49,19 +52,26 @@ class Cluster:
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """One GET in a thread, without a resourceVersion: a consistent read."""
-        return await asyncio.to_thread(self._get, path, list((query or {}).items()))
+        return await asyncio.to_thread(self._send, "GET", path, list((query or {}).items()))
 
-    def _get(self, path: str, query: Sequence[tuple[str, str]]) -> Answer:
-        headers = {"Accept": "application/json"}
+    async def create_workflow(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """One POST in a thread."""
+        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
+        return await asyncio.to_thread(self._send, "POST", path, [], manifest)
+
+    def _send(
+        self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Mapping[str, object] | None = None
+    ) -> Answer:
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
         request = self._client.param_serialize(
-            "GET", path, query_params=list(query), header_params=headers, auth_settings=["BearerToken"]
+            verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
             reply = self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
-            body: bytes = reply.read()  # type: ignore[no-untyped-call]
+            content: bytes = reply.read()  # type: ignore[no-untyped-call]
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
-        return _answer(reply.status, body)
+        return _answer(reply.status, content)
 
     # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
 
@@ -97,6 +107,21 @@ async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[
         raise CannotTell("this cluster does not know Workflows: Kipu's CRD is not installed (make install)")
     hint = await _nearest(cluster, namespace, name)
     raise CannotTell(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
+
+
+async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[str, Any]]:
+    """Every object of a collection with these labels, page by page. Raises CannotTell."""
+    query, found = {"labelSelector": selector, "limit": str(PAGE_OBJECTS)}, []
+    for _ in range(PAGES_MAX):
+        answer = await cluster.get(path, query)
+        if answer.status != HTTPStatus.OK:
+            raise refused(answer, f"list {path}")
+        body: Any = answer.body
+        found += body.get("items", [])
+        if not (rest := body.get("metadata", {}).get("continue")):
+            return found
+        query["continue"] = rest
+    raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects with {selector}")
 
 
 def stream_of(workflow: Mapping[str, Any]) -> StreamId:

@@ -16,6 +16,7 @@ from kipu.core.events import (
     Event,
     EventLimitReached,
     ShutdownRequested,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -83,8 +84,8 @@ def _subject(event: Event) -> str:
     """`step` or `step/attempt`, where the event is about one; the shown names where it is about many."""
     match event:
         case StepsSkipped() | StepsCancelled():
-            return _names(event.steps)
-        case StepFailed():
+            return some(event.steps)
+        case StepFailed() | StepAdopted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
@@ -93,7 +94,8 @@ def _subject(event: Event) -> str:
     return ""
 
 
-def _names(steps: Sequence[str]) -> str:
+def some(steps: Sequence[str]) -> str:
+    """The first names, and how many are left out."""
     shown = ", ".join(steps[:NAMES_SHOWN_MAX])
     return shown if len(steps) <= NAMES_SHOWN_MAX else f"{shown} and {len(steps) - NAMES_SHOWN_MAX} more"
 
@@ -115,6 +117,8 @@ def _details(event: Event) -> str:
             return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
         case StepSucceeded():
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
+        case StepAdopted():
+            return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():

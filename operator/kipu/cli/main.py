@@ -1,9 +1,12 @@
 """`kipu`: what a person asks the log.
 
-    kipu history NAME [-n NAMESPACE] [-o table|jsonl] [--kubeconfig FILE] [--context NAME]
+    kipu history NAME [-n NAMESPACE] [-o table|jsonl]
+    kipu export NAME [-n NAMESPACE] [--output FILE|-]
     kipu verify FILE
+    kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
 
-Exit codes: 0 all is well, 1 a history is not what was recorded, 2 wrong usage or nothing could be checked.
+All but `verify` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is not what was
+recorded, or only a part of it, 2 wrong usage or nothing could be checked.
 Results go to stdout, everything else to stderr.
 """
 
@@ -11,8 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Sequence
+from typing import IO, TypeVar
 
 import click
 from rich.console import Console
@@ -20,12 +23,15 @@ from rich.console import Console
 from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError
 from kipu.eventlog.codec import UnknownEvent
-from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
-from kipu.eventlog.ports import History, LogMissing, StreamId
 
+from . import salvage as salvaging
 from . import transcript
-from .errors import CANNOT_TELL, CHECK_FAILED, CannotTell
+from .details import some
+from .errors import CANNOT_TELL, CHECK_FAILED
+from .files import save
 from .table import show
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,22 +40,35 @@ def kipu() -> None:
     """Ask what a Workflow has been through."""
 
 
+def _of_a_workflow(command: Command) -> Command:
+    """What every command about a Workflow in a cluster takes."""
+    for decorate in (
+        click.option("--context", help="Else the kubeconfig's current one."),
+        click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one."),
+    ):
+        command = decorate(command)
+    return command
+
+
 @kipu.command()
 @click.argument("name")
 @click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one.")
-@click.option("--context", help="Else the kubeconfig's current one.")
+@_of_a_workflow
 def history(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
     'jsonl' prints the records as they were recorded, after a line of metadata: a file for 'kipu verify'.
     """
-    stream, found = asyncio.run(_load(name, namespace, kubeconfig, context))
+    # Imported late, here and below: the official client takes half a second to import, and 'verify' needs no cluster.
+    from .cluster import Cluster
+    from .reading import load
+
+    cluster = Cluster.connect(kubeconfig, context)
+    stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
     state = transcript.fold(found.records)
     if output == "jsonl":
-        assert isinstance(found.head, ConfigMapHead)
-        for line in transcript.write(stream, found, found.head.spec_hash):
+        for line in transcript.write(stream, found, spec_hash):
             click.echo(line)
         return
     show(Console(), found.records)
@@ -57,44 +76,81 @@ def history(name: str, namespace: str | None, output: str, kubeconfig: str | Non
 
 
 @kipu.command()
+@click.argument("name")
+@click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
+@click.option("--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="Else standard output.")
+@_of_a_workflow
+def export(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
+    """Write all that proves what Workflow NAME has done, and its spec, as one file for 'kipu verify' and 'salvage'.
+
+    Of a log that is damaged it writes what can be verified, says what is missing, and ends with exit code 1.
+    """
+    from .cluster import Cluster
+    from .reading import gather
+
+    cluster = Cluster.connect(kubeconfig, context)
+    found = asyncio.run(gather(cluster, namespace or cluster.namespace, name))
+    lines = transcript.write(found.stream, found.history, found.spec_hash, found.enclosed)
+    save(output, b"".join(line + b"\n" for line in lines), may_replace=found.whole)
+    for note in found.notes:
+        click.echo(f"kipu: {note}", err=True)
+    if not found.whole:
+        sys.exit(CHECK_FAILED)
+
+
+@kipu.command()
 @click.argument("file", type=click.File("rb"))
 def verify(file: IO[bytes]) -> None:
-    """Check a FILE written by 'kipu history -o jsonl' ('-' for standard input).
+    """Check a FILE written by 'kipu export' or 'kipu history -o jsonl' ('-' for standard input).
 
     Chain of hashes, positions, epochs and times are checked, and every event is folded by the core.
     """
     verdict = transcript.verify(file)
+    partial = verdict.enclosed.partial
+    if partial is not None:
+        click.echo(f"{transcript.extent(verdict.tip.position, partial)}, head {verdict.tip.hash.hex()}: {partial.why}")
+        sys.exit(CHECK_FAILED)
     click.echo(f"OK: {_count(verdict.tip.position)}, head {verdict.tip.hash.hex()}, phase {verdict.state.phase}")
 
 
-async def _load(
-    name: str, namespace: str | None, kubeconfig: str | None, context: str | None
-) -> tuple[StreamId, History]:
-    """The verified log of a Workflow, not behind what its status has seen."""
-    # Imported late: the official client takes half a second to import, and `verify` needs no cluster.
-    from .cluster import Cluster, find_workflow, stream_of
+@kipu.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--name", help="Of the new Workflow; else that of the old one, which must be deleted first.")
+@click.option("-n", "--namespace", help="Of the new Workflow; else that of the old one.")
+@click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
+@click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
+@_of_a_workflow
+def salvage(
+    file: IO[bytes],
+    name: str | None,
+    namespace: str | None,
+    dry_run: bool,
+    force: bool,
+    kubeconfig: str | None,
+    context: str | None,
+) -> None:
+    """Create a Workflow that goes on where the verified FILE of 'kipu export' ends.
 
-    cluster = Cluster.connect(kubeconfig, context)
-    workflow = await find_workflow(cluster, namespace or cluster.namespace, name)
-    stream = stream_of(workflow)
-    found = await ConfigMapLog(cluster).load(stream)
-    witness = workflow.get("status", {}).get("log")
-    if found is None:
-        if witness:
-            raise LogMissing(f"the status has seen position {witness['position']}, but there is no log")
-        raise CannotTell(f"Workflow '{stream.name}' has no log yet: no operator has taken it up")
-    if witness:
-        _check_witness(found, witness)
-    return stream, found
+    Steps that have succeeded there are adopted and not run again, unless something that they rest on runs again.
+    """
+    verdict = transcript.verify(file)
+    found = salvaging.salvage(verdict, name=name, namespace=namespace)
+    if verdict.enclosed.partial is not None:
+        click.echo(f"kipu: {transcript.extent(verdict.tip.position, verdict.enclosed.partial)}", err=True)
+    if dry_run:
+        click.echo(salvaging.as_yaml(found.manifest), nl=False)
+    else:
+        from .cluster import Cluster
+        from .creating import create
+
+        asyncio.run(create(Cluster.connect(kubeconfig, context), verdict, found.manifest, force=force))
+        click.echo(f"workflow.kipu.dev/{found.manifest['metadata']['name']} created")
+    click.echo(f"kipu: adopted {_steps(found.adopted)}; to run {_steps(found.runs)}", err=True)
 
 
-def _check_witness(found: History, witness: Mapping[str, Any]) -> None:
-    """The status was written after its position was committed: a log that lacks it has lost its end."""
-    position, seen = witness["position"], witness["hash"]
-    if found.head.position < position:
-        raise CorruptionError(f"the status has seen position {position}, the log ends at {found.head.position}")
-    if found.records[position - 1].hash != seen:
-        raise CorruptionError(f"the record at position {position} is not the one that the status has seen")
+def _steps(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names)} ({some(names)})" if names else "none"
 
 
 def _count(events: int) -> str:

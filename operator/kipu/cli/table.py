@@ -21,6 +21,7 @@ STYLES = {  # by event kind; the rest is plain
     "WorkflowAccepted": "bold",
     "WorkflowRejected": "bold red",
     "StepSucceeded": "green",
+    "StepAdopted": "green",
     "AttemptFailed": "yellow",
     "AttemptAbandoned": "yellow",
     "TimerFired": "yellow",

@@ -1,4 +1,4 @@
-"""A history as a file that proves itself: `kipu history -o jsonl` writes it, `kipu verify` checks it.
+"""A history as a file that proves itself: `kipu history -o jsonl` and `kipu export` write it, `kipu verify` checks it.
 
     {"blobs":{},"format":"kipu-history/v1","head":{"epoch":1,"hash":"9f...","position":2},"ids":["3c...","9f..."],...}
     {"epoch":1,"pos":1,"ts":17,"type":"StreamClaimed","v":1,"writer":"kipu-0"}
@@ -7,24 +7,31 @@
 The first line is metadata in canonical JSON: the workflow's `uid` and `specHash`, which seed the chain; the head;
 the event id of every record (the first 128 bits of its hash), which tells a changed record from its successors;
 the blobs that records name by their SHA-256. `namespace` and `name` are a note for people: no hash covers them.
-Every other line is a canonical record, byte for byte as recorded (docs/event-log.md).
+Every other line is a canonical record, byte for byte as recorded (docs/event-log.md). An export has up to three keys
+more in its first line: `spec`, the immutable part of the Workflow's spec as the text of its JSON, which must hash to
+`specHash`; `witness`, the position and hash that `.status.log` has seen; and `partial`, where the log was damaged: why,
+and `of` how many records these are the first.
 
 Promises: `verify` accepts what `write` wrote, and no file in which a record, or what proves it, was changed, lost
 or added since. It cannot know a file that somebody made up from the beginning: compare the head's hash with a
-witness (`.status.log` of the Workflow). Must never read a cluster: a file is enough.
+witness (`.status.log` of the Workflow); nor does any hash cover what a partial file says of the part that it lacks.
+Must never read a cluster: a file is enough.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import msgspec
 
-from kipu.core import graph
-from kipu.core.errors import CorruptionError
+from kipu.api import definition as specs
+from kipu.core import adoption, graph
+from kipu.core.definition import Definition
+from kipu.core.errors import CorruptionError, Problem
 from kipu.core.events import WorkflowAccepted
 from kipu.core.evolve import evolve
 from kipu.core.state import State
@@ -52,6 +59,29 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True):
     epoch: int
 
 
+class Witness(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the Workflow's status has seen of its log."""
+
+    position: int
+    hash: str
+
+
+class Partial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why the file does not hold the whole log, and how many records the log is known to have had."""
+
+    why: str
+    of: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosed:
+    """What an export adds to a history. The spec is its immutable part."""
+
+    spec: Mapping[str, object] | None = None
+    witness: Witness | None = None
+    partial: Partial | None = None
+
+
 class _Metadata(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     format: str
     namespace: str
@@ -61,6 +91,9 @@ class _Metadata(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     head: _Head
     ids: list[str]
     blobs: dict[str, dict[str, object]]
+    spec: str | None = None
+    witness: Witness | None = None
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +102,23 @@ class Verdict:
 
     namespace: str
     name: str
+    uid: str
     tip: Tip
     state: State
+    records: tuple[Recorded, ...]
+    enclosed: Enclosed
+
+
+def extent(position: int, partial: Partial) -> str:
+    """How much of a log a partial file holds, in words."""
+    of = "an unknown number" if partial.of is None else str(partial.of)
+    return f"partial: verified up to position {position} of {of}"
 
 
 # -- writing -----------------------------------------------------------------------------------------------
 
 
-def write(stream: StreamId, history: History, spec_hash: str) -> Iterator[bytes]:
+def write(stream: StreamId, history: History, spec_hash: str, enclosed: Enclosed | None = None) -> Iterator[bytes]:
     """The lines of the file, without their newlines.
 
     Raises BadRecord when a record cannot be written as it was recorded (an older release's shape).
@@ -102,9 +144,27 @@ def write(stream: StreamId, history: History, spec_hash: str) -> Iterator[bytes]
             "head": {"position": history.head.position, "hash": history.head.hash, "epoch": history.head.epoch},
             "ids": [recorded.hash[:ID_LENGTH] for recorded in history.records],
             "blobs": blobs,
+            **_enclosed(enclosed or Enclosed()),
         }
     )
     yield from records
+
+
+def _enclosed(given: Enclosed) -> dict[str, object]:
+    """Keys of the first line; what is absent is left out."""
+    found: dict[str, object] = {}
+    if given.spec is not None:
+        found["spec"] = _spec_text(given.spec)
+    if given.witness is not None:
+        found["witness"] = msgspec.structs.asdict(given.witness)
+    if given.partial is not None:
+        found["partial"] = msgspec.structs.asdict(given.partial)
+    return found
+
+
+def _spec_text(spec: Mapping[str, object]) -> str:
+    """As text, since a spec may hold what no record may: fractions, and whatever a rejected one holds."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 # -- verifying ---------------------------------------------------------------------------------------------
@@ -131,7 +191,17 @@ def verify(lines: Iterable[bytes]) -> Verdict:
         found.append(recorded)
     if (tip.position, tip.hash.hex(), tip.epoch) != (metadata.head.position, metadata.head.hash, metadata.head.epoch):
         raise BadRecord(tip.position, "the last record is not the head that the first line names")
-    return Verdict(namespace=metadata.namespace, name=metadata.name, tip=tip, state=fold(found))
+    enclosed = Enclosed(spec=_read_spec(metadata), witness=metadata.witness, partial=metadata.partial)
+    _check_witness(enclosed, found)
+    return Verdict(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        uid=metadata.uid,
+        tip=tip,
+        state=fold(found),
+        records=tuple(found),
+        enclosed=enclosed,
+    )
 
 
 def fold(records: Sequence[Recorded]) -> State:
@@ -139,7 +209,7 @@ def fold(records: Sequence[Recorded]) -> State:
     state = State()
     for recorded in records:
         event = recorded.event
-        problems = graph.check(event.definition) if isinstance(event, WorkflowAccepted) else ()
+        problems = _problems(event.definition) if isinstance(event, WorkflowAccepted) else ()
         if problems:
             raise BadRecord(recorded.position, f"its definition is not sound: {problems[0]}")
         try:
@@ -147,6 +217,10 @@ def fold(records: Sequence[Recorded]) -> State:
         except CorruptionError as error:
             raise BadRecord(recorded.position, str(error)) from error
     return state
+
+
+def _problems(definition: Definition) -> tuple[Problem, ...]:
+    return graph.check(definition) or adoption.check(definition)
 
 
 def _read_metadata(line: bytes) -> _Metadata:
@@ -160,6 +234,27 @@ def _read_metadata(line: bytes) -> _Metadata:
     if not is_canonical:
         raise CorruptionError("the first line was changed: it is not canonical JSON")
     return metadata
+
+
+def _read_spec(metadata: _Metadata) -> Mapping[str, object] | None:
+    if metadata.spec is None:
+        return None
+    try:
+        spec = json.loads(metadata.spec)
+    except ValueError:
+        spec = None
+    if not isinstance(spec, dict) or _spec_text(spec) != metadata.spec or specs.spec_hash(spec) != metadata.spec_hash:
+        raise CorruptionError("the spec is not the one that was taken up: its hash differs")
+    return spec
+
+
+def _check_witness(enclosed: Enclosed, found: Sequence[Recorded]) -> None:
+    """A whole log holds what the status has seen. Of a partial one that may be just what is missing."""
+    witness = enclosed.witness
+    if witness is None or enclosed.partial is not None:
+        return
+    if not 1 <= witness.position <= len(found) or found[witness.position - 1].hash != witness.hash:
+        raise CorruptionError(f"the record at position {witness.position} is not the one that the status has seen")
 
 
 def _read_blobs(values: Mapping[str, object], records: Iterable[bytes]) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
     settle(turn)
     # While names are left to be skipped, steps that must not start may still stand among the ready.
-    if turn.is_open and turn.state.stopping is None and turn.names_left > 0:
+    if turn.is_open and turn.state.stopping is None and turn.names_left > 0 and not turn.state.unadopted:
         _schedule_ready(turn)
 
 
@@ -35,6 +35,9 @@ def settle(turn: Turn) -> None:
     """Everything that follows from what is known, short of starting anything."""
     if not turn.is_open:
         return
+    turn.adopt()
+    if turn.state.unadopted:
+        return  # nothing is concluded for a step from others that are still to be adopted
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:

@@ -54,6 +54,8 @@ def wants_turn(state: State, slots: int) -> bool:
     """Whether `decide` without any command would yield events: a bound of the last turn was met."""
     if state.definition is None or state.is_terminal:
         return False
+    if state.unadopted:
+        return True
     if state.stopping is not None:
         return bool(state.plain or state.guarded or state.retrying or state.live)
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):

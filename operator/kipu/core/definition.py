@@ -78,6 +78,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptedStep:
+    """A step that counts as done, and the record of another log that says so."""
+
+    name: str
+    position: int
+    hash: str  # in hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """What this workflow takes over from a run of another one. Known to be sound: `adoption.check` ran."""
+
+    workflow_uid: str
+    run: int
+    steps: tuple[AdoptedStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A whole workflow. Its graph is known to be sound: `graph.check` ran before it was accepted."""
 
@@ -86,12 +104,14 @@ class Definition:
     timeout_ms: int | None = None
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
+    adopt: Adoption | None = None
 
 
 def to_json(definition: Definition) -> dict[str, object]:
     """The recorded form; absent keys mean None or empty."""
     return _without_none(
         {
+            "adopt": None if definition.adopt is None else _adoption_to_json(definition.adopt),
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
             "podDefaults": definition.pod_defaults or None,
@@ -109,6 +129,26 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
+        adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
+    )
+
+
+def _adoption_to_json(adoption: Adoption) -> dict[str, object]:
+    return {
+        "run": adoption.run,
+        "steps": [{"hash": step.hash, "name": step.name, "position": step.position} for step in adoption.steps],
+        "workflowUid": adoption.workflow_uid,
+    }
+
+
+def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
+    return Adoption(
+        workflow_uid=_text(raw["workflowUid"]),
+        run=_int(raw["run"]),
+        steps=tuple(
+            AdoptedStep(name=_text(step["name"]), position=_int(step["position"]), hash=_text(step["hash"]))
+            for step in _objects(raw["steps"])
+        ),
     )
 
 

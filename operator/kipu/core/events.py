@@ -132,6 +132,18 @@ class StepSucceeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepAdopted:
+    """The step counts as done without an attempt: spec.adopt says that the named record of another log proves it."""
+
+    run: int
+    step: str
+    source_uid: str  # of the other Workflow
+    source_run: int
+    source_position: int
+    source_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAbandoned:
     """We gave this attempt up; its Job is to be removed and its name kept occupied by a placeholder."""
 
@@ -233,6 +245,7 @@ Event = (
     | StepScheduled
     | StepStarted
     | StepSucceeded
+    | StepAdopted
     | AttemptAbandoned
     | AttemptFailed
     | StepFailed

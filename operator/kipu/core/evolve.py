@@ -21,6 +21,7 @@ from .events import (
     Reason,
     ShutdownRequested,
     SkipReason,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -38,6 +39,9 @@ from .graph import build
 from .lifecycle import StepPhase, WorkflowPhase, next_phase
 from .policies import is_plain, never_reacts
 from .state import Attempt, State, StepState, Stopping, Timer, next_timer
+
+# What can come before every adoption is recorded.
+_BEFORE_STEPS = (StepAdopted, ShutdownRequested, EventLimitReached, TimerFired)
 
 
 def evolve(state: State, event: Event, *, ts: int) -> State:
@@ -68,6 +72,8 @@ def _check(state: State, event: Event) -> None:
         fault = "the workflow was accepted already" if opens else "the workflow was never accepted"
     elif run != state.run + isinstance(event, WorkflowAccepted):
         fault = f"this is run {state.run}, not {run}"
+    elif state.unadopted and not isinstance(event, _BEFORE_STEPS):
+        fault = "some steps are still to be adopted"
     elif isinstance(event, WorkflowFinished) and not state.is_exhausted:
         fault = "some steps have not ended"
     else:
@@ -82,9 +88,7 @@ def _apply(state: State, event: Event) -> None:
         case WorkflowAccepted():
             _accept(state, event)
         case WorkflowRejected():
-            state.phase = WorkflowPhase.REJECTED
-            state.spec_hash, state.problems = event.spec_hash, event.problems
-            state.finished_at = state.ts
+            _reject(state, event)
         case ShutdownRequested():
             state.shutdown = event.mode
             _take_down(state, state.stopping or Stopping.SHUTDOWN)
@@ -94,6 +98,8 @@ def _apply(state: State, event: Event) -> None:
             _start(state, event)
         case StepSucceeded():
             _succeed(state, event)
+        case StepAdopted():
+            _adopt(state, event)
         case AttemptAbandoned():
             _abandon(state, event)
         case AttemptFailed():
@@ -139,8 +145,24 @@ def _accept(state: State, event: WorkflowAccepted) -> None:
         (state.plain if is_plain(state, place) else state.guarded)[place] = None
         if not step.depends_on:
             _release(state, place, culprit=step.name)
+    if definition.adopt is not None:
+        state.unadopted = {state.graph.index[step.name]: step for step in definition.adopt.steps}
     if event.deadline is not None:
         _arm(state, TimerKind.WORKFLOW_TIMEOUT, event.deadline)
+
+
+def _adopt(state: State, event: StepAdopted) -> None:
+    place = _place(state, event.step)
+    asked = state.unadopted.pop(place, None)
+    if asked is None or (asked.position, asked.hash) != (event.source_position, event.source_hash):
+        raise CorruptionError(f"step '{event.step}': the definition does not ask for this adoption")
+    _finish(state, place, event)
+
+
+def _reject(state: State, event: WorkflowRejected) -> None:
+    state.phase = WorkflowPhase.REJECTED
+    state.spec_hash, state.problems = event.spec_hash, event.problems
+    state.finished_at = state.ts
 
 
 def _schedule(state: State, event: StepScheduled) -> None:

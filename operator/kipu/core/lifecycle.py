@@ -13,6 +13,7 @@ from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
     AttemptFailed,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -57,6 +58,7 @@ TERMINAL_WORKFLOW_PHASES = frozenset(
 _P = StepPhase
 STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.PENDING, StepScheduled): _P.SCHEDULED,
+    (_P.PENDING, StepAdopted): _P.SUCCEEDED,
     (_P.PENDING, StepsSkipped): _P.SKIPPED,
     (_P.PENDING, StepsCancelled): _P.CANCELLED,
     (_P.SCHEDULED, StepStarted): _P.RUNNING,

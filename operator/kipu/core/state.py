@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
-from .definition import Definition, Step
+from .definition import AdoptedStep, Definition, Step
 from .errors import Problem
 from .events import Reason, ShutdownMode, SkipReason, TimerKind
 from .graph import Graph
@@ -116,6 +116,7 @@ class State:
     retrying: dict[int, None] = field(default_factory=dict)
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
+    unadopted: dict[int, AdoptedStep] = field(default_factory=dict)  # to adopt before anything else is decided
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
@@ -172,6 +173,7 @@ _DERIVED = frozenset(
         "guarded",
         "retrying",
         "doomed",
+        "unadopted",
         "cancellable",
         "cancelling",
         "timers",

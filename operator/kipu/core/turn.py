@@ -6,6 +6,9 @@ Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
     ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled or AttemptAbandoned)                at most 0.4 KiB =  80 KiB
     NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 66 B    =  65 KiB
+    ADOPTIONS_PER_TURN_MAX  500 x StepAdopted                                        at most 0.4 KiB = 200 KiB
+
+Adoptions come before the first attempt, so that such a turn has nothing of the first two lines.
 
 Must never decide: it only knows how each fact is written down.
 """
@@ -23,6 +26,7 @@ from .events import (
     Event,
     Reason,
     SkipReason,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepsSkipped,
@@ -34,6 +38,7 @@ COMMANDS_PER_TURN_MAX = 100
 TIMERS_PER_TURN_MAX = 100
 ATTEMPTS_PER_TURN_MAX = 200
 NAMES_PER_TURN_MAX = 1_000
+ADOPTIONS_PER_TURN_MAX = 500
 NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 66 B
 
 
@@ -56,6 +61,7 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     attempts_left: int = ATTEMPTS_PER_TURN_MAX
     names_left: int = NAMES_PER_TURN_MAX
+    adoptions_left: int = ADOPTIONS_PER_TURN_MAX
 
     @property
     def is_open(self) -> bool:
@@ -88,6 +94,27 @@ class Turn:
         """Steps without a Job end, as far as the turn has room."""
         for names in self._windows(places):
             self.record(StepsCancelled(run=self.state.run, steps=names))
+
+    def adopt(self) -> None:
+        """Steps of another log count as done, as far as the turn has room."""
+        state = self.state
+        if not state.unadopted:
+            return
+        assert state.definition is not None
+        assert state.definition.adopt is not None
+        source = state.definition.adopt
+        for step in list(islice(state.unadopted.values(), self.adoptions_left)):
+            self.adoptions_left -= 1
+            self.record(
+                StepAdopted(
+                    run=state.run,
+                    step=step.name,
+                    source_uid=source.workflow_uid,
+                    source_run=source.run,
+                    source_position=step.position,
+                    source_hash=step.hash,
+                )
+            )
 
     def _windows(self, places: Iterable[int]) -> Iterator[tuple[str, ...]]:
         # A copy, since folding each record takes its steps out of the index that `places` may be.

@@ -138,6 +138,11 @@ def open_chunk(chunk: ChunkRef, binary_data: object) -> bytes:
     return _unpack(packed, CHUNK_BYTES_MAX, chunk.name)
 
 
+def open_unindexed(name: str, binary_data: object) -> list[bytes]:
+    """The records of a chunk that no head vouches for. Raises CorruptionError."""
+    return _lines(_unpack(_packed(binary_data, "records", name), CHUNK_BYTES_MAX, name), name)
+
+
 def open_blob(digest: str, data: object, binary_data: object) -> bytes:
     """The blob of this SHA-256. Raises CorruptionError."""
     packed = _packed(binary_data, "blob", digest)

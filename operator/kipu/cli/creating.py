@@ -1,0 +1,61 @@
+"""The one thing that the CLI writes: a Workflow made of an exported file.
+
+Promises: nothing is created while the old Workflow, or a pod of it, may run what the new one would run again, unless
+a person says so. Must never delete the old one: that is theirs to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from .cluster import CORE, WORKFLOWS, Cluster, list_all, refused
+from .details import some
+from .errors import CannotTell
+from .transcript import Verdict
+
+OVER = ("Succeeded", "Failed")
+
+
+async def create(cluster: Cluster, verdict: Verdict, manifest: Mapping[str, Any], *, force: bool) -> None:
+    """Create the Workflow. Raises CannotTell with what to do about it."""
+    if not force:
+        await _check_old_workflow(cluster, verdict)
+        await _check_old_pods(cluster, verdict)
+    metadata = manifest["metadata"]
+    answer = await cluster.create_workflow(metadata["namespace"], manifest)
+    if answer.status == HTTPStatus.CONFLICT:
+        raise CannotTell(
+            f"there is a Workflow '{metadata['name']}' in namespace '{metadata['namespace']}': delete it, or choose "
+            "another name by --name"
+        )
+    if answer.status != HTTPStatus.CREATED:
+        raise refused(answer, f"create Workflow '{metadata['name']}'")
+
+
+async def _check_old_workflow(cluster: Cluster, verdict: Verdict) -> None:
+    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{verdict.namespace}/workflows/{verdict.name}")
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return
+    if answer.status != HTTPStatus.OK:
+        raise refused(answer, f"see whether Workflow '{verdict.name}' still runs")
+    old: Any = answer.body
+    stands = {"Finished", "Stalled"} & {
+        condition["type"] for condition in old.get("status", {}).get("conditions", []) if condition["status"] == "True"
+    }
+    if old["metadata"]["uid"] == verdict.uid and not stands:
+        raise CannotTell(f"Workflow '{verdict.name}' still runs: let it end, cancel it or delete it, or use --force")
+
+
+async def _check_old_pods(cluster: Cluster, verdict: Verdict) -> None:
+    """Two attempts of a step must not run at once, and only a person knows where the old Workflow is given up."""
+    pods = await list_all(
+        cluster, f"{CORE}/namespaces/{verdict.namespace}/pods", f"kipu.dev/workflow-uid={verdict.uid}"
+    )
+    running = [pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") not in OVER]
+    if running:
+        raise CannotTell(
+            f"pods of the old Workflow have not ended: {some(running)}; wait for them or delete it with "
+            f"'kubectl delete kw {verdict.name} -n {verdict.namespace} --cascade=foreground', or use --force"
+        )

@@ -1,0 +1,110 @@
+"""A new Workflow out of an exported file: the same steps, of which those that have succeeded are not run again.
+
+Adopted is what succeeded in the newest run of the exported log, is still made in the same way, and rests on nothing
+that is not adopted itself (core/adoption.py). Promises: the manifest is one that this release takes; its spec is the
+file's, but for `adopt`. Must never talk to a cluster, and never adopt what no verified record says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from kipu.api import definition as specs
+from kipu.api.v1alpha1 import API_VERSION, KIND
+from kipu.core.adoption import adoptable
+from kipu.core.definition import Definition
+from kipu.core.errors import UserError
+from kipu.core.events import StepAdopted, StepSucceeded
+from kipu.core.lifecycle import StepPhase
+from kipu.eventlog.ports import Recorded
+
+from .errors import CannotTell
+from .transcript import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvage:
+    """What to create, and which of its steps are adopted or run, in their order."""
+
+    manifest: Mapping[str, Any]
+    adopted: tuple[str, ...]
+    runs: tuple[str, ...]
+
+
+def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Salvage:
+    """The Workflow that goes on where this history ends. Raises CannotTell when the file has not what that needs."""
+    spec, recorded = verdict.enclosed.spec, verdict.state.definition
+    if spec is None:
+        raise CannotTell("the file holds no spec to run again: only 'kipu export' writes it, of a Workflow as taken up")
+    if recorded is None:
+        raise CannotTell(f"Workflow '{verdict.name}' was never accepted: there is nothing to go on with")
+    wanted = {key: value for key, value in spec.items() if key != "adopt"}
+    try:
+        definition = specs.parse(wanted)
+    except UserError as error:
+        raise CannotTell(f"this release would not accept the file's spec: {error}") from error
+    proofs = _proofs(verdict)
+    adopted = adoptable(definition, [step for step in _unchanged(definition, recorded) if step in proofs])
+    if adopted:
+        wanted["adopt"] = {
+            "workflowUid": verdict.uid,
+            "run": verdict.state.run,
+            "steps": [{"name": step, "position": proofs[step].position, "hash": proofs[step].hash} for step in adopted],
+        }
+    return Salvage(
+        manifest={
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": name or verdict.name, "namespace": namespace or verdict.namespace},
+            "spec": wanted,
+        },
+        adopted=adopted,
+        runs=tuple(step.name for step in definition.steps if step.name not in adopted),
+    )
+
+
+def _proofs(verdict: Verdict) -> dict[str, Recorded]:
+    """For each step that has succeeded in the newest run, the record that says so."""
+    said = {
+        record.event.step: record for record in verdict.records if isinstance(record.event, StepSucceeded | StepAdopted)
+    }
+    state = verdict.state
+    ended = {state.step(place).name for place, step in enumerate(state.steps) if step.phase is StepPhase.SUCCEEDED}
+    return {step: record for step, record in said.items() if step in ended}
+
+
+def _unchanged(definition: Definition, recorded: Definition) -> list[str]:
+    """The steps that are asked for as they were recorded: another release may read the same spec in another way."""
+    if definition.pod_defaults != recorded.pod_defaults:
+        return []
+    then = {step.name: step for step in recorded.steps}
+    return [step.name for step in definition.steps if then.get(step.name) == step]
+
+
+# -- as text ------------------------------------------------------------------------------------------------
+
+
+BARE = re.compile(r"[A-Za-z][A-Za-z0-9 _./:@=-]+")  # PyYAML would leave 1e3, 0o7 and y bare, which others misread
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in which text is text to every reader, and a script can be read."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    if "\n" in text:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if BARE.fullmatch(text) else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def as_yaml(manifest: Mapping[str, Any]) -> str:
+    """The manifest as one would write it, for `kubectl create -f -`."""
+    return yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)

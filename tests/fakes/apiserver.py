@@ -26,6 +26,7 @@ from .clock import LoopClock
 from .collector import Collector
 from .etcd import HISTORY_MAX, Etcd, Json, Key
 from .faults import Fault, FaultHook
+from .informers import Lags
 from .jobs import JobController
 from .kinds import BY_PLURAL, KINDS
 from .nodes import Execution, Nodes, Program
@@ -72,10 +73,12 @@ class ApiServer:
         programs: Callable[[Json], Program] | None = None,
         latency_seconds: float = 0.002,
         history_max: int = HISTORY_MAX,
+        lags: Lags | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._latency_seconds = latency_seconds
         self.rng = random.Random(seed)
+        self.lags = lags or Lags()  # may be replaced at any moment
         self.clock = LoopClock()
         self.etcd = Etcd(history_max)
         self.registry = Registry(self.etcd, self.clock, self.rng)

@@ -32,6 +32,11 @@ def is_decided(status: Json) -> bool:
     return any(each["type"] in _CRITERIA for each in status.get("conditions", ()))
 
 
+def has_failed(status: Json) -> bool:
+    """Whether that criterion is that it failed."""
+    return any(each["type"] == "FailureTarget" for each in status.get("conditions", ()))
+
+
 def is_tracked(pod: Stored) -> bool:
     """Whether it is still to be counted."""
     return TRACKING in pod.object["metadata"].get("finalizers", ())

@@ -126,21 +126,25 @@ class JobController:
     def _go_on(self, stored: Stored, pods: Sequence[Stored]) -> None:
         now, status = timestamp(self._server.clock.now()), dict(stored.object["status"])
         if any((status.get("uncountedTerminatedPods") or {}).values()):
-            self._count(stored)
+            self._count(stored, ())
             return
         if not is_leaving(stored):
             job_status.begin(status, now, suspended=stored.object["spec"]["suspend"])
         fresh = self._newly_ended(pods)
         late = self._deadline_passed(stored, status)
         verdict = job_status.verdict(stored.object["spec"], status, fresh, now, deadline_passed=late)
-        deleted: list[Stored] = []
         if verdict is not None:
             status["conditions"] = [*status.get("conditions", ()), verdict]
-            if verdict["type"] == "FailureTarget":
-                deleted = self._delete_active(pods)
-                fresh["failed"] += [pod.uid for pod in deleted if self._is_uncounted(pod)]
+        deleted: list[Stored] = []
+        if job_status.has_failed(status):
+            deleted = self._delete_active(pods)
+            if self._expected.get(stored.uid):
+                return  # it cannot be over while a pod of its was not heard of
+            fresh["failed"] += [pod.uid for pod in deleted if self._is_uncounted(pod)]
         elif is_leaving(stored):
             self._release_all(pod for pod in pods if not has_ended(pod))
+        elif job_status.is_decided(status):
+            pass  # every pod it needs has succeeded
         elif stored.object["spec"]["suspend"]:
             deleted = self._delete_active(pods)
             self._release_all(deleted)  # a pod that goes for a suspension is counted nowhere
@@ -152,9 +156,9 @@ class JobController:
         written = self._write(stored, status)
         if written is not None and status["uncountedTerminatedPods"]:
             self._busy.add(stored.key)
-            self._server.later(STEP_SECONDS, self._count, written)
+            self._server.later(STEP_SECONDS, self._count, written, deleted)
 
-    def _count(self, stored: Stored) -> None:
+    def _count(self, stored: Stored, deleted: Sequence[Stored]) -> None:
         """Second half of a pod's end: its finalizer goes, it is counted, and the Job may be over."""
         self._busy.discard(stored.key)
         status = dict(stored.object["status"])
@@ -166,7 +170,7 @@ class JobController:
             if uncounted.get(each):
                 status[each] = status.get(each, 0) + len(uncounted[each])
         status["uncountedTerminatedPods"] = {}
-        status |= job_status.counts(pods, ())
+        status |= job_status.counts(pods, deleted)
         job_status.conclude(status, timestamp(self._server.clock.now()))
         self._write(stored, status)
         self._sync_in(BATCH_SECONDS, stored.key)
@@ -222,7 +226,7 @@ class JobController:
         self, stored: Stored, status: Json, fresh: dict[str, list[str]], pods: Sequence[Stored]
     ) -> list[Stored]:
         spec = stored.object["spec"]
-        if job_status.is_decided(status) or self._expected.get(stored.uid):
+        if self._expected.get(stored.uid):
             return []
         waits_for_terminating = spec["podReplacementPolicy"] == "Failed"
         held = [pod for pod in pods if not has_ended(pod) and (waits_for_terminating or not is_leaving(pod))]

@@ -28,7 +28,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         late = Lags(**{each.name: LATE_SECONDS for each in fields(Lags)})
         server = ApiServer(seed=11, programs=program_of, lags=late if request.param == "late" else Lags())
         transport = server.connect(user="conformance")
-        yield World(kube=Kube(transport), transport=transport, namespace="conformance")
+        yield World(kube=Kube(transport), transport=transport, namespace="conformance", fake=server)
         return
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("KUBECONFIG names no cluster")

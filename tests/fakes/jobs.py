@@ -258,12 +258,9 @@ class JobController:
         return [index for index in range(stored.object["spec"]["completions"]) if index not in taken]
 
     def _create_pod(self, stored: Stored, index: int | None) -> Stored | None:
-        server, namespace, kind = self._server, stored.key.namespace, BY_PLURAL["pods"]
         pod = job_status.pod_of(stored.copy(), index)
         try:
-            created = server.record(
-                USER, "POST", Key("pods", namespace, ""), server.registry.create, kind, namespace, pod
-            )
+            created = self._server.create_stored(BY_PLURAL["pods"], stored.key.namespace, pod, user=USER)
         except Refused:  # by a quota, or by a policy of the test
             self._sync_in(RETRY_SECONDS, stored.key)
             return None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .clock import timestamp
 from .etcd import Change, Json, Key
-from .kinds import JOB_NAME
+from .kinds import JOB_NAME, SCHEDULER
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class Nodes:
             self._stop(change.key, after.uid, min(grace_seconds, self._pods[after.uid].stop_seconds))
 
     def _bind(self, key: Key, uid: str) -> None:
-        program = self._pods[uid]
+        program, stored = self._pods[uid], self._server.etcd.get(key)
+        if stored is None or stored.object["spec"]["schedulerName"] != SCHEDULER:
+            return  # somebody else's to bind
         if program.unschedulable:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 
@@ -37,20 +36,6 @@ async def test_a_list_without_a_version_holds_the_last_write(world: World) -> No
         assert int(listed.body["metadata"]["resourceVersion"]) >= int(created.version)
 
 
-async def test_pages_are_one_consistent_list(world: World) -> None:
-    for name in ("a", "b", "c"):
-        await world.create("configmaps", labelled(name, app="kipu"))
-    first = await world.listed("configmaps", labelSelector=OURS, limit="2")
-    await world.create("configmaps", labelled("bb", app="kipu"))
-    await world.delete("configmaps", "c")
-    token = first.body["metadata"]["continue"]
-    second = await world.listed("configmaps", labelSelector=OURS, limit="2", **{"continue": token})
-    names = [item["metadata"]["name"] for page in (first, second) for item in page.body["items"]]
-    assert names == ["a", "b", "c"]
-    assert not second.body["metadata"].get("continue")
-    assert first.version == second.version
-
-
 async def test_a_list_of_metadata_alone_names_every_object_and_holds_no_content(world: World) -> None:
     created = [await world.create("configmaps", labelled(name, app="kipu")) for name in ("a", "b")]
     request = Request(
@@ -66,32 +51,6 @@ async def test_a_list_of_metadata_alone_names_every_object_and_holds_no_content(
     assert item["metadata"]["labels"] == {"app": "kipu"}
     named = await world.kube.list_config_maps(world.namespace, OURS)
     assert [(each.name, each.uid) for each in named] == [("a", created[0].uid), ("b", created[1].uid)]
-
-
-@pytest.mark.timeout(660)
-async def test_an_expired_continue_token_is_410(world: World) -> None:
-    """Made of a good one: revision 1 is compacted once the store has lived for two of the API server's intervals.
-
-    They are 30 s in our local cluster and 5 minutes by default.
-    """
-    for name in ("a", "b"):
-        await world.create("configmaps", labelled(name, app="kipu"))
-    page = await world.listed("configmaps", labelSelector=OURS, limit="1")
-    token = page.body["metadata"]["continue"]
-    fields = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    old = base64.urlsafe_b64encode(json.dumps(fields | {"rv": 1}).encode()).decode().rstrip("=")
-
-    async def is_refused() -> bool:
-        answer = await world.listed("configmaps", limit="1", **{"continue": old})
-        assert (answer.status, answer.reason) in ((200, ""), (410, "Expired"))
-        return answer.status == 410
-
-    await world.until(is_refused)
-
-
-async def test_a_continue_token_of_somebody_else_is_refused(world: World) -> None:
-    answer = await world.listed("configmaps", limit="1", **{"continue": "nonsense"})
-    assert (answer.status, answer.reason) == (400, "BadRequest")
 
 
 @pytest.mark.parametrize(
@@ -191,6 +150,34 @@ async def test_the_server_ends_a_watch_in_time_and_in_silence(world: World) -> N
         assert [event["type"] async for event in events if event["type"] != "BOOKMARK"] == []
 
 
+async def test_a_watch_from_a_version_long_gone_is_one_error_event_and_the_end(world: World) -> None:
+    """410 in its second form: the request itself is answered with 200."""
+    await world.create("configmaps", labelled("a", app="kipu"))
+    async with world.watch("configmaps", resourceVersion="1") as events:
+        told = [event async for event in events]
+    (event,) = told
+    assert event["type"] == "ERROR"
+    assert (event["object"]["code"], event["object"]["reason"]) == (410, "Expired")
+
+
+async def test_a_bookmark_is_a_version_and_nothing_else(world: World) -> None:
+    """One comes each minute, and one two seconds before the end of a watch."""
+    created = await world.create("configmaps", labelled("a", app="kipu"))
+    query = {"resourceVersion": created.version, "allowWatchBookmarks": "true", "timeoutSeconds": "5"}
+    async with world.watch("configmaps", labelSelector=OURS, **query) as events:
+        outside = await world.create("configmaps", labelled("b", app="other"))
+        told = [event async for event in events]
+    assert {event["type"] for event in told} == {"BOOKMARK"}
+    bookmark = told[-1]
+    assert bookmark["object"].keys() == {"kind", "apiVersion", "metadata"}
+    assert bookmark["object"]["metadata"].keys() == {"resourceVersion"}
+    version = bookmark["object"]["metadata"]["resourceVersion"]
+    assert int(version) >= int(outside.version)
+    async with world.watch("configmaps", labelSelector=OURS, resourceVersion=version) as events:
+        await world.create("configmaps", labelled("c", app="kipu"))
+        assert await _next(events) == ("ADDED", "c")
+
+
 async def test_a_watch_from_the_future_says_nothing(world: World) -> None:
     """What a client sees after etcd was restored: not an error, but silence."""
     created = await world.create("configmaps", labelled("a", app="kipu"))
@@ -212,6 +199,17 @@ async def test_pods_are_told_only_once_they_are_no_longer_pending(world: World) 
                 seen.append((event["type"], event["object"]["status"]["phase"]))
     assert seen[0] == ("ADDED", "Running")
     assert all(phase != "Pending" for _, phase in seen)
+
+
+async def test_a_pod_that_leaves_a_selection_by_its_phase_is_deleted_from_it(world: World) -> None:
+    pod = await world.by_hand("a")
+    await world.set_phase(pod, "Running")
+    async with world.watch("pods", fieldSelector="status.phase=Running") as events:
+        assert await _next(events) == ("ADDED", pod.metadata.name)
+        await world.set_phase(pod, "Succeeded")
+        event = await anext(events)
+    assert (event["type"], event["object"]["status"]["phase"]) == ("DELETED", "Running")  # as it was last within
+    assert (await world.get("pods", pod.metadata.name)).body["status"]["phase"] == "Succeeded"
 
 
 # -- the client's own list and watch ----------------------------------------------------------------------

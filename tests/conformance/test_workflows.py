@@ -56,6 +56,15 @@ async def test_status_is_a_subresource(workflows: World) -> None:
     assert spec.body["metadata"]["generation"] == 1
 
 
+async def test_a_workflow_that_etcd_does_not_take_is_a_500_that_no_retry_will_cure(workflows: World) -> None:
+    body = workflow("a")
+    container = {"name": "main", "env": [{"name": "X", "value": "x" * 1_600_000}]}
+    body["spec"]["steps"][0]["template"] = {"spec": {"containers": [container]}}
+    answer = await workflows.create("workflows", body)
+    assert (answer.status, answer.body["message"]) == (500, "etcdserver: request is too large")
+    assert (await workflows.get("workflows", "a")).status == 404
+
+
 async def test_a_status_is_replaced_as_a_whole(workflows: World) -> None:
     created = await unattended(workflows)
     kube, namespace = workflows.kube, workflows.namespace

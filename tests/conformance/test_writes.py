@@ -172,6 +172,16 @@ async def test_a_request_of_more_than_three_mebibytes_is_413(world: World) -> No
     assert (answer.status, answer.reason) == (413, "RequestEntityTooLarge")
 
 
+async def test_a_job_that_etcd_does_not_take_is_blamed_for_labels_that_it_never_had(world: World) -> None:
+    """The API server tries a second time, by then with the labels of the first: 422, and no word of the size."""
+    body = job("a", Program(), suspend=True)
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "X", "value": "x" * 1_600_000}]
+    answer = await world.create("jobs", body)
+    assert (answer.status, answer.reason) == (422, "Invalid")
+    assert "spec.selector" in {cause["field"] for cause in answer.body["details"]["causes"]}
+    assert (await world.get("jobs", "a")).status == 404
+
+
 async def test_what_is_not_json_is_refused(world: World) -> None:
     broken = await world.call("POST", world.path("configmaps"), b'{"metadata":')
     assert (broken.status, broken.reason) == (400, "BadRequest")

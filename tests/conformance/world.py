@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,20 @@ from typing import Any
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request, Transport
 from kipu.shell.kube_views import JobView, PodView
+from tests.fakes.admission import Attempt
+from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
+from tests.fakes.refusals import Refused
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 60.0
 RUN = "conformance.kipu.dev/run"
+COUNTED = {
+    "configmaps": "count/configmaps",
+    "jobs": "count/jobs.batch",
+    "pods": "count/pods",
+    "leases": "count/leases.coordination.k8s.io",
+}
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -48,6 +58,7 @@ class World:
     kube: Kube
     transport: Transport
     namespace: str
+    fake: ApiServer | None = None  # None: a real one
 
     # -- requests ----------------------------------------------------------------------------------------
 
@@ -55,6 +66,7 @@ class World:
         group = {
             "configmaps": "/api/v1",
             "pods": "/api/v1",
+            "resourcequotas": "/api/v1",
             "jobs": "/apis/batch/v1",
             "workflows": "/apis/kipu.dev/v1alpha1",
             "events": "/apis/events.k8s.io/v1",
@@ -139,10 +151,72 @@ class World:
         assert listed.status == 200, listed.body
         return bool(listed.body["items"])
 
-    async def until(self, holds: Callable[[], Any]) -> None:
-        """Until an awaitable question is answered with yes."""
+    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 0.2) -> None:
+        """Until a question, asked each so many seconds, is answered with yes."""
         while not await holds():
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(seconds)
+
+    async def by_hand(self, name: str, **spec: object) -> PodView:
+        """The pod of a new Job that no scheduler takes: it has whatever phase the test gives it."""
+        body = job(name, Program())
+        body["spec"] |= spec
+        body["spec"]["template"]["spec"]["schedulerName"] = "nobody"
+        created = await self.create("jobs", body)
+        assert created.status == 201, created.body
+        while not (pods := await self.pods_of(name)):
+            await asyncio.sleep(0.05)
+        return pods[0]
+
+    def now_ms(self) -> int:
+        """By the cluster's clock."""
+        return self.fake.clock.now() if self.fake is not None else int(time.time() * 1000)
+
+    async def set_phase(self, pod: PodView, phase: str) -> None:
+        path = self.path("pods", pod.metadata.name) + "/status"
+        answer = await self.call("PATCH", path, {"status": {"phase": phase}}, MERGE_PATCH)
+        assert answer.status == 200, answer.body
+
+    # -- what refuses ------------------------------------------------------------------------------------
+
+    async def limit(self, **more: int) -> None:
+        """A ResourceQuota "few" under which so many more of each may be created, once it holds."""
+        if self.fake is None:
+            await self.until(lambda: self._exists("configmaps", "kube-root-ca.crt"))  # the cluster's own: it counts
+        hard = {COUNTED[plural]: str(len(await self.names(plural)) + number) for plural, number in more.items()}
+        hard |= {COUNTED["leases"]: "0"}  # which nothing here needs: to see that the quota holds
+        created = await self.create("resourcequotas", {"metadata": {"name": "few"}, "spec": {"hard": hard}})
+        assert created.status == 201, created.body
+
+        async def holds() -> bool:
+            probe = await self.create("leases", {"metadata": {"generateName": "probe-"}})
+            return probe.status == 403
+
+        await self.until(holds, 0.05)
+
+    async def _exists(self, plural: str, name: str) -> bool:
+        return (await self.get(plural, name)).status == 200
+
+    @asynccontextmanager
+    async def policy(self, reason: str) -> AsyncIterator[str]:
+        """A ValidatingAdmissionPolicy of this reason refuses ConfigMaps here whose data.k is "refused". Its name."""
+        if self.fake is not None:
+            self.fake.admission.policies.append(lambda attempt: _refuse(attempt, self.namespace, reason))
+            yield self.namespace
+            return
+        for path, body in _policy(self.namespace, reason).items():
+            created = await self.call("POST", path, body)
+            assert created.status == 201, created.body
+        try:
+            await self.until(self._refuses)
+            yield self.namespace
+        finally:
+            for path in _policy(self.namespace, reason):
+                await self.call("DELETE", f"{path}/{self.namespace}")
+
+    async def _refuses(self) -> bool:
+        """The API server learns of a policy a moment later."""
+        probe = config_map("probe", {"k": "refused"})
+        return (await self.call("POST", self.path("configmaps"), probe, dryRun="All")).status != 201
 
 
 def config_map(name: str, data: Mapping[str, str] | None = None, **top: object) -> Json:
@@ -194,3 +268,27 @@ def program_of(pod: Json) -> Program:
     annotations: dict[str, str] = pod["metadata"].get("annotations", {})
     run_seconds, exit_code, message = json.loads(annotations.get(RUN, '[1.0, 0, ""]'))
     return Program(run_seconds=run_seconds, exit_code=exit_code, message=message)
+
+
+def _refuse(attempt: Attempt, policy: str, reason: str) -> Refused | None:
+    data = (attempt.after or {}).get("data", {})
+    if attempt.kind.plural != "configmaps" or data.get("k") != "refused":
+        return None
+    return attempt.denied(policy, "this is refused", reason=reason)
+
+
+def _policy(name: str, reason: str) -> dict[str, Json]:
+    """The same as objects: by path, the policy and its binding to the namespace of its name."""
+    group = "/apis/admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE", "UPDATE"]}
+    expression = "!has(object.data) || !('k' in object.data) || object.data['k'] != 'refused'"
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": expression, "message": "this is refused", "reason": reason}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": here}
+    return {
+        f"{group}/validatingadmissionpolicies": {"metadata": {"name": name}, "spec": policy},
+        f"{group}/validatingadmissionpolicybindings": {"metadata": {"name": name}, "spec": binding},
+    }

@@ -22,12 +22,15 @@ import msgspec
 
 from kipu.shell.kube_http import Reply, Request
 
+from .admission import Admission
 from .clock import LoopClock
 from .collector import Collector
-from .etcd import HISTORY_MAX, Etcd, Json, Key
+from .etcd import HISTORY_MAX, Etcd, Json, Key, Stored
 from .faults import Fault, FaultHook
+from .informers import Lags
 from .jobs import JobController
-from .kinds import BY_PLURAL, KINDS
+from .kinds import BY_PLURAL, KINDS, Kind
+from .lists import Lists
 from .nodes import Execution, Nodes, Program
 from .refusals import Refused
 from .registry import Make, Registry
@@ -72,14 +75,17 @@ class ApiServer:
         programs: Callable[[Json], Program] | None = None,
         latency_seconds: float = 0.002,
         history_max: int = HISTORY_MAX,
+        lags: Lags | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._latency_seconds = latency_seconds
         self.rng = random.Random(seed)
+        self.lags = lags or Lags()  # may be replaced at any moment
         self.clock = LoopClock()
         self.etcd = Etcd(history_max)
-        self.registry = Registry(self.etcd, self.clock, self.rng)
-        self.wire = Wire(self.etcd, self.registry)
+        self.admission = Admission(self)
+        self.registry = Registry(self.etcd, self.clock, self.rng, self.admission.admit)
+        self.wire = Wire(self.registry, Lists(self.etcd, lambda: self.lags, self.time, self.rng))
         self.requests: list[Sent] = []
         self.faults: FaultHook = no_fault  # evaluated at every request of a faulty user: (index of the write, request)
         self.watches: list[Watch] = []
@@ -102,10 +108,12 @@ class ApiServer:
         """Create an object directly. Raises Refused."""
         kind = next(kind for kind in KINDS if kind.kind == manifest["kind"])
         body: Json = msgspec.json.decode(msgspec.json.encode(manifest))
-        created = self.record(
-            user, "POST", Key(kind.plural, namespace, ""), self.registry.create, kind, namespace, body
-        )
-        return created.object
+        return self.create_stored(kind, namespace, body, user=user).object
+
+    def create_stored(self, kind: Kind, namespace: str, body: Json, *, user: str) -> Stored:
+        """The same of a body that then belongs to the store. Raises Refused."""
+        key = Key(kind.plural, namespace, "")
+        return self.record(user, "POST", key, lambda: self.registry.create(kind, namespace, body, user=user))
 
     def update(
         self, plural: str, namespace: str, name: str, make: Make, *, status: bool = False, user: str = "tester"
@@ -115,14 +123,15 @@ class ApiServer:
             user,
             "PUT",
             Key(plural, namespace, name),
-            lambda: self.registry.update(BY_PLURAL[plural], namespace, name, make, status=status),
+            lambda: self.registry.update(BY_PLURAL[plural], namespace, name, make, status=status, user=user),
         )
         return updated.object
 
     def delete(self, plural: str, namespace: str, name: str, *, user: str = "tester", **options: Any) -> None:
         """Delete an object; options as in metav1.DeleteOptions. Raises Refused."""
         key = Key(plural, namespace, name)
-        self.record(user, "DELETE", key, self.registry.delete, BY_PLURAL[plural], namespace, name, options)
+        kind = BY_PLURAL[plural]
+        self.record(user, "DELETE", key, lambda: self.registry.delete(kind, namespace, name, options, user=user))
 
     def get(self, plural: str, namespace: str, name: str) -> Json | None:
         """The object as it is now; do not change it."""
@@ -166,17 +175,15 @@ class ApiServer:
 
     def answer(self, user: str, request: Request) -> Reply:
         """Carry one request out and remember it."""
-        answer = self.wire.answer(request)
+        answer = self.wire.answer(user, request)
         self._remember(user, request.method, request.target, answer.status, request.body)
         return answer
 
-    def record(
-        self, user: str, method: str, key: Key, call: Callable[[*Arguments], Result], *arguments: *Arguments
-    ) -> Result:
+    def record(self, user: str, method: str, key: Key, call: Callable[[], Result]) -> Result:
         """Do it directly, without HTTP, and remember it. Raises Refused."""
         status = 200
         try:
-            return call(*arguments)
+            return call()
         except Refused as refused:
             status = refused.status
             raise

@@ -3,57 +3,92 @@
 Its order of writes and its delays are those of a real controller 1.37, read off its watch: what a pod does is
 acted on one second later (SyncJobBatchPeriod), the success or failure criterion is written first, then the
 pods' finalizers go, then the counts and Complete or Failed are written.
+
+As the real one does, it decides from its own caches of Jobs and of pods, which lag behind the store apart. So it may
+create a pod for a Job that was just deleted, or judge a deadline before a success that it has not seen. It never
+creates a pod twice for that: until it has heard of what it created, it creates nothing more for that Job; and a
+status is written only over the version that it was computed from.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from . import job_status
 from .clock import timestamp
 from .etcd import Change, Json, Key, Stored
+from .informers import Informer
+from .job_status import INDEX, controller_of, has_ended, is_leaving, is_tracked
 from .kinds import BY_PLURAL, TRACKING
 from .refusals import Refused
-from .registry import ORPHAN
 
 if TYPE_CHECKING:
     from .apiserver import ApiServer
 
 USER = "job-controller"
 SOON_SECONDS, BATCH_SECONDS, STEP_SECONDS = 0.005, 1.0, 0.005
+RETRY_SECONDS = 1.0  # after a write that was refused
 BACKOFF_SECONDS = 10.0  # before a failed pod's replacement, doubled for each failure
-ENDED = ("Succeeded", "Failed")
-INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 class JobController:
-    """One sync of a Job at a time, each from what is stored then."""
+    """One sync of a Job at a time, each from what was heard by then."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
+        self._jobs = Informer(
+            server, lambda plural: plural == "jobs", lambda lags: lags.job_controller_jobs_seconds, self._job_changed
+        )
+        self._pods = Informer(
+            server, lambda plural: plural == "pods", lambda lags: lags.job_controller_pods_seconds, self._pod_changed
+        )
         self._due: dict[Key, asyncio.TimerHandle] = {}
-        self._pods: dict[str, set[Key]] = {}  # Job uid -> its pods
-        self._retry_at: dict[str, float] = {}  # Job uid -> loop time
-        self._began: dict[
-            tuple[str, str], float
-        ] = {}  # Job uid, startTime -> loop time (exact: the text is cut to 1 s)
-        server.etcd.listeners.append(self._changed)
+        self._written: dict[Key, int] = {}  # Job -> the revision of the last status that was written
+        self._busy: set[Key] = set()  # Jobs in the middle of a sync, which has two writes
+        self._pods_of: dict[str, dict[Key, None]] = {}  # Job uid -> its pods, as heard
+        self._expected: dict[str, set[str]] = {}  # Job uid -> pods that were created and not heard of yet
+        self._released: set[str] = set()  # pods whose finalizer was taken off, which was not heard of yet
+        self._retry_at: dict[str, float] = {}  # Job uid and its failures -> loop time
 
-    def _changed(self, change: Change) -> None:
+    # -- what is heard -----------------------------------------------------------------------------------
+
+    def _job_changed(self, change: Change) -> None:
+        generations = [each.object["metadata"]["generation"] for each in (change.before, change.after) if each]
+        if change.before is None or change.after is None or generations[0] != generations[-1]:
+            self._sync_in(SOON_SECONDS, change.key)
+        if change.after is None:
+            assert change.before is not None
+            for pod in self._known_pods(change.before.uid):
+                self._later(self._release, pod)
+
+    def _pod_changed(self, change: Change) -> None:
         stored = change.after or change.before
         assert stored is not None
-        if change.key.plural == "jobs":
-            generations = [each.object["metadata"]["generation"] for each in (change.before, change.after) if each]
-            if change.before is None or change.after is None or generations[0] != generations[-1]:
-                self._sync_in(SOON_SECONDS, change.key)
-        elif change.key.plural == "pods" and (owner := controller_of(stored.object)) is not None:
-            pods = self._pods.setdefault(owner["uid"], set())
-            if change.after is None:
-                pods.discard(change.key)
-            else:
-                pods.add(change.key)
-            self._sync_in(BATCH_SECONDS, Key("jobs", change.key.namespace, owner["name"]))
+        if change.after is None or not is_tracked(change.after):
+            self._released.discard(stored.uid)
+        owner = controller_of(stored.object)
+        if owner is None:
+            self._later(self._release, stored)  # it was orphaned
+            return
+        pods = self._pods_of.setdefault(owner["uid"], {})
+        self._expected.get(owner["uid"], set()).discard(stored.uid)
+        if change.after is None:
+            pods.pop(change.key, None)
+        else:
+            pods[change.key] = None
+        key = Key("jobs", change.key.namespace, owner["name"])
+        job = self._jobs.known.get(key)
+        if job is not None and job.uid == owner["uid"]:
+            self._sync_in(BATCH_SECONDS, key)
+        else:
+            self._later(self._release, stored)  # of a Job that is gone
+
+    def _known_pods(self, job_uid: str) -> list[Stored]:
+        keys = sorted(self._pods_of.get(job_uid, ()))
+        return [stored for key in keys if (stored := self._pods.known.get(key)) is not None]
 
     def _sync_in(self, seconds: float, key: Key) -> None:
         """Sync the Job then, or earlier if that was asked for already."""
@@ -65,124 +100,125 @@ class JobController:
             known.cancel()
         self._due[key] = self._server.later(seconds, self._sync, key)
 
+    def _later(self, act: Callable[[Stored], None], stored: Stored) -> None:
+        self._server.later(SOON_SECONDS, act, stored)
+
     # -- one sync ----------------------------------------------------------------------------------------
 
     def _sync(self, key: Key) -> None:
         self._due.pop(key, None)
-        stored = self._server.etcd.get(key)
+        if key in self._busy:
+            self._sync_in(SOON_SECONDS, key)
+            return
+        stored = self._jobs.known.get(key)
         if stored is None:
-            for pod in self._pods_named(key):
-                self._release(pod)
+            self._written.pop(key, None)
             return
-        pods = self._stored(sorted(self._pods.get(stored.uid, ())))
-        if is_finished(stored.object):
-            for pod in pods:
-                self._release(pod)
+        if stored.revision < self._written.get(key, 0):
+            self._sync_in(RETRY_SECONDS, key)  # its own last write was not heard of yet
             return
-        if "deletionTimestamp" in stored.object["metadata"]:
-            self._leave(stored, pods)
-            return
-        self._go_on(stored, pods)
-
-    def _leave(self, stored: Stored, pods: Sequence[Stored]) -> None:
-        if ORPHAN not in stored.object["metadata"].get("finalizers", ()):
-            for pod in pods:
-                self._release(pod)
-        self._write(stored, {**stored.object["status"], **self._counts(stored, pods)})
+        pods = self._known_pods(stored.uid)
+        if job_status.is_finished(stored.object):
+            self._release_all(pods)
+        else:
+            self._go_on(stored, pods)
 
     def _go_on(self, stored: Stored, pods: Sequence[Stored]) -> None:
-        status: Json = dict(stored.object["status"])
-        uncounted = status.get("uncountedTerminatedPods") or {}
-        if any(uncounted.values()):
-            self._count(stored, status, uncounted, pods)
+        now, status = timestamp(self._server.clock.now()), dict(stored.object["status"])
+        if any((status.get("uncountedTerminatedPods") or {}).values()):
+            self._count(stored, ())
             return
-        suspended = stored.object["spec"]["suspend"]
-        self._begin(status, suspended=suspended)
-        fresh = self._newly_ended(pods, status)
-        verdict = self._verdict(stored, status, fresh)
-        if verdict is not None and verdict["type"] == "FailureTarget":
-            for pod in self._delete_active(stored, pods):
-                fresh["failed"].append(pod.uid)
-        elif verdict is None and suspended:
-            for pod in self._delete_active(stored, pods):
-                self._release(pod)  # a pod that goes for a suspension is counted nowhere
-        elif verdict is None:
-            pods = [*pods, *self._create_missing(stored, status, fresh, pods)]
+        if not is_leaving(stored):
+            job_status.begin(status, now, suspended=stored.object["spec"]["suspend"])
+        fresh = self._newly_ended(pods)
+        late = self._deadline_passed(stored, status)
+        verdict = job_status.verdict(stored.object["spec"], status, fresh, now, deadline_passed=late)
         if verdict is not None:
             status["conditions"] = [*status.get("conditions", ()), verdict]
-        status |= self._counts(stored, [self._server.etcd.get(pod.key) or pod for pod in pods])
+        deleted: list[Stored] = []
+        if job_status.has_failed(status):
+            deleted = self._delete_active(pods)
+            if self._expected.get(stored.uid):
+                return  # it cannot be over while a pod of its was not heard of
+            fresh["failed"] += [pod.uid for pod in deleted if self._is_uncounted(pod)]
+        elif is_leaving(stored):
+            self._release_all(pod for pod in pods if not has_ended(pod))
+        elif job_status.is_decided(status):
+            pass  # every pod it needs has succeeded
+        elif stored.object["spec"]["suspend"]:
+            deleted = self._delete_active(pods)
+            self._release_all(deleted)  # a pod that goes for a suspension is counted nowhere
+        else:
+            pods = [*pods, *self._create_missing(stored, status, fresh, pods)]
+        status |= job_status.counts(pods, deleted)
         status["uncountedTerminatedPods"] = {each: uids for each, uids in fresh.items() if uids}
-        self._conclude(status)
-        self._write(stored, status)
-        if status["uncountedTerminatedPods"]:
-            self._sync_in(STEP_SECONDS, stored.key)
+        job_status.conclude(status, now)
+        written = self._write(stored, status)
+        if written is not None and status["uncountedTerminatedPods"]:
+            self._busy.add(stored.key)
+            self._server.later(STEP_SECONDS, self._count, written, deleted)
 
-    def _count(self, stored: Stored, status: Json, uncounted: Json, pods: Sequence[Stored]) -> None:
+    def _count(self, stored: Stored, deleted: Sequence[Stored]) -> None:
         """Second half of a pod's end: its finalizer goes, it is counted, and the Job may be over."""
+        self._busy.discard(stored.key)
+        status = dict(stored.object["status"])
+        uncounted: Json = status["uncountedTerminatedPods"]
         counted = {uid for uids in uncounted.values() for uid in uids}
-        for pod in pods:
-            if pod.uid in counted:
-                self._release(pod)
+        pods = self._known_pods(stored.uid)
+        self._release_all(pod for pod in pods if pod.uid in counted)
         for each in ("succeeded", "failed"):
             if uncounted.get(each):
                 status[each] = status.get(each, 0) + len(uncounted[each])
         status["uncountedTerminatedPods"] = {}
-        status |= self._counts(stored, self._stored(pod.key for pod in pods))
-        self._conclude(status)
+        status |= job_status.counts(pods, deleted)
+        job_status.conclude(status, timestamp(self._server.clock.now()))
         self._write(stored, status)
         self._sync_in(BATCH_SECONDS, stored.key)
 
-    def _begin(self, status: Json, *, suspended: bool) -> None:
-        now = timestamp(self._server.clock.now())
-        conditions = [each for each in status.get("conditions", ()) if each["type"] != "Suspended"]
-        was_suspended = len(conditions) < len(status.get("conditions", ()))
-        if suspended:
-            conditions.append(condition("Suspended", "True", "JobSuspended", "Job suspended", now))
-            status.pop("startTime", None)
-        else:
-            if was_suspended:
-                conditions.insert(0, condition("Suspended", "False", "JobResumed", "Job resumed", now))
-            status.setdefault("startTime", now)
-        if conditions and conditions != status.get("conditions"):
-            known = {each["type"]: each for each in status.get("conditions", ())}
-            status["conditions"] = [
-                known[each["type"]] if known.get(each["type"], {}).get("status") == each["status"] else each
-                for each in conditions
-            ]
-
-    def _newly_ended(self, pods: Sequence[Stored], status: Json) -> dict[str, list[str]]:
+    def _newly_ended(self, pods: Sequence[Stored]) -> dict[str, list[str]]:
         fresh: dict[str, list[str]] = {"succeeded": [], "failed": []}
         for pod in pods:
-            phase = pod.object["status"]["phase"]
-            if phase in ENDED and TRACKING in pod.object["metadata"].get("finalizers", ()):
-                fresh[phase.lower()].append(pod.uid)
+            if has_ended(pod) and self._is_uncounted(pod):
+                fresh[pod.object["status"]["phase"].lower()].append(pod.uid)
         return fresh
 
-    def _verdict(self, stored: Stored, status: Json, fresh: dict[str, list[str]]) -> Json | None:
-        """The condition that decides the Job, if it is decided now."""
-        if any(each["type"] in ("SuccessCriteriaMet", "FailureTarget") for each in status.get("conditions", ())):
-            return None
-        now, spec = timestamp(self._server.clock.now()), stored.object["spec"]
-        if status.get("succeeded", 0) + len(fresh["succeeded"]) >= spec.get("completions", 1):
-            message = "Reached expected number of succeeded pods"
-            return condition("SuccessCriteriaMet", "True", "CompletionsReached", message, now)
-        if status.get("failed", 0) + len(fresh["failed"]) > spec["backoffLimit"]:
-            message = "Job has reached the specified backoff limit"
-            return condition("FailureTarget", "True", "BackoffLimitExceeded", message, now)
-        if self._deadline_passed(stored, status):
-            message = "Job was active longer than specified deadline"
-            return condition("FailureTarget", "True", "DeadlineExceeded", message, now)
-        return None
+    def _is_uncounted(self, pod: Stored) -> bool:
+        return is_tracked(pod) and pod.uid not in self._released
 
     def _deadline_passed(self, stored: Stored, status: Json) -> bool:
+        """Of a start time that is stored in whole seconds, but for the sync that begins the Job."""
         seconds = stored.object["spec"].get("activeDeadlineSeconds")
         if seconds is None or "startTime" not in status or stored.object["spec"]["suspend"]:
             return False
-        began = self._began.setdefault((stored.uid, status["startTime"]), self._server.time())
-        left: float = began + seconds - self._server.time()
+        left = float(seconds)
+        if "startTime" in stored.object["status"]:
+            began_ms = datetime.fromisoformat(status["startTime"]).timestamp() * 1000
+            left -= (self._server.clock.now() - began_ms) / 1000
         if left > 0:
             self._sync_in(left, stored.key)
         return left <= 0
+
+    def _write(self, stored: Stored, status: Json) -> Stored | None:
+        """Over just the version it was computed from: on a conflict, the whole sync again, later."""
+        shown, version = job_status.shown(status), stored.object["metadata"]["resourceVersion"]
+        if shown == stored.object["status"]:
+            return stored
+
+        def with_status(body: Json) -> Json:
+            body["metadata"]["resourceVersion"] = version
+            body["status"] = shown
+            return body
+
+        key = stored.key
+        try:
+            self._server.update("jobs", key.namespace, key.name, with_status, status=True, user=USER)
+        except Refused:
+            self._sync_in(RETRY_SECONDS, key)
+            return None
+        written = self._server.etcd.get(key)
+        assert written is not None
+        self._written[key] = written.revision
+        return written
 
     # -- pods --------------------------------------------------------------------------------------------
 
@@ -190,17 +226,17 @@ class JobController:
         self, stored: Stored, status: Json, fresh: dict[str, list[str]], pods: Sequence[Stored]
     ) -> list[Stored]:
         spec = stored.object["spec"]
-        if any(each["type"] in ("SuccessCriteriaMet", "FailureTarget") for each in status.get("conditions", ())):
+        if self._expected.get(stored.uid):
             return []
         waits_for_terminating = spec["podReplacementPolicy"] == "Failed"
-        live = [pod for pod in pods if pod.object["status"]["phase"] not in ENDED]
-        held = [pod for pod in live if waits_for_terminating or "deletionTimestamp" not in pod.object["metadata"]]
+        held = [pod for pod in pods if not has_ended(pod) and (waits_for_terminating or not is_leaving(pod))]
         succeeded = status.get("succeeded", 0) + len(fresh["succeeded"])
         wanted = min(spec["parallelism"], spec.get("completions", 1) - succeeded) - len(held)
         if wanted <= 0 or not self._may_retry(stored, status.get("failed", 0) + len(fresh["failed"])):
             return []
         indexes = self._free_indexes(stored, pods)
-        return [self._create_pod(stored, indexes[place] if indexes else None) for place in range(wanted)]
+        created = [self._create_pod(stored, indexes[place] if indexes else None) for place in range(wanted)]
+        return [pod for pod in created if pod is not None]
 
     def _may_retry(self, stored: Stored, failed: int) -> bool:
         if not failed:
@@ -221,55 +257,39 @@ class JobController:
         }
         return [index for index in range(stored.object["spec"]["completions"]) if index not in taken]
 
-    def _create_pod(self, stored: Stored, index: int | None) -> Stored:
-        job = stored.copy()
-        template, metadata = job["spec"]["template"], job["metadata"]
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
-        annotations = dict(template["metadata"].get("annotations") or {})
-        if index is not None:
-            annotations[INDEX] = str(index)
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "generateName": f"{metadata['name']}-" + (f"{index}-" if index is not None else ""),
-                "labels": template["metadata"]["labels"],
-                "annotations": annotations,
-                "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
-                "finalizers": [TRACKING],
-            },
-            "spec": template["spec"],
-        }
-        created = self._server.record(
-            USER,
-            "POST",
-            Key("pods", stored.key.namespace, ""),
-            self._server.registry.create,
-            BY_PLURAL["pods"],
-            stored.key.namespace,
-            pod,
-        )
+    def _create_pod(self, stored: Stored, index: int | None) -> Stored | None:
+        pod = job_status.pod_of(stored.copy(), index)
+        try:
+            created = self._server.create_stored(BY_PLURAL["pods"], stored.key.namespace, pod, user=USER)
+        except Refused:  # by a quota, or by a policy of the test
+            self._sync_in(RETRY_SECONDS, stored.key)
+            return None
+        self._expected.setdefault(stored.uid, set()).add(created.uid)
         return created
 
-    def _delete_active(self, stored: Stored, pods: Sequence[Stored]) -> list[Stored]:
-        """Delete the pods that have not ended; those that count as failed from now on."""
-        deleted = []
+    def _delete_active(self, pods: Sequence[Stored]) -> list[Stored]:
+        """Delete the pods that have not ended; returns them."""
+        active = [pod for pod in pods if not has_ended(pod)]
+        for pod in active:
+            if not is_leaving(pod):
+                try:
+                    self._server.delete("pods", pod.key.namespace, pod.key.name, user=USER)
+                except Refused:
+                    continue  # it is gone already
+        return active
+
+    def _release_all(self, pods: Iterable[Stored]) -> None:
         for pod in pods:
-            if pod.object["status"]["phase"] in ENDED:
-                continue
-            if "deletionTimestamp" not in pod.object["metadata"]:
-                self._server.delete("pods", pod.key.namespace, pod.key.name, user=USER)
-            if TRACKING in pod.object["metadata"].get("finalizers", ()):
-                deleted.append(pod)
-        return deleted
+            self._release(pod)
 
     def _release(self, pod: Stored) -> None:
         """Take the tracking finalizer off."""
-        if TRACKING not in pod.object["metadata"].get("finalizers", ()):
+        if not self._is_uncounted(pod):
             return
+        self._released.add(pod.uid)
 
         def released(body: Json) -> Json:
-            finalizers = body["metadata"]["finalizers"]
+            finalizers = body["metadata"].get("finalizers", ())
             body["metadata"]["finalizers"] = [each for each in finalizers if each != TRACKING]
             return body
 
@@ -277,73 +297,3 @@ class JobController:
             self._server.update("pods", pod.key.namespace, pod.key.name, released, user=USER)
         except Refused:
             return  # it is gone already
-
-    def _stored(self, keys: Iterable[Key]) -> list[Stored]:
-        return [stored for key in keys if (stored := self._server.etcd.get(key)) is not None]
-
-    def _pods_named(self, job: Key) -> list[Stored]:
-        """The pods of a Job that is gone."""
-        pods = []
-        for stored in self._server.etcd.all("pods"):
-            owner = controller_of(stored.object)
-            if stored.key.namespace == job.namespace and owner is not None and owner["name"] == job.name:
-                pods.append(stored)
-        return pods
-
-    # -- status ------------------------------------------------------------------------------------------
-
-    def _counts(self, stored: Stored, pods: Sequence[Stored]) -> Json:
-        live = [pod.object for pod in pods if pod.object["status"]["phase"] not in ENDED]
-        leaving = [pod for pod in pods if "deletionTimestamp" in pod.object["metadata"]]
-        staying = [body for body in live if "deletionTimestamp" not in body["metadata"]]
-        ready = [body for body in staying if _is_ready(body)]
-        return {"active": len(staying), "terminating": len(leaving), "ready": len(ready)}
-
-    def _conclude(self, status: Json) -> None:
-        """Complete or Failed, once the criterion is written, every pod counted and none is ending."""
-        if any(status["uncountedTerminatedPods"].values()) or status["terminating"]:
-            return
-        for each in status.get("conditions", ()):
-            final = {"SuccessCriteriaMet": "Complete", "FailureTarget": "Failed"}.get(each["type"])
-            if final is not None:
-                now = timestamp(self._server.clock.now())
-                status["conditions"] = [
-                    *status["conditions"],
-                    condition(final, "True", each["reason"], each["message"], now),
-                ]
-                if final == "Complete":
-                    status["completionTime"] = now
-                return
-
-    def _write(self, stored: Stored, status: Json) -> None:
-        status = {
-            key: value for key, value in status.items() if value not in (0, None) or key in ("ready", "terminating")
-        }
-
-        def with_status(body: Json) -> Json:
-            body["status"] = status
-            return body
-
-        self._server.update("jobs", stored.key.namespace, stored.key.name, with_status, status=True, user=USER)
-
-
-def controller_of(body: Json) -> Json | None:
-    """The owner reference of the Job that controls this pod."""
-    owners: list[Json] = body["metadata"].get("ownerReferences", [])
-    return next((owner for owner in owners if owner.get("controller") and owner["kind"] == "Job"), None)
-
-
-def is_finished(body: Json) -> bool:
-    """Whether the Job is Complete or Failed."""
-    conditions: list[Json] = body["status"].get("conditions", [])
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
-
-
-def condition(kind: str, status: str, reason: str, message: str, now: str) -> Json:
-    """One entry of a Job's status.conditions."""
-    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now}
-
-
-def _is_ready(body: Json) -> bool:
-    conditions: list[Json] = body["status"].get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -12,6 +12,7 @@ from .etcd import Json
 from .refusals import invalid
 
 CONFIG_MAP_BYTES_MAX = 1_048_576
+SCHEDULER = "default-scheduler"
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 TRACKING = "batch.kubernetes.io/job-tracking"
 CONTROLLER_UID = "batch.kubernetes.io/controller-uid"
@@ -124,6 +125,7 @@ def _check_job(before: Json, after: Json) -> None:
 
 def _default_pod(spec: Json) -> None:
     spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("schedulerName", SCHEDULER)
     spec.setdefault("terminationGracePeriodSeconds", 30)
     for container in (*spec.get("containers", ()), *spec.get("initContainers", ())):
         container.setdefault("terminationMessagePath", "/dev/termination-log")
@@ -196,6 +198,7 @@ KINDS = (
         has_generation=True,
         is_custom=True,
     ),
+    Kind(group="", version="v1", kind="ResourceQuota", plural="resourcequotas", has_status=True),
     Kind(group="events.k8s.io", version="v1", kind="Event", plural="events"),
     Kind(
         group="coordination.k8s.io",

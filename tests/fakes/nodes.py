@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .clock import timestamp
 from .etcd import Change, Json, Key
-from .kinds import JOB_NAME
+from .kinds import JOB_NAME, SCHEDULER
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -86,14 +86,30 @@ class Nodes:
 
     def evict(self, namespace: str, name: str) -> None:
         """The eviction API: the condition DisruptionTarget, then a delete with the pod's grace."""
-        condition = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": "EvictionByEvictionAPI",
-            "message": "evicted",
-        }
-        self._server.update("pods", namespace, name, lambda body: _conditioned(body, condition), status=True)
+        self._disrupt(namespace, name, "EvictionByEvictionAPI", "evicted")
         self._server.delete("pods", namespace, name)
+
+    def preempt(self, namespace: str, name: str) -> None:
+        """The scheduler needs its place for a pod of higher priority."""
+        self._disrupt(namespace, name, "PreemptionByScheduler", "preempted")
+        self._server.delete("pods", namespace, name, user="scheduler")
+
+    def evict_under_pressure(self, namespace: str, name: str) -> None:
+        """The kubelet is short of memory: the program is killed, the pod Failed, and nobody deletes it."""
+        self._disrupt(namespace, name, "TerminationByKubelet", "The node was low on resource: memory.")
+
+        def evicted(body: Json) -> Json:
+            body["status"] |= {"phase": "Failed", "reason": "Evicted"}
+            return body
+
+        stored = self._server.update("pods", namespace, name, evicted, status=True, user=USER)
+        execution = self._running.pop(stored["metadata"]["uid"], None)
+        if execution is not None:
+            execution.ended, execution.exit_code = self._server.clock.now(), KILLED
+
+    def _disrupt(self, namespace: str, name: str, reason: str, message: str) -> None:
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+        self._server.update("pods", namespace, name, lambda body: _conditioned(body, condition), status=True)
 
     # -- the life of a pod -------------------------------------------------------------------------------
 
@@ -115,7 +131,9 @@ class Nodes:
             self._stop(change.key, after.uid, min(grace_seconds, self._pods[after.uid].stop_seconds))
 
     def _bind(self, key: Key, uid: str) -> None:
-        program = self._pods[uid]
+        program, stored = self._pods[uid], self._server.etcd.get(key)
+        if stored is None or stored.object["spec"]["schedulerName"] != SCHEDULER:
+            return  # somebody else's to bind
         if program.unschedulable:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))

@@ -9,26 +9,35 @@ import random
 import uuid
 from collections.abc import Callable
 
-import msgspec
-
+from .admission import Attempt
 from .clock import LoopClock, timestamp
-from .etcd import Etcd, Json, Key, Stored
+from .etcd import Etcd, Json, Key, Stored, TooLargeError
 from .kinds import Kind
-from .refusals import Refused, already_exists, bad_request, invalid, not_found, precondition, stale
+from .refusals import (
+    already_exists,
+    bad_request,
+    invalid,
+    not_found,
+    precondition,
+    stale,
+    too_large_for_etcd,
+)
 
 NAME_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-OBJECT_BYTES_MAX = 1_500_000  # etcd's request limit is 1.5 MiB
+WITH_EMPTY_STATUS = ("jobs", "resourcequotas")
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace")
 
 Make = Callable[[Json], Json]
+Admit = Callable[[Attempt], None]
 
 
 class Registry:
     """Creates, reads, updates and deletes."""
 
-    def __init__(self, etcd: Etcd, clock: LoopClock, rng: random.Random) -> None:
+    def __init__(self, etcd: Etcd, clock: LoopClock, rng: random.Random, admit: Admit) -> None:
         self._etcd = etcd
+        self._admit = admit
         self._clock = clock
         self._rng = rng
 
@@ -40,7 +49,7 @@ class Registry:
 
     # -- create ------------------------------------------------------------------------------------------
 
-    def create(self, kind: Kind, namespace: str, body: Json) -> Stored:
+    def create(self, kind: Kind, namespace: str, body: Json, *, user: str = "") -> Stored:
         """`body` then belongs to the store. Raises Refused."""
         metadata = body.setdefault("metadata", {})
         if metadata.get("namespace", namespace) != namespace:
@@ -63,11 +72,12 @@ class Registry:
             body.pop("status", None)
         body["apiVersion"], body["kind"] = kind.api_version, kind.kind
         kind.prepare(body)
+        self._admit(Attempt(user=user, verb="create", kind=kind, namespace=namespace, name=name, after=body))
         place = Key(kind.plural, namespace, name)
         if (standing := self._etcd.get(place)) is not None:
             leaving = "deletionTimestamp" in standing.object["metadata"]
             raise already_exists(kind.resource, name, leaving=leaving)
-        if kind.plural == "jobs":
+        if kind.plural in WITH_EMPTY_STATUS:
             body["status"] = {}
         return self._put(place, body)
 
@@ -80,7 +90,15 @@ class Registry:
     # -- update ------------------------------------------------------------------------------------------
 
     def update(
-        self, kind: Kind, namespace: str, name: str, make: Make, *, status: bool = False, is_patch: bool = True
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        make: Make,
+        *,
+        status: bool = False,
+        is_patch: bool = True,
+        user: str = "",
     ) -> Stored:
         """Replace the object by what `make` makes of a deep copy. Raises Refused; a change of nothing is no write."""
         if kind.is_made_by_update and not is_patch and self._etcd.get(Key(kind.plural, namespace, name)) is None:
@@ -92,6 +110,18 @@ class Registry:
         if updated == current.object:
             return current
         kind.check(current.object, updated)
+        self._admit(
+            Attempt(
+                user=user,
+                verb="update",
+                kind=kind,
+                namespace=namespace,
+                name=name,
+                is_status=status,
+                before=current.object,
+                after=updated,
+            )
+        )
         return self._put_or_remove(current.key, updated)
 
     def _made(self, kind: Kind, namespace: str, name: str, given: Json) -> Stored:
@@ -157,13 +187,14 @@ class Registry:
         return self._put(key, body)
 
     def _put(self, key: Key, body: Json) -> Stored:
-        if key.plural == "workflows" and len(msgspec.json.encode(body)) > OBJECT_BYTES_MAX:
-            raise Refused(500, "InternalError", "etcdserver: request is too large")
-        return self._etcd.put(key, body)
+        try:
+            return self._etcd.put(key, body)
+        except TooLargeError:
+            raise too_large_for_etcd(key.plural, key.name) from None
 
     # -- delete ------------------------------------------------------------------------------------------
 
-    def delete(self, kind: Kind, namespace: str, name: str, options: Json) -> tuple[Stored, bool]:
+    def delete(self, kind: Kind, namespace: str, name: str, options: Json, *, user: str = "") -> tuple[Stored, bool]:
         """The object as it is now, and whether it is gone. Raises Refused."""
         current = self.get(kind, namespace, name)
         metadata = current.object["metadata"]
@@ -171,6 +202,7 @@ class Registry:
         for key, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
             if guards.get(key) and guards[key] != metadata[key]:
                 raise precondition(kind.title, name, what, guards[key], metadata[key])
+        self._admit(Attempt(user=user, verb="delete", kind=kind, namespace=namespace, name=name, before=current.object))
         finalizers = self._finalizers(kind, metadata, options)
         grace_seconds = self._grace_seconds(kind, current.object, options)
         if not finalizers and not grace_seconds:

@@ -19,7 +19,7 @@ from .refusals import Refused
 from .selectors import Predicate, select
 from .wire import Target
 
-BOOKMARK_SECONDS = 60.0
+BOOKMARK_SECONDS, BOOKMARK_BEFORE_END_SECONDS = 60.0, 2.0
 SERVER_SECONDS = 1_800.0
 ROUNDING_SECONDS = 1e-4  # a timer may fire this much before its time, in floats
 
@@ -61,9 +61,9 @@ class Watch:
     def _begin(self, version: str) -> None:
         """Replay what came after `version`; without one, start with what is there."""
         if not version.isdigit() and version:
-            raise Refused(500, "", f'resourceVersion: Invalid value: "{version}"')
+            raise Refused(500, "", f'resourceVersion: Invalid value: "{version}": invalid syntax')
         if version in ("", "0"):
-            for stored in self._etcd.all(self.plural):
+            for stored in self._etcd.cached(self.plural):
                 if self._selects(stored):
                     self._say("ADDED", stored.encoded())
             return
@@ -79,6 +79,8 @@ class Watch:
     def feed(self, change: Change) -> None:
         """One write of the store."""
         if change.key.plural != self.plural or change.revision <= self._after or self._end is not None:
+            return
+        if self._etcd.lost is not None and change.revision <= self._etcd.lost.deaf_until:
             return
         was, now = self._selects(change.before), self._selects(change.after)
         if change.after is not None and now:
@@ -118,7 +120,8 @@ class Watch:
 
     async def lines(self, silence_seconds: float) -> AsyncIterator[bytes]:
         """Until the end. Raises Unanswered after a reset and after `silence_seconds` without a line."""
-        heard_at = bookmark_at = self._loop.time()
+        heard_at = self._loop.time()
+        bookmark_at = self._next_bookmark(heard_at)
         while True:
             while self._lines:
                 line = self._lines[0]
@@ -132,14 +135,13 @@ class Watch:
                 return
             if self._end is End.RESET:
                 raise Unanswered("connection reset by peer")
-            if self._bookmarks and self._end is None and now >= bookmark_at + BOOKMARK_SECONDS:
-                bookmark_at = now
-                if self._etcd.revision >= self._after:
-                    self._bookmark()
+            if self._bookmarks and self._end is None and now >= bookmark_at:
+                bookmark_at = self._next_bookmark(now)
+                self._bookmark()
                 continue
             if now >= heard_at + silence_seconds:
                 raise Unanswered(f"nothing was heard for {silence_seconds} s")
-            await self._wait(heard_at + silence_seconds, bookmark_at + BOOKMARK_SECONDS)
+            await self._wait(heard_at + silence_seconds, bookmark_at)
 
     async def _wait(self, silent_at: float, bookmark_at: float) -> None:
         wake_at = silent_at
@@ -152,6 +154,15 @@ class Watch:
         except TimeoutError:
             pass
 
+    def _next_bookmark(self, now: float) -> float:
+        """Every minute, and shortly before the end that is set."""
+        before_end = self._closes_at - BOOKMARK_BEFORE_END_SECONDS
+        return min(now + BOOKMARK_SECONDS, before_end if before_end > now else self._closes_at)
+
     def _bookmark(self) -> None:
-        metadata = {"resourceVersion": str(self._etcd.revision)}
+        """Only of a version that the watch has come to."""
+        lost, revision = self._etcd.lost, self._etcd.cached_revision
+        if revision < self._after or (lost is not None and revision == self._after):
+            return
+        metadata = {"resourceVersion": str(revision)}
         self.say_raw(msgspec.json.encode({"type": "BOOKMARK", "object": {**self._head, "metadata": metadata}}))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,11 +13,11 @@ import msgspec
 from kipu.shell.kube_http import Reply, Request
 
 from . import patches
-from .etcd import CompactedError, Etcd, Json, Stored
+from .etcd import Json, Stored
 from .kinds import KINDS, Kind
-from .refusals import Refused, bad_request, expired, no_such_path, too_large
-from .registry import Registry
-from .selectors import select
+from .lists import Lists
+from .refusals import Refused, bad_request, no_such_path, too_large
+from .registry import Make, Registry
 
 BODY_BYTES_MAX = 3_145_728
 _PATH = re.compile(
@@ -57,12 +55,12 @@ def target_of(path: str) -> Target:
 class Wire:
     """Requests other than watches, answered at once."""
 
-    def __init__(self, etcd: Etcd, registry: Registry) -> None:
-        self._etcd = etcd
+    def __init__(self, registry: Registry, lists: Lists) -> None:
         self._registry = registry
+        self._lists = lists
         self.serves_workflows = True
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, user: str, request: Request) -> Reply:
         """Carry the request out. Never raises."""
         try:
             if request.body is not None and len(request.body) > BODY_BYTES_MAX:
@@ -72,16 +70,16 @@ class Wire:
             target = target_of(request.path)
             if target.kind.plural == "workflows" and not self.serves_workflows:
                 raise no_such_path()
-            return self._dispatch(request, target)
+            return self._dispatch(user, request, target)
         except Refused as refused:
-            return reply(refused.status, refused.body())
+            return refusal(refused)
 
-    def _dispatch(self, request: Request, target: Target) -> Reply:
+    def _dispatch(self, user: str, request: Request, target: Target) -> Reply:
         if target.name is None:
             if request.method == "GET":
-                return self._list(target, request)
+                return reply(HTTPStatus.OK, self._lists.answer(target.kind, target.namespace, request))
             if request.method == "POST" and target.namespace is not None:
-                created = self._registry.create(target.kind, target.namespace, _object(request))
+                created = self._registry.create(target.kind, target.namespace, _object(request), user=user)
                 return _stored(HTTPStatus.CREATED, created)
             raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         namespace, name = target.namespace or "", target.name
@@ -90,61 +88,33 @@ class Wire:
                 return _stored(HTTPStatus.OK, self._registry.get(target.kind, namespace, name))
             case "PATCH":
                 patch = _parse(request)
-                return self._update(
-                    target, lambda body: patches.apply(request.content_type, patch, body), is_patch=True
-                )
+                return self._update(user, target, lambda body: patches.apply(request.content_type, patch, body), True)
             case "PUT":
                 given = _object(request)
-                return self._update(target, lambda _: given, is_patch=False)
+                return self._update(user, target, lambda _: given, False)
             case "DELETE":
-                return self._delete(target, request)
+                return self._delete(user, target, request)
         raise Refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
-    def _update(self, target: Target, make: Any, *, is_patch: bool) -> Reply:
+    def _update(self, user: str, target: Target, make: Make, is_patch: bool) -> Reply:
         namespace, name = target.namespace or "", target.name or ""
-        updated = self._registry.update(target.kind, namespace, name, make, status=target.is_status, is_patch=is_patch)
+        updated = self._registry.update(
+            target.kind, namespace, name, make, status=target.is_status, is_patch=is_patch, user=user
+        )
         return _stored(HTTPStatus.OK, updated)
 
-    def _delete(self, target: Target, request: Request) -> Reply:
+    def _delete(self, user: str, target: Target, request: Request) -> Reply:
         options = _object(request) if request.body else {}
         for key in ("propagationPolicy", "gracePeriodSeconds"):
             if key in request.query:
                 options.setdefault(key, request.query[key])
-        stored, gone = self._registry.delete(target.kind, target.namespace or "", target.name or "", options)
+        namespace, name = target.namespace or "", target.name or ""
+        stored, gone = self._registry.delete(target.kind, namespace, name, options, user=user)
         if gone and target.kind.plural != "pods":
             details = {"name": target.name, "kind": target.kind.plural, "uid": stored.uid}
             success = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
             return reply(HTTPStatus.OK, success)
         return _stored(HTTPStatus.OK, stored)
-
-    # -- lists -------------------------------------------------------------------------------------------
-
-    def _list(self, target: Target, request: Request) -> Reply:
-        query, kind = request.query, target.kind
-        chosen = select(kind.plural, query.get("labelSelector", ""), query.get("fieldSelector", ""))
-        revision, start = _continued(query["continue"]) if query.get("continue") else (self._etcd.revision, "")
-        wanted = query.get("resourceVersion", "")
-        if wanted.isdigit() and int(wanted) > self._etcd.revision:
-            raise Refused(504, "Timeout", f"Timeout: Too large resource version: {wanted}")
-        try:
-            everything = self._etcd.all(kind.plural) if not start else self._etcd.snapshot(revision, kind.plural)
-        except CompactedError:
-            raise expired() from None
-        items: list[msgspec.Raw] = []
-        limit, token, is_metadata = int(query.get("limit", "0")), "", ";as=PartialObjectMetadataList" in request.accept
-        for stored in everything:
-            place = f"{stored.key.namespace}/{stored.key.name}"
-            outside = target.namespace is not None and stored.key.namespace != target.namespace
-            if place < start or outside or not chosen(stored.object):
-                continue
-            if limit and len(items) == limit:
-                token = _token(revision, place)
-                break
-            items.append(_metadata_of(stored) if is_metadata else msgspec.Raw(stored.encoded()))
-        metadata = {"resourceVersion": str(revision)} | ({"continue": token} if token else {})
-        what = ("PartialObjectMetadata", "meta.k8s.io/v1") if is_metadata else (kind.kind, kind.api_version)
-        body = {"kind": f"{what[0]}List", "apiVersion": what[1], "metadata": metadata, "items": items}
-        return reply(HTTPStatus.OK, body)
 
     def _discovery(self) -> Reply:
         if not self.serves_workflows:
@@ -153,23 +123,6 @@ class Wire:
         return reply(
             HTTPStatus.OK, {"kind": "APIResourceList", "groupVersion": "kipu.dev/v1alpha1", "resources": names}
         )
-
-
-def _metadata_of(stored: Stored) -> msgspec.Raw:
-    shown = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": stored.object["metadata"]}
-    return msgspec.Raw(msgspec.json.encode(shown))
-
-
-def _token(revision: int, start: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps({"rv": revision, "start": start}).encode()).decode()
-
-
-def _continued(token: str) -> tuple[int, str]:
-    try:
-        given = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return int(given["rv"]), str(given["start"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise bad_request(f"invalid continue token: {error}") from error
 
 
 def _parse(request: Request) -> Any:
@@ -193,3 +146,12 @@ def _stored(status: int, stored: Stored) -> Reply:
 def reply(status: int, body: Json) -> Reply:
     """An answer that is no stored object."""
     return Reply(status=status, headers={"Content-Type": "application/json"}, body=msgspec.json.encode(body))
+
+
+def refusal(refused: Refused) -> Reply:
+    """A metav1.Status, and when to come again."""
+    answer = reply(refused.status, refused.body())
+    seconds = refused.details.get("retryAfterSeconds")
+    if seconds is None:
+        return answer
+    return Reply(status=answer.status, headers={**answer.headers, "Retry-After": str(seconds)}, body=answer.body)

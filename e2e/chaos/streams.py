@@ -62,7 +62,7 @@ class Stream:
         kind = fate.fault.kind
         self._faults.met(kind, self._call)
         if kind in (Kind.WATCH_STALLED, Kind.WATCH_DELAYED):
-            await asyncio.sleep(fate.fault.seconds)
+            await self._stall(fate.fault.seconds)
         if kind is Kind.WATCH_DELAYED:
             return False
         if kind is Kind.WATCH_EXPIRED:
@@ -70,3 +70,9 @@ class Stream:
         else:
             reset(self._request)
         return True
+
+    async def _stall(self, seconds: float) -> None:
+        """The calm ends it early."""
+        end = asyncio.get_running_loop().time() + seconds
+        while (left := end - asyncio.get_running_loop().time()) > 0 and not self._faults.is_calm:
+            await asyncio.sleep(min(left, LOOK_SECONDS))

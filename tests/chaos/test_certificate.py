@@ -27,7 +27,7 @@ def pki(tmp_path: Path) -> Path:
         ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key],
         ["req", "-x509", "-new", "-key", key, "-subj", "/CN=an-authority", "-days", "2", "-out", certificate],
     ):
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
     return tmp_path
 
 

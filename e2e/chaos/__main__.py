@@ -1,0 +1,39 @@
+"""`make chaos`: a campaign of faults and deaths on the real control plane; `python -m e2e.chaos --help`.
+
+Exit 0 when everything asked for was reached and nothing was violated, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from .campaign import Plan, run
+from .report import lines
+
+
+def main(arguments: list[str]) -> int:
+    """One campaign, and its tables."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.chaos", description="Faults and deaths on a real cluster.")
+    parser.add_argument("--workflows", type=int, default=Plan.workflows)
+    parser.add_argument("--kills", type=int, default=Plan.kills)
+    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="after which nothing new is begun")
+    parser.add_argument("--replicas", type=int, default=Plan.replicas, help="0: as many as the chart installed")
+    parser.add_argument("--in-flight", type=int, default=Plan.in_flight, help="workflows at once, at most")
+    parser.add_argument("--fake-share", type=float, default=Plan.fake_share, help="on simulated nodes, 0 to 1")
+    outcome = run(Plan(**vars(parser.parse_args(arguments))), say)
+    for line in lines(outcome):
+        say(line, clock=False)
+    return int(not outcome.is_clean)
+
+
+def say(text: str, *, clock: bool = True) -> None:
+    """To stdout, at once."""
+    sys.stdout.write((time.strftime("[%H:%M:%S] ") if clock else "") + text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

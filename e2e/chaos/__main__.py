@@ -15,14 +15,15 @@ from .report import lines
 
 def main(arguments: list[str]) -> int:
     """One campaign, and its tables."""
+    plan = Plan()
     parser = argparse.ArgumentParser(prog="python -m e2e.chaos", description="Faults and deaths on a real cluster.")
-    parser.add_argument("--workflows", type=int, default=Plan.workflows)
-    parser.add_argument("--kills", type=int, default=Plan.kills)
-    parser.add_argument("--seed", type=int, default=Plan.seed)
-    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="after which nothing new is begun")
-    parser.add_argument("--replicas", type=int, default=Plan.replicas, help="0: as many as the chart installed")
-    parser.add_argument("--in-flight", type=int, default=Plan.in_flight, help="workflows at once, at most")
-    parser.add_argument("--fake-share", type=float, default=Plan.fake_share, help="on simulated nodes, 0 to 1")
+    parser.add_argument("--workflows", type=int, default=plan.workflows)
+    parser.add_argument("--kills", type=int, default=plan.kills)
+    parser.add_argument("--seed", type=int, default=plan.seed)
+    parser.add_argument("--minutes", type=float, default=plan.minutes, help="after which nothing new is begun")
+    parser.add_argument("--replicas", type=int, default=plan.replicas, help="0: as many as the chart installed")
+    parser.add_argument("--in-flight", type=int, default=plan.in_flight, help="workflows at once, at most")
+    parser.add_argument("--fake-share", type=float, default=plan.fake_share, help="on simulated nodes, 0 to 1")
     outcome = run(Plan(**vars(parser.parse_args(arguments))), say)
     for line in lines(outcome):
         say(line, clock=False)

@@ -28,7 +28,7 @@ from .daemons import Daemon, state_folder
 from .evidence import Reader
 from .fakenodes import FakeNodes
 from .faults import Faults
-from .killer import Killer
+from .killer import Deed, Killer
 from .load import Load, Quantity, Submitted
 from .patient import PatientApi
 from .proxy import Proxy
@@ -58,6 +58,7 @@ class Plan:
     replicas: int = 0  # 0: as many as the chart installed
     in_flight: int = 24
     fake_share: float = 0.5  # of the workflows: on simulated nodes, since a real pod costs half a second of CPU
+    first: Sequence[Deed] = ()  # before those that are drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class Scene:
     killer: Killer
     load: Load
     pods: Witness
+    jobs: Witness
     shown: Witness
     say: Say
 
@@ -97,7 +99,7 @@ def run(plan: Plan, say: Say) -> Outcome:
             faults=s.proxy.faults.counts,
             requests=s.proxy.faults.requests,
             recoveries_seconds=recoveries_seconds(journal, first_seen),
-            gaps=s.pods.gaps + s.shown.gaps,
+            gaps=s.pods.gaps + s.jobs.gaps + s.shown.gaps,
             violations=violations,
             missed="" if s.killer.kills >= plan.kills and len(submitted) >= plan.workflows else reached,
         )
@@ -117,6 +119,7 @@ def scene(plan: Plan, say: Say, deadline: float) -> Iterator[Scene]:
         stack.enter_context(Route(api, host, proxy.port, replicas=plan.replicas))
         names = stack.enter_context(namespaces(api))
         seen = stack.enter_context(Witness(api, "/api/v1/pods", ours()))
+        made = stack.enter_context(Witness(api, "/apis/batch/v1/jobs", ours()))
         shown = stack.enter_context(Witness(api, "/apis/kipu.dev/v1alpha1/workflows"))
         killer = Killer(api, proxy, daemons, plan.seed, when_back=nodes.restart)
         quantity = Quantity(
@@ -126,7 +129,9 @@ def scene(plan: Plan, say: Say, deadline: float) -> Iterator[Scene]:
             is_wanted=lambda: killer.kills < plan.kills and time.monotonic() < deadline,
         )
         load = stack.enter_context(Load(api, names, quantity, plan.seed, seen, shown))
-        yield Scene(plan=plan, api=api, proxy=proxy, killer=killer, load=load, pods=seen, shown=shown, say=say)
+        yield Scene(
+            plan=plan, api=api, proxy=proxy, killer=killer, load=load, pods=seen, jobs=made, shown=shown, say=say
+        )
 
 
 @contextmanager
@@ -162,8 +167,9 @@ def namespaces(api: PatientApi) -> Iterator[list[str]]:
 
 def strike_until(s: Scene, deadline: float) -> None:
     """Deed after deed until enough have died, or time is up."""
+    first = list(s.plan.first)
     while s.killer.kills < s.plan.kills and time.monotonic() < deadline:
-        deed = s.killer.strike()
+        deed = s.killer.commit(first.pop(0)) if first else s.killer.strike()
         check(s.load)
         over = len(s.load.submitted) - len(s.load.in_flight())
         s.say(f"{s.killer.kills:4} kills, {over:4} of {len(s.load.submitted):4} workflows over: {deed}")
@@ -194,7 +200,8 @@ def check(load: Load) -> None:
 def judge_all(s: Scene, submitted: Sequence[Submitted]) -> tuple[list[Violation], int]:
     """Every Workflow; and how many pods the Job controller has doubled."""
     s.say(f"judging {len(submitted)} workflows")
-    reader = Reader(s.api, s.pods.by_label("kipu.dev/workflow-uid"), s.shown.by_uid())
+    owner = "kipu.dev/workflow-uid"
+    reader = Reader(s.api, s.pods.by_label(owner), s.jobs.by_label(owner), s.shown.by_uid())
     violations, doubled = [], 0
     for each in submitted:
         judgement = reader.judge(each)

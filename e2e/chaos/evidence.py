@@ -25,15 +25,15 @@ from .judge import Evidence, Judgement, judge
 from .load import Submitted
 from .patient import PatientApi
 
+Seen = Mapping[str, Sequence[Change]]
+
 
 class Reader:
-    """Reads and judges; `pods` and `shown` are the changes of pods and of Workflows, by the Workflow's uid."""
+    """Reads and judges. What was seen comes by the Workflow's uid: of pods, of Jobs, of itself."""
 
-    def __init__(
-        self, api: PatientApi, pods: Mapping[str, Sequence[Change]], shown: Mapping[str, Sequence[Change]]
-    ) -> None:
+    def __init__(self, api: PatientApi, pods: Seen, jobs: Seen, shown: Seen) -> None:
         self._api = api
-        self._pods, self._shown = pods, shown
+        self._pods, self._jobs, self._shown = pods, jobs, shown
         self._cluster = Cluster.connect(None, None)
 
     def judge(self, submitted: Submitted) -> Judgement:
@@ -51,6 +51,7 @@ class Reader:
             log=log,
             projected=projected,
             pods=self._pods.get(submitted.uid, []),
+            jobs=self._jobs.get(submitted.uid, []),
             shown=self._shown.get(submitted.uid, []),
         )
         return judge(submitted.shape, evidence)

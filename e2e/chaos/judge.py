@@ -8,12 +8,12 @@ whatever an attempt has done that was given up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from e2e.apiserver import JsonObject
 from e2e.history import Log
-from e2e.namespace import attempts, phases
+from e2e.namespace import attempts, is_placeholder, phases
 from e2e.verdict import faults_found
 from e2e.watching import Change, Execution, executions_in
 
@@ -31,6 +31,7 @@ class Evidence:
     log: Log
     projected: JsonObject  # the status that its log amounts to, by the operator's own projection
     pods: Sequence[Change] = field(default_factory=list)  # of its pods
+    jobs: Sequence[Change] = field(default_factory=list)  # of its Jobs, placeholders included
     shown: Sequence[Change] = field(default_factory=list)  # of itself
 
 
@@ -49,6 +50,7 @@ def judge(shape: Shape, evidence: Evidence) -> Judgement:
     found: dict[str, object] = {}
     found |= wrong_end(shape, evidence.status)
     found |= wrong_runs(shape, single, evidence.log)
+    found |= wrong_jobs(evidence.jobs)
     found |= wrong_order(evidence)
     found |= wrong_status(evidence)
     faults = {kind: str(detail) for kind, detail in found.items() if detail}
@@ -94,28 +96,44 @@ def wrong_runs(shape: Shape, runs: Sequence[Execution], log: Log) -> dict[str, o
     return faults
 
 
+def wrong_jobs(changes: Sequence[Change]) -> dict[str, object]:
+    """An attempt has one Job, whether it came to run or not."""
+    made: dict[tuple[str, str], set[str]] = {}
+    for change in changes:
+        if not is_placeholder(change.body):
+            made.setdefault((change.labels["kipu.dev/step"], change.labels["kipu.dev/attempt"]), set()).add(change.uid)
+    return {"attempts with two Jobs": [attempt for attempt, uids in made.items() if len(uids) > 1]}
+
+
 def wrong_order(evidence: Evidence) -> dict[str, object]:
     """Nothing begins after the end; when the phase becomes Cancelled, everything is over; now nothing runs."""
     newest = {change.uid: change for change in evidence.pods}
-    running = [change.uid for change in newest.values() if not is_over(change)]
+    faults: dict[str, object] = {"pods left running": [c.uid for c in newest.values() if not is_over(c)]}
     end = next((change for change in evidence.shown if change.phase in FINISHED), None)
     if end is None:
-        return {"pods left running": running}
-    first: dict[str, int] = {}
-    over: dict[str, int] = {}
-    for change in evidence.pods:
-        first.setdefault(change.uid, change.version)
-        if is_over(change):
-            over.setdefault(change.uid, change.version)
-    late = [uid for uid, version in first.items() if version > end.version]
-    alive = [uid for uid, version in over.items() if version > end.version and end.phase == "Cancelled"]
-    moved = sorted({change.phase for change in evidence.shown if change.version > end.version} - {end.phase})
-    return {
-        "pods left running": running,
-        "pods begun after the end": late,
-        "pods alive when it became Cancelled": alive,
-        "moved after its end": moved,
+        return faults
+    jobs = [change for change in evidence.jobs if not is_placeholder(change.body)]
+    over = first_versions(change for change in evidence.pods if is_over(change))
+    moved = {change.phase for change in evidence.shown if change.version > end.version} - {end.phase}
+    return faults | {
+        "Jobs made after the end": after(end, first_versions(jobs)),
+        "pods begun after the end": after(end, first_versions(evidence.pods)),
+        "pods alive when it became Cancelled": after(end, over) if end.phase == "Cancelled" else [],
+        "moved after its end": sorted(moved),
     }
+
+
+def first_versions(changes: Iterable[Change]) -> dict[str, int]:
+    """At which version each object was first among these."""
+    first: dict[str, int] = {}
+    for change in changes:
+        first.setdefault(change.uid, change.version)
+    return first
+
+
+def after(end: Change, versions: Mapping[str, int]) -> list[str]:
+    """Those objects that came later."""
+    return [uid for uid, version in versions.items() if version > end.version]
 
 
 def wrong_status(evidence: Evidence) -> dict[str, object]:

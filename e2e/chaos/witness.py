@@ -23,7 +23,7 @@ from e2e.watching import Change
 from .patient import PatientApi
 
 T = TypeVar("T")
-METADATA = ("name", "namespace", "uid", "labels", "resourceVersion", "deletionTimestamp", "ownerReferences")
+METADATA = ("name", "namespace", "uid", "resourceVersion", "labels", "annotations", "ownerReferences")
 STATUS = ("phase", "containerStatuses", "steps", "conditions", "log")
 END_SECONDS = 15.0
 

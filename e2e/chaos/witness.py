@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -54,7 +55,8 @@ class Witness:
     ) -> None:
         self._stopping = True
         if self._answer is not None:
-            self._answer.shutdown()
+            with suppress(ValueError):  # it has ended by itself
+                self._answer.shutdown()
         self._thread.join(END_SECONDS)
 
     def wait_for(self, condition: Callable[[Witness], T | None], timeout_seconds: float) -> T | None:
@@ -118,7 +120,7 @@ class Witness:
             self._forget(error.status)
             raise
         try:
-            for event in lines(self._answer):
+            for event in lines(self._answer) if not self._stopping else ():
                 if event["type"] == "ERROR":
                     self._forget(event["object"].get("code", 0))
                     return

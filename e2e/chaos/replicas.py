@@ -1,6 +1,6 @@
 """The operator's pods as a killer needs them: who leads, at which address, and which process of this machine it is.
 
-The leader is the holder of the Lease; where there is none, the one pod that lives.
+The leader is the holder of the Lease. Where that is dead and one pod lives, it is that one: it will lead soon.
 """
 
 from __future__ import annotations
@@ -35,12 +35,10 @@ class Replicas:
         return str(lease["spec"].get("holderIdentity") or "") if lease else ""
 
     def leader(self) -> JsonObject | None:
-        """The pod that leads; None while there is none."""
-        alive = self.alive()
-        if self._api.find(LEASE) is None:
-            return alive[0] if alive else None
-        holder = self.holder()
-        return next((pod for pod in alive if pod["metadata"]["uid"] == holder), None)
+        """The pod that leads, or the only one there is; None where nobody leads yet."""
+        alive, holder = self.alive(), self.holder()
+        leading = next((pod for pod in alive if pod["metadata"]["uid"] == holder), None)
+        return leading or (alive[0] if len(alive) == 1 else None)
 
     def delete(self, pod: JsonObject) -> None:
         """By force, with no grace."""

@@ -76,7 +76,11 @@ class Proxy:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True).start()
+        try:
+            await web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True).start()
+        except OSError:
+            await self.close()
+            raise
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

@@ -33,16 +33,20 @@ class RunningProxy:
 
     def __enter__(self) -> RunningProxy:
         self._thread.start()
-        self.port = self._call(self._proxy.start(*self._address, tls=self._tls))
+        try:
+            self.port = self._call(self._proxy.start(*self._address, tls=self._tls))
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._call(self._proxy.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_SECONDS)
-        self._loop.close()
+        try:
+            self._call(self._proxy.close())
+        finally:
+            self._end()
 
     def arm(self, peer: str, write: int, moment: Moment) -> Trap:
         """Set a trap for the n-th write from now of the client at this address."""
@@ -65,6 +69,11 @@ class RunningProxy:
     def seen(self) -> tuple[list[Entry], dict[Client, float]]:
         """The journal, and when each client was first heard of."""
         return self._do(lambda: (list(self._proxy.journal), dict(self._proxy.first_seen)))
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CALL_SECONDS)
+        self._loop.close()
 
     def _do(self, work: Callable[[], T]) -> T:
         async def done() -> T:

@@ -65,7 +65,7 @@ crds: setup ## Generate crds/ and the chart's copy from the models
 	$(BIN)/python -m kipu.api.crd
 
 ## A real cluster
-.PHONY: cluster-up cluster-down image install uninstall e2e measure
+.PHONY: cluster-up cluster-down image install uninstall e2e measure chaos
 cluster-up: ## Start one: CLUSTER=auto|kind|local (local needs root); last line KUBECONFIG=<path>
 	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
 cluster-down: ## End it and leave nothing behind
@@ -82,3 +82,6 @@ e2e: setup cluster-up install ## The chart installed, the operator as a pod, eve
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log
+chaos: setup cluster-up install ## Faults and deaths: [WORKFLOWS=300 KILLS=200 SEED=1 MINUTES=40 REPLICAS=as installed]
+	@$(IN_CLUSTER) $(BIN)/python -m e2e.chaos $(and $(WORKFLOWS),--workflows $(WORKFLOWS)) $(and $(KILLS),--kills $(KILLS)) \
+	  $(and $(SEED),--seed $(SEED)) $(and $(MINUTES),--minutes $(MINUTES)) $(and $(REPLICAS),--replicas $(REPLICAS))

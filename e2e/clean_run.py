@@ -6,13 +6,13 @@ program. Nothing here trusts the log to say what was executed; the log is compar
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from .apiserver import JsonObject, wait_until
-from .history import Log, head, read
+from .history import head, read
 from .namespace import Namespace, phases, step, workflow
-from .watching import Execution, Watch, executions
+from .verdict import faults_found
+from .watching import Watch, executions
 
 Record = Callable[[str, object], None]
 
@@ -58,33 +58,11 @@ def check_as_if_nothing_had_been(namespace: Namespace, pods: Watch, kills: int, 
     assert (status["phase"], status["progress"]) == ("Succeeded", "20/20")
     assert set(phases(namespace.status(NAME)).values()) == {"Succeeded"}
     runs, log = executions(pods), read(namespace, uid)
-    faults = faults_found(runs, log)
+    names = [str(each["name"]) for each in layers()]
+    faults = faults_found(names, runs, log) | {"attempts given up": len(log.given_up())}
     record("kills", f"{kills}: {len(runs)} executions, epoch {log.meta['epoch']}, {faults}")
     assert not any(faults.values()), faults
     assert log.meta["epoch"] >= 1 + kills, "fewer operators than there were kills have claimed the log"
-
-
-def faults_found(runs: list[Execution], log: Log) -> dict[str, int]:
-    """What went wrong, each kind counted: what a watch of pods saw, against what the log says."""
-    names = {s["name"] for s in layers()}
-    ran = Counter((run.step, run.attempt) for run in runs)
-    good = Counter(run.step for run in runs if run.phase == "Succeeded")
-    recorded = Counter(record["step"] for record in log.of("StepSucceeded"))
-    return {
-        "steps that never succeeded": len(names - set(good)),
-        "steps that succeeded twice": (good - Counter(names)).total(),
-        "pods begun after their step's success": began_after_success(runs),
-        "attempts run twice": (ran - Counter(set(ran))).total(),
-        "executions not in the log": len(set(ran) - log.attempts()),
-        "attempts in the log that never ran": len(log.attempts() - set(ran)),
-        "successes lost or doubled in the log": ((good - recorded) + (recorded - good)).total(),
-    }
-
-
-def began_after_success(runs: list[Execution]) -> int:
-    """Pods created after a pod of the same step had succeeded, by etcd's revisions."""
-    first = {run.step: run.ended for run in reversed(runs) if run.phase == "Succeeded"}
-    return sum(run.created > end for run in runs if (end := first.get(run.step)) is not None)
 
 
 def status_agrees(namespace: Namespace, uid: str) -> bool:

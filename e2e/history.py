@@ -30,6 +30,10 @@ class Log:
         """Every (step, attempt) that was decided to run."""
         return {(record["step"], record["attempt"]) for record in self.of("StepScheduled")}
 
+    def given_up(self) -> set[tuple[str, int]]:
+        """Every (step, attempt) that was abandoned: whether it has run, nobody says."""
+        return {(record["step"], record["attempt"]) for record in self.of("AttemptAbandoned")}
+
 
 def head(namespace: Namespace, uid: str) -> JsonObject:
     """The meta of the head: a consistent read."""

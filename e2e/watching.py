@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -124,6 +124,7 @@ class Execution:
     """One pod whose container `main` has run: one execution of a step's program, counted from outside our log."""
 
     pod: str  # its uid
+    job: str  # the uid of its Job
     step: str
     attempt: int
     created: int  # resourceVersion at which the pod was first seen
@@ -133,8 +134,13 @@ class Execution:
 
 def executions(watch: Watch) -> list[Execution]:
     """Every pod of ours that ever ran, in the order of their creation."""
+    return executions_in(watch.history)
+
+
+def executions_in(history: Iterable[Change]) -> list[Execution]:
+    """The same of these changes of pods."""
     by_pod: dict[str, list[Change]] = {}
-    for change in watch.history:
+    for change in history:
         by_pod.setdefault(change.uid, []).append(change)
     return [_execution(changes) for changes in by_pod.values() if any(has_run(change) for change in changes)]
 
@@ -151,6 +157,7 @@ def _execution(changes: list[Change]) -> Execution:
     ended = next((change for change in changes if change.phase in ("Succeeded", "Failed")), None)
     return Execution(
         pod=changes[0].uid,
+        job=next((str(o["uid"]) for o in changes[0].body["metadata"].get("ownerReferences", [])), ""),
         step=changes[0].labels["kipu.dev/step"],
         attempt=int(changes[0].labels["kipu.dev/attempt"]),
         created=changes[0].version,

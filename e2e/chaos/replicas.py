@@ -1,0 +1,75 @@
+"""The operator's pods as a killer needs them: who leads, at which address, and which process of this machine it is.
+
+The leader is the holder of the Lease. Where that is dead and one pod lives, it is that one: it will lead soon.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from e2e.apiserver import ApiError, JsonObject, pods
+from e2e.namespace import OPERATOR_NAMESPACE, OPERATOR_SELECTOR
+from e2e.operator_pod import Operator
+
+from .patient import PatientApi
+
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR_NAMESPACE}/leases/kipu"
+
+
+class Replicas:
+    """All replicas of the operator."""
+
+    def __init__(self, api: PatientApi) -> None:
+        self._api = api
+        self._operator = Operator(api)
+
+    def alive(self) -> list[JsonObject]:
+        """The pods that have an address and are not on their way out."""
+        found = self._api.items(pods(OPERATOR_NAMESPACE), OPERATOR_SELECTOR)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and address(pod)]
+
+    def holder(self) -> str:
+        """The uid of the pod that holds the Lease; empty where nobody does."""
+        lease = self._api.find(LEASE)
+        return str(lease["spec"].get("holderIdentity") or "") if lease else ""
+
+    def leader(self) -> JsonObject | None:
+        """The pod that leads, or the only one there is; None where nobody leads yet."""
+        alive, holder = self.alive(), self.holder()
+        leading = next((pod for pod in alive if pod["metadata"]["uid"] == holder), None)
+        return leading or (alive[0] if len(alive) == 1 else None)
+
+    def delete(self, pod: JsonObject) -> None:
+        """By force, with no grace."""
+        try:
+            self._api.delete(pods(OPERATOR_NAMESPACE, pod["metadata"]["name"]), grace_seconds=0)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def signal(self, pod: JsonObject, number: signal.Signals) -> bool:
+        """To its process on this machine; whether there was one."""
+        try:
+            os.kill(self._operator.process(str(pod["metadata"]["uid"])), number)
+        except (AssertionError, ProcessLookupError):
+            return False
+        return True
+
+    def is_running(self, pod: JsonObject) -> bool:
+        """Whether it has a process on this machine."""
+        try:
+            return self._operator.process(str(pod["metadata"]["uid"])) > 0
+        except AssertionError:
+            return False
+
+
+def address(pod: JsonObject) -> str:
+    """Its IP; empty before it has one."""
+    return str(pod.get("status", {}).get("podIP", ""))
+
+
+def is_ready(pod: JsonObject) -> bool:
+    """Whether the kubelet says so."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

@@ -40,8 +40,8 @@ def kipu() -> None:
     """Ask what a Workflow has been through."""
 
 
-def _of_a_workflow(command: Command) -> Command:
-    """What every command about a Workflow in a cluster takes."""
+def _in_a_cluster(command: Command) -> Command:
+    """What every command takes that asks a cluster."""
     for decorate in (
         click.option("--context", help="Else the kubeconfig's current one."),
         click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one."),
@@ -54,7 +54,7 @@ def _of_a_workflow(command: Command) -> Command:
 @click.argument("name")
 @click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-@_of_a_workflow
+@_in_a_cluster
 def history(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
@@ -79,7 +79,7 @@ def history(name: str, namespace: str | None, output: str, kubeconfig: str | Non
 @click.argument("name")
 @click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="Else standard output.")
-@_of_a_workflow
+@_in_a_cluster
 def export(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
     """Write all that proves what Workflow NAME has done, and its spec, as one file for 'kipu verify' and 'salvage'.
 
@@ -119,7 +119,7 @@ def verify(file: IO[bytes]) -> None:
 @click.option("-n", "--namespace", help="Of the new Workflow; else that of the old one.")
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
 @click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
-@_of_a_workflow
+@_in_a_cluster
 def salvage(
     file: IO[bytes],
     name: str | None,

@@ -11,8 +11,10 @@ import json
 import zlib
 from dataclasses import dataclass
 
-from .apiserver import JsonObject, config_maps
+from .apiserver import ApiError, JsonObject, config_maps
 from .namespace import Namespace
+
+READS_MAX = 5  # a log is merged once in 100 events, and archived once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,21 @@ def head(namespace: Namespace, uid: str) -> JsonObject:
 
 
 def read(namespace: Namespace, uid: str) -> Log:
-    """The whole log, with its digest, its chunks' hashes and its positions checked."""
+    """The whole log, with its digest, its chunks' hashes and its positions checked.
+
+    A chunk that is gone was merged into another one meanwhile: then the head is read again.
+    """
+    for _ in range(READS_MAX - 1):
+        before = head(namespace, uid)["generation"]
+        try:
+            return _read(namespace, uid)
+        except ApiError as error:
+            if error.status != 404 or head(namespace, uid)["generation"] == before:
+                raise
+    return _read(namespace, uid)
+
+
+def _read(namespace: Namespace, uid: str) -> Log:
     data = namespace.api.get(config_maps(namespace.name, f"kipu-log-{uid}"))["data"]
     assert hashlib.sha256(f"{data['meta']}\n{data['tail']}".encode()).hexdigest() == data["digest"]
     meta = json.loads(data["meta"])

@@ -12,6 +12,7 @@ def test_the_pod_says_who_it_is_unless_it_is_set() -> None:
     pod = {"POD_NAME": "kipu-1", "POD_UID": "0a1b", "POD_NAMESPACE": "elsewhere"}
     settings = from_environment(pod)
     assert (settings.identity, settings.lease_holder, settings.lease_namespace) == ("kipu-1", "0a1b", "elsewhere")
+    assert from_environment({}).lease_holder != from_environment({}).lease_holder
     settings = from_environment(pod | {"KIPU_LEASE_HOLDER": "me", "KIPU_LEASE_NAMESPACE": "here"})
     assert (settings.identity, settings.lease_holder, settings.lease_namespace) == ("kipu-1", "me", "here")
 

@@ -6,6 +6,7 @@ Promises: every setting has a bound, and a wrong one is refused with its name be
 from __future__ import annotations
 
 import socket
+import uuid
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -49,10 +50,11 @@ class Settings(BaseModel):
     jobs_kept: int = Field(default=200, ge=0, le=100_000)  # finished Jobs of a run, for people; older ones go early
     ttl_after_finished: Duration | None = None  # of Workflows that do not say themselves; None: for ever
     identity: str = Field(default_factory=socket.gethostname, min_length=1, max_length=253)
-    # The Lease: who leads. The pod's uid outlives its container, so that a restart takes its own Lease back at once.
+    # The Lease: who leads. The pod's uid outlives its container, so that a restart takes its own Lease back at once;
+    # outside of a pod no two processes may share a holder, or both would lead.
     lease_namespace: str = Field(default="default", min_length=1, max_length=63)
     lease_name: str = Field(default="kipu", min_length=1, max_length=253)
-    lease_holder: str = Field(default_factory=socket.gethostname, min_length=1, max_length=253)
+    lease_holder: str = Field(default_factory=lambda: f"process-{uuid.uuid4()}", min_length=1, max_length=253)
     lease_duration_seconds: int = Field(default=15, ge=3, le=LEASE_DURATION_SECONDS_MAX)
     renew_deadline_seconds: float = Field(default=10.0, ge=1.0, le=LEASE_DURATION_SECONDS_MAX)
     retry_period_seconds: float = Field(default=2.0, ge=0.1, le=LEASE_DURATION_SECONDS_MAX)

@@ -71,6 +71,7 @@ class RunningProxy:
         return self._do(lambda: (list(self._proxy.journal), dict(self._proxy.first_seen)))
 
     def _end(self) -> None:
+        self._call(asyncio.sleep(0))  # a connection that was closed in the last turn is let go of in this one
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_SECONDS)
         self._loop.close()

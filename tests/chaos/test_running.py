@@ -24,10 +24,9 @@ def test_after_its_end_its_port_is_free() -> None:
         running.release(trap)
         assert running.bury(LOOPBACK).life == 0
         assert running.seen() == ([], {})
-        with socket.create_connection((LOOPBACK, running.port), 5):
-            pass
+        address = LOOPBACK, running.port
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((LOOPBACK, running.port), 5)
+        socket.create_connection(address, 5)
 
 
 def test_a_port_that_is_taken_is_said_so() -> None:

@@ -2,7 +2,7 @@
 
 A tail that rolls is a chunk of level 0. Once 8 of them stand at the end of the index, they and the merged chunk
 before them, as far as one chunk can hold them, become one of level 1. So one merged chunk grows until it is full and
-is then left for ever; the next one begins behind it (docs/adr/0009 says why not a tree of levels).
+is then left for ever; the next one begins behind it (docs/adr/0011 says why not a tree of levels).
 
 Promises: a merge takes at least two neighbours and yields at most CHUNK_BYTES_MAX, so that every release that reads
 a chunk reads a merged one; no record changes its place. Must never do I/O, and never ask what is in a chunk.

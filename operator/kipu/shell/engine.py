@@ -156,7 +156,7 @@ class Engine:
         failures = 0
         try:
             while True:
-                generation = entry.view.metadata.generation
+                generation, begun = entry.view.metadata.generation, asyncio.get_running_loop().time()
                 error = await self._session(entry)
                 if isinstance(error, CorruptionError | LogFull):
                     await self._stall(entry, error)
@@ -165,7 +165,7 @@ class Engine:
                     return
                 if isinstance(error, LogWriteRefused):
                     await self._show_refusal(entry, error)
-                failures += 1
+                failures = failures_in_a_row(failures, asyncio.get_running_loop().time() - begun)
                 await asyncio.sleep(min(RESTART_SECONDS_MAX, 0.1 * 2 ** min(failures, 10)))
         finally:
             entry.actor, entry.task = None, None
@@ -234,6 +234,11 @@ class Engine:
         except TransientError:
             return False
         return answer.status in (200, 404, 409)
+
+
+def failures_in_a_row(before: int, lived_seconds: float) -> int:
+    """How many sessions have failed one after another; one that lived well begins the count anew."""
+    return 1 if lived_seconds > RESTART_SECONDS_MAX else before + 1
 
 
 def first_of(error: Exception) -> Exception:

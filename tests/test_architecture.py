@@ -26,6 +26,7 @@ FILE_LINES_MAX = 400
 LONG_FUNCTIONS: dict[str, str] = {}  # "path::name": why, such as a flat `match` over a union
 LONG_FILES = {
     "tests/eventlog/test_configmaps.py": "a list of small cases of one protocol, read from the top like a table",
+    "tests/kube/test_watch.py": "a list of small cases of one protocol, each a fault and what must not be lost by it",
     "tests/api/test_bounds.py": "a list of small cases, one for each bound of the API",
 }
 

@@ -34,7 +34,7 @@ class ApiServer:
     @classmethod
     @contextmanager
     def listening(cls) -> Iterator[ApiServer]:
-        http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        http = _Server(("127.0.0.1", 0), _Handler)
         server = cls(f"http://127.0.0.1:{http.server_port}")
         http.api = server  # type: ignore[attr-defined]
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
@@ -161,6 +161,10 @@ class StoredConfigMaps:
         body["metadata"]["resourceVersion"] = str(self._version)
         self._objects[path] = body
         return Answer(status=status, reason="", message="", body=copy.deepcopy(body))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = False  # so that `server_close` waits for them: no socket is left to the garbage collector
 
 
 class _Handler(BaseHTTPRequestHandler):

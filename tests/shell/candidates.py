@@ -49,10 +49,12 @@ class Net:
     def __init__(self, inner: Transport, fates: Iterable[Fate]) -> None:
         self._inner = inner
         self.fates = iter(fates)
+        self.sent: list[tuple[float, str]] = []  # when, and the method
         self.under_way: set[asyncio.Task[Reply]] = set()  # goes on when its sender has given up, or has died
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Reply:
         fate = next(self.fates, STEADY)
+        self.sent.append((asyncio.get_running_loop().time(), request.method))
         carried = asyncio.ensure_future(self._carry(request, fate))
         self.under_way.add(carried)
         carried.add_done_callback(self.under_way.discard)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kipu.eventlog.ports import Answer, Unanswered
 
@@ -24,6 +24,7 @@ from .settings import LEASE_DURATION_SECONDS_MAX, Settings
 
 log = logging.getLogger(__name__)
 
+VACANT = "nobody-yet"  # the holder of a Lease that was not there: everybody waits as for one who has died
 RELEASE_TRIES_MAX = 2  # x two requests of 3.3 s: well within the 30 s that a pod has to end
 ALIVE_DEADLINES = 3  # a round takes two requests and a wait, less than one renew deadline: three are a dead loop
 Listener = Callable[[bool], None]
@@ -83,7 +84,7 @@ class Elector:
                 lease = await self._read()
                 if lease is None or lease.spec.holder_identity != self._identity:
                     return
-                if (await self._write(lease, holder="")).status == 200:
+                if (await self._update(lease, holder="")).status == 200:
                     return
             except Unanswered as error:
                 log.warning("the Lease may not be released: %s", error)
@@ -99,15 +100,15 @@ class Elector:
             if (occupied_seconds := self._occupied_seconds()) > 0:
                 return min(wait_seconds, occupied_seconds)
             sent_at = self._loop.time()  # before: whatever others see of this write, they see it later
-            answer = await self._write(lease, holder=self._identity)
+            answer = await (self._create() if lease is None else self._update(lease, holder=self._identity))
         except Unanswered as error:
             log.warning("the Lease could not be %s: %s", "renewed" if self.is_leading else "read", error)
             return wait_seconds
-        if answer.status in (200, 201):
+        if answer.status == 200:
             self._observe(decode_lease(answer.body))
             self._lead_until(sent_at + self._renew_deadline_seconds)
-        elif answer.status == 409:
-            return wait_seconds / 10  # somebody else wrote it: read again
+        elif answer.status in (201, 409):
+            return wait_seconds / 10  # it was made, or somebody else has written it: read again
         else:
             log.warning("the API server refuses the Lease: %s %s", answer.status, answer.message)
         return wait_seconds
@@ -118,18 +119,18 @@ class Elector:
             if (before := _holder(self._seen)) != (holder := _holder(lease)) and holder != self._identity:
                 log.info("the Lease is held by %s (before: %s)", holder or "nobody", before or "nobody")
             self._seen, self._changed_at = lease, self._loop.time()
-        if self._is_told and _holder(lease) not in ("", self._identity):
+        if self._is_told and _holder(lease) not in ("", VACANT, self._identity):
             self._drop("another replica holds the Lease")
 
     def _occupied_seconds(self) -> float:
         """How long the Lease, as it was seen, still keeps us from leading."""
         assert self._changed_at is not None
-        if self._seen is None and self.is_leading:
-            return 0.0  # somebody deleted it; the others wait as long as if we had just renewed it
-        if self._seen is not None and _holder(self._seen) in ("", self._identity):
+        if self._seen is None or _holder(self._seen) in ("", self._identity):
             return 0.0
+        if self._is_told and _holder(self._seen) == VACANT:
+            return 0.0  # it was deleted under us: all others wait, longer than we lead
         # Of the two the longer: a replica with other settings may hold it, and a person may have edited it.
-        recorded = (self._seen.spec.lease_duration_seconds or 0) if self._seen is not None else 0
+        recorded = self._seen.spec.lease_duration_seconds or 0
         duration_seconds = max(self._lease_duration_seconds, min(recorded, LEASE_DURATION_SECONDS_MAX))
         return self._changed_at + duration_seconds - self._loop.time()
 
@@ -166,27 +167,33 @@ class Elector:
     async def _read(self) -> LeaseView | None:
         return await self._kube.get_lease(self._namespace, self._name, timeout_seconds=self._request_seconds)
 
-    async def _write(self, lease: LeaseView | None, *, holder: str) -> Answer:
-        manifest = self._manifest(lease, holder)
-        if lease is None:
-            return await self._kube.create_lease(self._namespace, manifest, timeout_seconds=self._request_seconds)
+    async def _create(self) -> Answer:
+        """Make it, for nobody: then all can see for how long it has not changed.
+
+        Absence seen twice does not show that there was no leader in between, and a create that is held up on its
+        way may come after others have led. So a create never makes anybody lead.
+        """
+        manifest = self._manifest({"name": self._name, "namespace": self._namespace}, LeaseSpec(), VACANT)
+        return await self._kube.create_lease(self._namespace, manifest, timeout_seconds=self._request_seconds)
+
+    async def _update(self, lease: LeaseView, *, holder: str) -> Answer:
+        """Write this very version of it. Its labels and annotations stay: Helm knows it by them."""
+        metadata = {
+            "name": self._name,
+            "namespace": self._namespace,
+            "uid": lease.metadata.uid,
+            "resourceVersion": lease.metadata.resource_version,
+            "labels": lease.metadata.labels,
+            "annotations": lease.metadata.annotations,
+        }
+        manifest = self._manifest(metadata, lease.spec, holder)
         return await self._kube.update_lease(
             self._namespace, self._name, manifest, timeout_seconds=self._request_seconds
         )
 
-    def _manifest(self, lease: LeaseView | None, holder: str) -> dict[str, object]:
-        """The Lease under this holder; whatever labels and annotations it has stay (Helm knows it by them)."""
-        known = lease.spec if lease is not None else LeaseSpec()
+    def _manifest(self, metadata: Mapping[str, object], known: LeaseSpec, holder: str) -> dict[str, object]:
         now = micro_time(self._clock.now())
-        is_new = _holder(lease) != holder
-        metadata: dict[str, object] = {"name": self._name, "namespace": self._namespace}
-        if lease is not None:
-            metadata |= {
-                "uid": lease.metadata.uid,
-                "resourceVersion": lease.metadata.resource_version,
-                "labels": lease.metadata.labels,
-                "annotations": lease.metadata.annotations,
-            }
+        is_new = (known.holder_identity or "") != holder
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -196,7 +203,7 @@ class Elector:
                 "leaseDurationSeconds": self._lease_duration_seconds,
                 "acquireTime": now if is_new else known.acquire_time or now,
                 "renewTime": now,
-                "leaseTransitions": (known.lease_transitions or 0) + (lease is not None and is_new and holder != ""),
+                "leaseTransitions": (known.lease_transitions or 0) + (is_new and holder not in ("", VACANT)),
             },
         }
 

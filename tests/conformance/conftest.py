@@ -29,6 +29,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         server = ApiServer(seed=11, programs=program_of, lags=late if request.param == "late" else Lags())
         transport = server.connect(user="conformance")
         yield World(kube=Kube(transport), transport=transport, namespace="conformance", fake=server)
+        assert server.etcd.is_intact()
         return
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("KUBECONFIG names no cluster")

@@ -166,8 +166,10 @@ async def test_a_jobs_delete_orphans_its_pods_by_default(world: World) -> None:
 
 
 async def test_a_foreground_delete_takes_the_pods_first_and_holds_the_name_until_then(world: World) -> None:
+    """Its pods, that is, of which the garbage collector has heard: `tests/kube/test_lags.py` has the others."""
     created = await world.run("a", LONG)
     await world.running("a")
+    await world.caught_up()
     answer = await world.kube.delete_job(world.namespace, "a", created.uid)
     assert answer.status == 200
     metadata = answer.body["metadata"]

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from kipu.shell.kube import Kube
@@ -15,6 +15,7 @@ from kipu.shell.kube_http import Request, Transport
 from kipu.shell.kube_views import JobView, PodView
 from tests.fakes.admission import Attempt
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.informers import Lags
 from tests.fakes.nodes import Program
 from tests.fakes.refusals import Refused
 
@@ -175,6 +176,11 @@ class World:
         path = self.path("pods", pod.metadata.name) + "/status"
         answer = await self.call("PATCH", path, {"status": {"phase": phase}}, MERGE_PATCH)
         assert answer.status == 200, answer.body
+
+    async def caught_up(self) -> None:
+        """Until every controller has surely heard of what is there."""
+        lags = [1.0] if self.fake is None else [getattr(self.fake.lags, each.name) for each in fields(Lags)]
+        await asyncio.sleep(max(lags) + 0.1)
 
     # -- what refuses ------------------------------------------------------------------------------------
 

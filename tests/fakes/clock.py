@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import lru_cache
 
 BEGINNING_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 
@@ -22,4 +23,9 @@ class LoopClock:
 
 def timestamp(ms: int) -> str:
     """RFC 3339 in whole seconds, as the API server writes it."""
-    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _in_seconds(ms // 1000)
+
+
+@lru_cache(maxsize=4_096)  # the seconds of one world, which are those of the next one, too
+def _in_seconds(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,18 +8,20 @@ of, and that a Job is gone proves nothing about its pods (design 02, "Proof of C
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .etcd import Change, Json, Key, Stored
 from .informers import Informer
 from .kinds import KINDS
 from .refusals import Refused
-from .registry import FOREGROUND, ORPHAN, Make
+from .registry import FOREGROUND, ORPHAN
 
 if TYPE_CHECKING:
     from .apiserver import ApiServer
 
 USER = "garbage-collector"
+TIES = ("ownerReferences", "finalizers", "deletionTimestamp")
 PLURALS = {kind.kind: kind.plural for kind in KINDS}
 
 
@@ -31,10 +33,10 @@ class Collector:
         self._known: dict[str, Stored] = {}  # by uid, as heard
         self._dependents: dict[str, dict[str, None]] = {}  # owner's uid -> dependents' uids, as heard, in order
         self._queued: set[str] = set()
-        Informer(server, lambda plural: plural == "jobs", lambda lags: lags.collector_jobs_seconds, self._heard)
-        Informer(server, lambda plural: plural == "pods", lambda lags: lags.collector_pods_seconds, self._heard)
-        others = {"jobs", "pods"}
-        Informer(server, lambda plural: plural not in others, lambda lags: lags.collector_others_seconds, self._heard)
+        others = {kind.plural for kind in KINDS} - {"jobs", "pods", "events"}  # events it ignores
+        Informer(server, ["jobs"], lambda lags: lags.collector_jobs_seconds, self._heard, _changes_ties)
+        Informer(server, ["pods"], lambda lags: lags.collector_pods_seconds, self._heard, _changes_ties)
+        Informer(server, others, lambda lags: lags.collector_others_seconds, self._heard, _changes_ties)
 
     # -- the graph ---------------------------------------------------------------------------------------
 
@@ -128,12 +130,12 @@ class Collector:
         except Refused:
             return  # by a policy of the test
 
-    def _update(self, stored: Stored, make: Make) -> None:
+    def _update(self, stored: Stored, make: Callable[[Json], Json]) -> None:
         key = stored.key
         if self._live(key, stored.uid) is None:
             return
         try:
-            self._server.update(key.plural, key.namespace, key.name, make, user=USER)
+            self._server.amend(key.plural, key.namespace, key.name, make, user=USER)
         except Refused:
             return  # by a policy of the test
 
@@ -144,6 +146,14 @@ class Collector:
 
     def _dependents_of(self, uid: str) -> list[Stored]:
         return [self._known[each] for each in self._dependents.get(uid, {}) if each in self._known]
+
+
+def _changes_ties(change: Change) -> bool:
+    """Whether anything of it is in the graph: most changes are of a spec or a status."""
+    if change.before is None or change.after is None:
+        return True
+    before, after = change.before.object["metadata"], change.after.object["metadata"]
+    return any(before.get(key) != after.get(key) for key in TIES)
 
 
 def _owners(stored: Stored | None) -> list[Json]:

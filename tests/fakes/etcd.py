@@ -10,7 +10,7 @@ future, while a read of one object is right (design 02). See `restore`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -48,6 +48,10 @@ class Stored:
         if self._encoded is None:
             self._encoded = msgspec.json.encode(self.object)
         return self._encoded
+
+    def draft(self) -> Json:
+        """The object, free to be changed in its first two levels: the rest is shared with the store."""
+        return {key: dict(value) if isinstance(value, dict) else value for key, value in self.object.items()}
 
     def copy(self) -> Json:
         """The object, free to be changed."""
@@ -102,10 +106,16 @@ class Etcd:
         self.revision = FIRST_REVISION
         self.compacted = FIRST_REVISION  # the oldest revision from which every later change is still known
         self.lost: LostFuture | None = None
-        self.listeners: list[Callable[[Change], None]] = []
+        self.listeners: list[Callable[[Change], None]] = []  # of every change
+        self._followers: dict[str, list[Callable[[Change], None]]] = {}
         self._objects: dict[str, dict[tuple[str, str], Stored]] = {}
         self._history: deque[Change] = deque()
         self._history_max = history_max
+
+    def follow(self, plurals: Iterable[str], call: Callable[[Change], None]) -> None:
+        """Tell of every change of these kinds."""
+        for plural in plurals:
+            self._followers.setdefault(plural, []).append(call)
 
     def get(self, key: Key) -> Stored | None:
         return self._objects.get(key.plural, {}).get((key.namespace, key.name))
@@ -165,6 +175,11 @@ class Etcd:
                 objects[place] = change.before
         return [stored for _, stored in sorted(objects.items())]
 
+    def is_intact(self) -> bool:
+        """Whether no version that is known was changed in place."""
+        versions = (stored for change in self._history for stored in (change.before, change.after) if stored)
+        return all(msgspec.json.encode(stored.object) == stored.encoded() for stored in versions)
+
     def compact(self) -> None:
         """Forget the whole history: no watch can resume, no list can be continued."""
         self._history.clear()
@@ -194,5 +209,7 @@ class Etcd:
         self._history.append(change)
         if len(self._history) > self._history_max:
             self.compacted = self._history.popleft().revision
+        for follower in self._followers.get(change.key.plural, ()):
+            follower(change)
         for listener in list(self.listeners):
             listener(change)

@@ -7,7 +7,7 @@ Job's deletion may be known before its pod's creation. `Lags` are all the knobs 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,21 +43,22 @@ class Informer:
     def __init__(
         self,
         server: ApiServer,
-        wants: Callable[[str], bool],
+        plurals: Iterable[str],
         lag_seconds: Callable[[Lags], float],
         tell: Callable[[Change], None],
+        matters: Callable[[Change], bool] = lambda change: True,
     ) -> None:
         self._server = server
-        self._wants = wants
         self._lag_seconds = lag_seconds
         self._tell = tell
+        self._matters = matters  # what does not is never heard of, which spares a timer
         self._coming: deque[Change] = deque()
         self._last_due = 0.0  # loop time
         self.known: dict[Key, Stored] = {}
-        server.etcd.listeners.append(self._stored)
+        server.etcd.follow(plurals, self._stored)
 
     def _stored(self, change: Change) -> None:
-        if not self._wants(change.key.plural):
+        if not self._matters(change):
             return
         server = self._server
         late_seconds = self._lag_seconds(server.lags) * server.rng.random()

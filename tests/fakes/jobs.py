@@ -39,12 +39,8 @@ class JobController:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._jobs = Informer(
-            server, lambda plural: plural == "jobs", lambda lags: lags.job_controller_jobs_seconds, self._job_changed
-        )
-        self._pods = Informer(
-            server, lambda plural: plural == "pods", lambda lags: lags.job_controller_pods_seconds, self._pod_changed
-        )
+        self._jobs = Informer(server, ["jobs"], lambda lags: lags.job_controller_jobs_seconds, self._job_changed)
+        self._pods = Informer(server, ["pods"], lambda lags: lags.job_controller_pods_seconds, self._pod_changed)
         self._due: dict[Key, asyncio.TimerHandle] = {}
         self._written: dict[Key, int] = {}  # Job -> the revision of the last status that was written
         self._busy: set[Key] = set()  # Jobs in the middle of a sync, which has two writes
@@ -211,7 +207,7 @@ class JobController:
 
         key = stored.key
         try:
-            self._server.update("jobs", key.namespace, key.name, with_status, status=True, user=USER)
+            self._server.amend("jobs", key.namespace, key.name, with_status, status=True, user=USER)
         except Refused:
             self._sync_in(RETRY_SECONDS, key)
             return None
@@ -294,6 +290,6 @@ class JobController:
             return body
 
         try:
-            self._server.update("pods", pod.key.namespace, pod.key.name, released, user=USER)
+            self._server.amend("pods", pod.key.namespace, pod.key.name, released, user=USER)
         except Refused:
             return  # it is gone already

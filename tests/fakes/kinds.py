@@ -138,6 +138,8 @@ def _prepare_pod(body: Json) -> None:
 
 
 def _check_pod(before: Json, after: Json) -> None:
+    if before["spec"] == after["spec"]:
+        return
     kept: Any = {**before["spec"], "nodeName": None, "activeDeadlineSeconds": None}
     if kept != {**after["spec"], "nodeName": None, "activeDeadlineSeconds": None}:
         raise invalid("Pod", before["metadata"]["name"], "spec", "Forbidden: pod updates may not change fields")

@@ -70,7 +70,7 @@ class Nodes:
         self._stopping: set[str] = set()
         self._lost: dict[str, list[Callable[[], object]]] = {}  # node -> what its kubelet has yet to tell
         self.executions: list[Execution] = []
-        server.etcd.listeners.append(self._changed)
+        server.etcd.follow(["pods"], self._changed)
 
     # -- for tests ---------------------------------------------------------------------------------------
 
@@ -102,20 +102,18 @@ class Nodes:
             body["status"] |= {"phase": "Failed", "reason": "Evicted"}
             return body
 
-        stored = self._server.update("pods", namespace, name, evicted, status=True, user=USER)
+        stored = self._server.amend("pods", namespace, name, evicted, status=True, user=USER)
         execution = self._running.pop(stored["metadata"]["uid"], None)
         if execution is not None:
             execution.ended, execution.exit_code = self._server.clock.now(), KILLED
 
     def _disrupt(self, namespace: str, name: str, reason: str, message: str) -> None:
         condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
-        self._server.update("pods", namespace, name, lambda body: _conditioned(body, condition), status=True)
+        self._server.amend("pods", namespace, name, lambda body: _conditioned(body, condition), status=True)
 
     # -- the life of a pod -------------------------------------------------------------------------------
 
     def _changed(self, change: Change) -> None:
-        if change.key.plural != "pods":
-            return
         after = change.after
         if after is None:
             assert change.before is not None
@@ -242,7 +240,7 @@ class Nodes:
         stored = self._server.etcd.get(key)
         if stored is None or stored.uid != uid:
             return False
-        self._server.update("pods", key.namespace, key.name, make, status=status, user=USER)
+        self._server.amend("pods", key.namespace, key.name, make, status=status, user=USER)
         return True
 
     def _evict_all(self, node: str) -> None:

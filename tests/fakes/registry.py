@@ -28,7 +28,7 @@ FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 WITH_EMPTY_STATUS = ("jobs", "resourcequotas")
 _SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace")
 
-Make = Callable[[Json], Json]
+Make = Callable[[Stored], Json]
 Admit = Callable[[Attempt], None]
 
 
@@ -100,11 +100,12 @@ class Registry:
         is_patch: bool = True,
         user: str = "",
     ) -> Stored:
-        """Replace the object by what `make` makes of a deep copy. Raises Refused; a change of nothing is no write."""
-        if kind.is_made_by_update and not is_patch and self._etcd.get(Key(kind.plural, namespace, name)) is None:
-            return self._made(kind, namespace, name, make({}))
+        """Replace the object by what `make` makes of it. Raises Refused; a change of nothing is no write."""
+        key = Key(kind.plural, namespace, name)
+        if kind.is_made_by_update and not is_patch and self._etcd.get(key) is None:
+            return self._made(kind, namespace, name, make(Stored(key, {}, 0)), user)
         current = self.get(kind, namespace, name)
-        given = make(current.copy())
+        given = make(current)
         self._check_guards(kind, current, given, is_patch=is_patch, status=status)
         updated = self._with_status(current, given) if status else self._with_spec(kind, current, given)
         if updated == current.object:
@@ -124,11 +125,11 @@ class Registry:
         )
         return self._put_or_remove(current.key, updated)
 
-    def _made(self, kind: Kind, namespace: str, name: str, given: Json) -> Stored:
+    def _made(self, kind: Kind, namespace: str, name: str, given: Json, user: str) -> Stored:
         """An update of an absent object, where it creates one: of another one than it names it does not."""
         if uid := given.get("metadata", {}).get("uid"):
             raise precondition(kind.resource, name, "UID", uid, "")
-        return self.create(kind, namespace, given)
+        return self.create(kind, namespace, given, user=user)
 
     def _check_guards(self, kind: Kind, current: Stored, given: Json, *, is_patch: bool, status: bool) -> None:
         before, after = current.object["metadata"], given.get("metadata", {})
@@ -157,7 +158,8 @@ class Registry:
 
     def _with_spec(self, kind: Kind, current: Stored, given: Json) -> Json:
         before = current.object
-        metadata = given.setdefault("metadata", {})
+        metadata = dict(given.get("metadata") or {})
+        given = {**given, "metadata": metadata}
         for key in (*_SYSTEM, "name", "resourceVersion"):
             if key in before["metadata"]:
                 metadata[key] = before["metadata"][key]

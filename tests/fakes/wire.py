@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -36,6 +37,7 @@ class Target:
     is_status: bool
 
 
+@lru_cache(maxsize=4_096)  # the paths of one world; what is refused is not kept
 def target_of(path: str) -> Target:
     """Raises Refused (404) for a path that nothing is served at."""
     found = _PATH.fullmatch(path)
@@ -88,7 +90,9 @@ class Wire:
                 return _stored(HTTPStatus.OK, self._registry.get(target.kind, namespace, name))
             case "PATCH":
                 patch = _parse(request)
-                return self._update(user, target, lambda body: patches.apply(request.content_type, patch, body), True)
+                return self._update(
+                    user, target, lambda stored: patches.apply(request.content_type, patch, stored.object), True
+                )
             case "PUT":
                 given = _object(request)
                 return self._update(user, target, lambda _: given, False)

@@ -25,6 +25,7 @@ from e2e.watching import executions_in
 
 from .certificate import issue
 from .daemons import Daemon, state_folder
+from .dossier import keep
 from .evidence import Reader
 from .fakenodes import FakeNodes
 from .faults import Faults
@@ -208,6 +209,8 @@ def judge_all(s: Scene, submitted: Sequence[Submitted]) -> tuple[list[Violation]
         doubled += judgement.doubled
         name = f"{each.namespace}/{each.name}"
         violations += [Violation(workflow=name, kind=k, detail=d) for k, d in judgement.faults.items()]
+        if judgement.faults:
+            s.say(f"{name} is violated, see {keep(each, judgement, s.proxy.seen()[0])}")
     return violations, doubled
 
 

@@ -45,7 +45,7 @@ class Reader:
             log = read(namespace, submitted.uid)
             projected = self._project(submitted, log, found["metadata"]["generation"])
         except (AssertionError, KipuError, KeyError) as error:
-            return Judgement(faults={"log not sound": f"{type(error).__name__}: {error}"}, doubled=0)
+            return Judgement(faults={"log not sound": f"{type(error).__name__}: {error}"})
         evidence = Evidence(
             status=status,
             log=log,

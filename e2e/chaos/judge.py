@@ -40,7 +40,8 @@ class Judgement:
     """The faults, each kind with its details; and how many pods the Job controller started twice."""
 
     faults: Mapping[str, str]
-    doubled: int
+    doubled: int = 0
+    evidence: Evidence | None = None  # on which it rests; None where there is no sound log
 
 
 def judge(shape: Shape, evidence: Evidence) -> Judgement:
@@ -54,7 +55,7 @@ def judge(shape: Shape, evidence: Evidence) -> Judgement:
     found |= wrong_order(evidence)
     found |= wrong_status(evidence)
     faults = {kind: str(detail) for kind, detail in found.items() if detail}
-    return Judgement(faults=faults, doubled=len(runs) - len(single))
+    return Judgement(faults=faults, doubled=len(runs) - len(single), evidence=evidence)
 
 
 def without_doubles(runs: Sequence[Execution]) -> list[Execution]:

@@ -23,7 +23,9 @@ from .running import RunningProxy
 from .traps import Moment
 
 TRAP_SECONDS = 15.0  # then it dies where it stands
-LEADER_SECONDS = 90.0  # until there is one: a fresh pod starts in 5 s on two idle cores, a lease lasts 15 s
+LEADER_SECONDS = (
+    90.0  # until there is one: a fresh pod starts in 5 s on two idle cores, a dead one holds the Lease 17 s
+)
 CONTROL_SECONDS = 90.0  # until the API server answers again
 DOWN_SECONDS = 3.0  # at most, until a killed daemon is started again
 PAUSE_SECONDS = (2.0, 14.0)  # of a daemon; around a client's 10 s, below the 50 s after which a node counts as lost

@@ -42,12 +42,13 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One write that came by. `status` is the API server's; None where it gave none."""
+    """One write that was passed on. `status` is the API server's; None where it gave none."""
 
     at: float  # time.monotonic() when the API server had answered
     client: Client
     call: Call
     status: int | None
+    fault: str = ""  # what it met, or how it was held; a late or doubled one has been here before
 
 
 class Proxy:
@@ -118,7 +119,7 @@ class Proxy:
     async def _hold(self, trap: Trap, asked: _Asked) -> web.StreamResponse:
         if trap.moment is Moment.AFTER:
             with contextlib.suppress(aiohttp.ClientError, OSError):
-                await self._carry_out(asked)
+                await self._carry_out(asked, "held")
         await self.traps.hold(trap)
         return reset(asked.request)
 
@@ -128,44 +129,44 @@ class Proxy:
                 return refusal(STATUSES[fault.kind])
             case Kind.DELAYED:
                 await asyncio.sleep(fault.seconds)
-                return await self._pass(asked)
+                return await self._pass(asked, fault.kind)
             case Kind.DOUBLED:
-                response = await self._pass(asked)
+                response = await self._pass(asked, fault.kind)
                 self._carry_out_late(fault, asked)
                 return response
             case Kind.LATE:
                 self._carry_out_late(fault, asked)
             case Kind.TIMEOUT_DONE:
-                await self._carry_out(asked)
+                await self._carry_out(asked, fault.kind)
                 await asyncio.sleep(fault.seconds)
             case Kind.TIMEOUT_NOT_DONE:
                 await asyncio.sleep(fault.seconds)
             case Kind.RESET_AFTER:
-                await self._carry_out(asked)
+                await self._carry_out(asked, fault.kind)
         return reset(asked.request)
 
     def _carry_out_late(self, fault: Fault, asked: _Asked) -> None:
-        task = asyncio.create_task(self._later(fault.seconds, asked))
+        task = asyncio.create_task(self._later(fault, asked))
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    async def _later(self, seconds: float, asked: _Asked) -> None:
-        await asyncio.sleep(seconds)
+    async def _later(self, fault: Fault, asked: _Asked) -> None:
+        await asyncio.sleep(fault.seconds)
         with contextlib.suppress(aiohttp.ClientError, OSError):
-            await self._carry_out(asked)
+            await self._carry_out(asked, fault.kind)
 
     # -- the API server --------------------------------------------------------------------------------
 
-    async def _pass(self, asked: _Asked) -> web.StreamResponse:
+    async def _pass(self, asked: _Asked, fault: str = "") -> web.StreamResponse:
         if not asked.call.is_watch:
-            return (await self._carry_out(asked)).response()
+            return (await self._carry_out(asked, fault)).response()
         forever = aiohttp.ClientTimeout(total=None, sock_connect=UPSTREAM_SECONDS)
         async with self._send(asked, forever) as answer:
             if answer.status == 200:
                 return await Stream(self.faults, asked.request, asked.call, answer).tell()
             return (await _whole(answer)).response()
 
-    async def _carry_out(self, asked: _Asked) -> Answer:
+    async def _carry_out(self, asked: _Asked, fault: str) -> Answer:
         """The API server's whole answer, noted. Of a watch only the head: who asks so wants no more."""
         status = None
         try:
@@ -176,7 +177,8 @@ class Proxy:
                 return await _whole(answer)
         finally:
             if asked.call.is_write and len(self.journal) < JOURNAL_MAX:
-                self.journal.append(Entry(at=time.monotonic(), client=asked.client, call=asked.call, status=status))
+                now = time.monotonic()
+                self.journal.append(Entry(at=now, client=asked.client, call=asked.call, status=status, fault=fault))
 
     def _send(self, asked: _Asked, timeout: aiohttp.ClientTimeout) -> aiohttp.client._RequestContextManager:
         return self._session.request(

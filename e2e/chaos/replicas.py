@@ -9,12 +9,10 @@ import os
 import signal
 
 from e2e.apiserver import ApiError, JsonObject, pods
-from e2e.namespace import OPERATOR_NAMESPACE, OPERATOR_SELECTOR
+from e2e.namespace import OPERATOR_NAMESPACE
 from e2e.operator_pod import Operator
 
 from .patient import PatientApi
-
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR_NAMESPACE}/leases/kipu"
 
 
 class Replicas:
@@ -24,21 +22,15 @@ class Replicas:
         self._api = api
         self._operator = Operator(api)
 
-    def alive(self) -> list[JsonObject]:
-        """The pods that have an address and are not on their way out."""
-        found = self._api.items(pods(OPERATOR_NAMESPACE), OPERATOR_SELECTOR)
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and address(pod)]
-
-    def holder(self) -> str:
-        """The uid of the pod that holds the Lease; empty where nobody does."""
-        lease = self._api.find(LEASE)
-        return str(lease["spec"].get("holderIdentity") or "") if lease else ""
-
     def leader(self) -> JsonObject | None:
         """The pod that leads, or the only one there is; None where nobody leads yet."""
-        alive, holder = self.alive(), self.holder()
+        alive, holder = [pod for pod in self._operator.pods() if address(pod)], self.holder()
         leading = next((pod for pod in alive if pod["metadata"]["uid"] == holder), None)
         return leading or (alive[0] if len(alive) == 1 else None)
+
+    def holder(self) -> str:
+        """The uid of the pod that the Lease names; empty while nobody leads."""
+        return self._operator.holder()
 
     def delete(self, pod: JsonObject) -> None:
         """By force, with no grace."""
@@ -67,9 +59,3 @@ class Replicas:
 def address(pod: JsonObject) -> str:
     """Its IP; empty before it has one."""
     return str(pod.get("status", {}).get("podIP", ""))
-
-
-def is_ready(pod: JsonObject) -> bool:
-    """Whether the kubelet says so."""
-    conditions = pod.get("status", {}).get("conditions", [])
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

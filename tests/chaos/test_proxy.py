@@ -36,7 +36,7 @@ async def test_done_without_an_answer(kind: Kind) -> None:
         with pytest.raises(Unanswered):
             await w.create()
         assert len(w.upstream.asked) == 1
-        assert [(entry.call.verb, entry.status) for entry in w.proxy.journal] == [("create", 201)]
+        assert [(entry.call.verb, entry.status, entry.fault) for entry in w.proxy.journal] == [("create", 201, kind)]
     assert w.proxy.faults.counts == {(kind, "create", "jobs"): 1}
 
 

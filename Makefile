@@ -46,7 +46,7 @@ lock: | $(UV) ## Resolve the dependencies anew and write both locks
 	  --no-emit-index-url --extra cli --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 ## Without a cluster
-.PHONY: check fmt lint types unit simulate crds docs
+.PHONY: check fmt lint types unit simulate zoo crds docs
 check: lint types unit ## All that needs no cluster, but the crash points
 fmt: setup ## Format the code
 	$(BIN)/ruff format operator tests e2e
@@ -61,6 +61,8 @@ unit: setup ## Units and laws, under a minute
 	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation" --junitxml=build/results/unit.xml
 simulate: setup ## Every single crash and timeout-done point on the fake API server
 	$(BIN)/pytest -n 2 -q -m simulation --junitxml=build/results/simulation.xml
+zoo: setup ## Every seeded bug against the tests that must catch it; the last line is `K of N caught`
+	@$(BIN)/python -m tests.zoo.run
 crds: setup ## Generate crds/ and the chart's copy from the models
 	$(BIN)/python -m kipu.api.crd
 

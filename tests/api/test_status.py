@@ -37,6 +37,7 @@ def project(state: State, **given: Any) -> dict[str, Any]:
     }
     shown = status.project(state, **(fields | given))
     WorkflowStatus.model_validate(shown, by_name=False)  # the very shape of the CRD, bounds included
+    assert shown["phase"] == state.phase.value
     return shown
 
 

@@ -77,6 +77,11 @@ def test_names_are_for_ever() -> None:
     assert idempotency_key(workflow_uid=UID, step="load") == "1953ecc887a6e79fe566432ef4fcaf81"
 
 
+def test_draws_are_for_ever() -> None:
+    # A replica that takes a run over has to wait just as long as the one before it would have.
+    assert [keyed_fraction(10_000, "uid", "1", "load", str(attempt)) for attempt in (1, 2, 3)] == [6742, 5378, 5272]
+
+
 @pytest.mark.parametrize("limit", [0, 1, 2, 7])
 def test_a_draw_reaches_both_ends_and_nothing_beyond(limit: int) -> None:
     assert {keyed_fraction(limit, str(number)) for number in range(200)} == set(range(limit + 1))

@@ -167,7 +167,7 @@ class EffectsModel:
                 yield Move(label, _with_life(state, place, life._replace(proof="displaced")))
 
     def _clean_up(self, state: State, life: Life, number: int) -> Iterator[Move[State]]:
-        """To come: a finished attempt's Job is deleted early."""
+        """retention.Shelf: a finished attempt's Job is deleted early."""
         own = life.view.tries[number].epoch == life.view.epoch
         definite = not any(create[0] == number for create in life.unanswered)
         if state.names[number].holder == "job" and ((own and definite) or not self.rules.deletion_rule):

@@ -1,8 +1,73 @@
-"""How soon a session that failed is followed by the next."""
+"""Which Workflows have an actor, and what becomes of one whose session has ended in an error."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import pytest
+
+from kipu.shell.kube_views import decode_workflow
 from kipu.shell.engine import RESTART_SECONDS_MAX, failures_in_a_row
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.nodes import Program
+from tests.shell.operating import apply, condition, ended, operator, status, step, until
+
+pytestmark = pytest.mark.looptime
+
+
+def edit(server: ApiServer, **spec: Any) -> None:
+    server.update("workflows", "default", "w", lambda w: {**w, "spec": {**w["spec"], **spec}})
+
+
+async def test_a_workflow_whose_log_was_damaged_stops_with_a_condition_and_nothing_is_written_but_that() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=30.0))
+    uid = apply(server, step("a"), step("b", "a"))
+    async with operator(server, "first"):
+        await until(lambda: server.executions)
+        await asyncio.sleep(5)
+
+    def forge(stored: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **stored,
+            "data": {**stored["data"], "tail": stored["data"]["tail"].replace('"step":"a"', '"step":"b"')},
+        }
+
+    server.update("configmaps", "default", f"kipu-log-{uid}", forge)
+    async with operator(server, "second"):
+        await until(lambda: condition(server, "Stalled").get("status") == "True")
+        await asyncio.sleep(120)
+    assert condition(server, "Stalled")["reason"] == "CorruptionError"
+    assert {write.path.rpartition("/")[2] for write in server.writes("second")} == {"status"}
+    assert {run.step for run in server.executions} == {"a"}
+
+
+async def test_an_edit_after_the_end_is_shown_as_one_that_changes_nothing() -> None:
+    server = ApiServer()
+    apply(server, step("a"))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+        await asyncio.sleep(5)
+        edit(server, parallelism=3)
+        await until(lambda: status(server)["observedGeneration"] == 2)
+    assert condition(server, "SpecChanged")["status"] == "True"
+    assert status(server)["phase"] == "Succeeded"
+
+
+async def test_an_old_view_of_a_workflow_that_has_ended_begins_nothing_anew() -> None:
+    """A list and a watch may cross."""
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    apply(server, step("a"))
+    async with operator(server) as engine:
+        old = decode_workflow(server.get("workflows", "default", "w") or {})
+        await until(lambda: server.executions)
+        edit(server, shutdown={"mode": "Cancel", "run": 1})
+        assert await ended(server) == "Cancelled"
+        await asyncio.sleep(5)
+        written = len(server.writes("one"))
+        engine.workflow_changed(old)
+        await asyncio.sleep(60)
+        assert len(server.writes("one")) == written
 
 
 def test_sessions_that_fail_at_once_are_counted() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.events import Reason
-from kipu.shell.kube_views import JobView, PodView
+from kipu.shell.kube_views import JobView, Metadata, PodView
 from kipu.shell.observations import needs_pods, observe, waiting_reason
 
 START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
@@ -67,6 +67,16 @@ def test_a_running_pod_says_that_the_attempt_started_at_the_jobs_start() -> None
 
 def test_a_pod_of_another_job_says_nothing() -> None:
     assert observe(job(), [pod("Succeeded", exit_code=0, uid="other")], advance_on_pod=True) is None
+
+
+def test_a_pod_belongs_to_the_job_that_controls_it_whoever_else_owns_it() -> None:
+    ours, other = {"uid": "job-uid", "controller": True}, {"uid": "another", "controller": False}
+    for owners, says in (
+        ([other, ours], True),
+        ([{**ours, "controller": False}, {**other, "controller": True}], False),
+    ):
+        owned = msgspec.structs.replace(pod("Running"), metadata=msgspec.convert({"ownerReferences": owners}, Metadata))
+        assert (observe(job(), [owned], advance_on_pod=True) is not None) is says
 
 
 def test_a_succeeded_pod_decides_before_its_job_does() -> None:

@@ -40,3 +40,19 @@ async def test_a_last_status_that_says_more_is_written_too() -> None:
         await publisher.finish(lambda: {"phase": "Succeeded", "progress": "1/1"})
     assert len(server.writes("operator")) == 2
     assert (server.get("workflows", "default", "w") or {})["status"]["progress"] == "1/1"
+
+
+async def test_between_two_writes_an_interval_passes_but_a_change_of_phase_is_shown_at_once() -> None:
+    server = ApiServer()
+    publisher = given(server)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            publisher.mark()
+            publisher.offer(lambda: {"phase": "Running", "message": f"{server.time()}"}, phase="Running", group=group)
+            await asyncio.sleep(0.1)
+        written = len(server.writes("operator"))
+        publisher.offer(lambda: {"phase": "Succeeded"}, phase="Succeeded", group=group)
+        await asyncio.sleep(0.1)
+        assert (server.get("workflows", "default", "w") or {})["status"]["phase"] == "Succeeded"
+        publisher.close()
+    assert 4 <= written <= 6

@@ -1,0 +1,120 @@
+"""An actor's session: what comes first, what waits for what, and two of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from kipu.api.status import project
+from kipu.core.events import StepScheduled, StreamClaimed
+from kipu.core.evolve import fold
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import TimeoutNotDone
+from tests.fakes.nodes import Program
+from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
+
+pytestmark = pytest.mark.looptime
+RETRY = {"maxAttempts": 3, "backoff": {"initial": "60s", "jitter": "None"}}
+
+
+def flaky_fails_once(pod: dict[str, Any]) -> Program:
+    labels = pod["metadata"]["labels"]
+    fails = labels["kipu.dev/step"] == "flaky" and labels["kipu.dev/attempt"] == "1"
+    return Program(run_seconds=1.0, exit_code=int(fails))
+
+
+async def test_every_session_begins_with_a_claim_and_makes_no_job_before_it() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    uid = apply(server, step("a"), step("b", "a"))
+    async with operator(server, "first"):
+        await until(lambda: server.executions)
+    async with operator(server, "second"):
+        assert await ended(server) == "Succeeded"
+    claims = [r for r in (await history(server, uid)).records if isinstance(r.event, StreamClaimed)]
+    assert [record.epoch for record in claims] == [1, 2]
+    assert [record.event.writer for record in claims if isinstance(record.event, StreamClaimed)] == ["first", "second"]
+    for replica in ("first", "second"):
+        writes = server.writes(replica)
+        assert "/configmaps" in writes[0].path
+        assert any("/jobs" in write.path for write in writes)
+
+
+async def test_while_a_step_waits_for_its_retry_the_others_go_on_and_a_shutdown_is_heard() -> None:
+    server = ApiServer(programs=flaky_fails_once)
+    apply(server, step("flaky", retry=RETRY), step("a"), step("b", "a"), step("c", "b"))
+    async with operator(server):
+        await until(lambda: len({run.step for run in server.executions if run.exit_code == 0}) == 3)
+        assert server.time() < 30
+
+        def shut_down(workflow: dict[str, Any]) -> dict[str, Any]:
+            workflow["spec"]["shutdown"] = {"mode": "Cancel", "run": 1}
+            return workflow
+
+        server.update("workflows", "default", "w", shut_down)
+        assert await ended(server) == "Cancelled"
+    assert server.time() < 40
+
+
+async def test_two_operators_at_once_do_no_harm() -> None:
+    """There is no lease between them: the log alone tells who may decide."""
+    server = ApiServer(programs=flaky_fails_once)
+    retry = {"maxAttempts": 3, "backoff": {"initial": "2s", "jitter": "None"}}
+    steps = [step("a"), step("b", "a"), step("c", "a"), step("flaky", "a", retry=retry), step("d", "b", "c", "flaky")]
+    uid = apply(server, *steps)
+    async with operator(server, "one"), operator(server, "two"):
+        assert await ended(server) == "Succeeded"
+    ran = Counter((run.step, run.attempt) for run in server.executions)
+    once = dict.fromkeys([("a", "1"), ("b", "1"), ("c", "1"), ("flaky", "1"), ("flaky", "2"), ("d", "1")], 1)
+    assert ran == once
+    records = (await history(server, uid)).records
+    assert Counter(r.event.step for r in records if isinstance(r.event, StepScheduled))["flaky"] == 2
+    assert (await replayed(server, uid)).is_terminal
+
+
+async def test_a_pod_that_finished_while_the_operator_was_down_beats_a_deadline_that_passed_meanwhile() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=5.0))
+    uid = apply(server, step("a", attemptTimeout="10s"))
+    async with operator(server, "first"):
+        await until(lambda: status(server).get("counts", {}).get("running"))
+    await asyncio.sleep(600)
+    asked = 0
+
+    def late_lists(_index: int, request: Any) -> TimeoutNotDone | None:
+        """The first list of pods gets no answer: a timer that waits for none would be first."""
+        nonlocal asked
+        asked += request.path.endswith("/pods")
+        return TimeoutNotDone(seconds=1.0) if request.path.endswith("/pods") and asked == 1 else None
+
+    server.faults = late_lists
+    async with operator(server, "second"):
+        assert await ended(server) == "Succeeded"
+    assert asked >= 2
+    assert len(server.executions) == 1
+    assert (await replayed(server, uid)).steps[0].attempts == 1
+
+
+async def test_what_is_shown_all_along_is_what_a_replay_of_the_log_shows() -> None:
+    """Nothing but the fold may have written the state that the status was made from."""
+    server = ApiServer(programs=flaky_fails_once)
+    retry = {"maxAttempts": 3, "backoff": {"initial": "2s", "jitter": "None"}}
+    uid = apply(server, step("a"), step("flaky", "a", retry=retry), step("b", "flaky"))
+    shown: dict[int, dict[str, Any]] = {}
+
+    def look(*_change: object) -> None:
+        if (position := status(server).get("log", {}).get("position")) is not None:
+            shown[position] = status(server)
+
+    server.etcd.listeners.append(look)
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+        await asyncio.sleep(5)
+    records = (await history(server, uid)).records
+    assert len(shown) >= 5
+    for position, seen in shown.items():
+        state = fold((record.event, record.ts) for record in records[:position])
+        last = records[position - 1]
+        told = project(state, generation=1, log_position=position, log_hash=last.hash, waiting={}, spec_changed=False)
+        assert seen == {key: value for key, value in told.items() if value is not None}

@@ -1,0 +1,86 @@
+"""Who speaks for an attempt, and what proves that its Job is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from kipu.core.commands import AttemptRef, Command, ObserveMissing
+from kipu.core.events import StepScheduled
+from kipu.eventlog.ports import Recorded, StreamId
+from kipu.shell.kube import Kube
+from kipu.shell.lookout import Lookout
+from kipu.shell.observer import Observer, Sighting
+from kipu.shell.performer import Performer
+from kipu.shell.settings import AdvanceOn
+from tests.fakes.apiserver import ApiServer
+from tests.shell.test_observations import condition
+from tests.shell.test_observations import job as job_view
+
+pytestmark = pytest.mark.looptime
+REF = AttemptRef(run=1, step="a", attempt=2)
+LABELS = {"kipu.dev/run": "1", "kipu.dev/step": "a", "kipu.dev/attempt": "2"}
+INTENT = {"kipu.dev/intent": "7:abc"}
+OURS = {"uid": "workflow-uid", "controller": True}
+
+
+class Listening:
+    """A lookout that expects attempt 2 of step a, with what it has told."""
+
+    def __init__(self, server: ApiServer) -> None:
+        kube = Kube(server.connect(user="operator"))
+        self.told: list[Command] = []
+        self.tasks: list[asyncio.Task[None]] = []
+        self.lookout = Lookout(
+            StreamId(namespace="default", name="w", uid="workflow-uid"),
+            Performer(kube),
+            Observer(kube),
+            advance_on=AdvanceOn.POD,
+            tell=self.told.append,
+            once=self._once,
+        )
+        event = StepScheduled(run=1, step="a", attempt=2, job="w-a")
+        self.lookout.remember([Recorded(position=7, epoch=1, ts=0, hash="abc", event=event)])
+        self.lookout.expect("w-a", REF)
+
+    def _once(self, _key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.tasks.append(asyncio.ensure_future(work()))
+
+    async def gone(self) -> list[Command]:
+        """The watch says that the Job is gone."""
+        self.lookout.sighted("w-a", Sighting(), True)
+        await asyncio.gather(*self.tasks)
+        return self.told
+
+
+async def test_a_job_that_the_watch_calls_gone_is_missing_only_if_a_read_says_so_too() -> None:
+    server = ApiServer()
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.36"}]}}
+    server.create({"kind": "Job", "metadata": {"name": "w-a"}, "spec": {"template": template}})
+    assert await Listening(server).gone() == []
+    server.delete("jobs", "default", "w-a", propagationPolicy="Background")
+    assert await Listening(server).gone() == [ObserveMissing(ref=REF)]
+
+
+@pytest.mark.parametrize(
+    ("owner", "annotations", "speaks"),
+    [
+        (OURS, INTENT, True),
+        ({**OURS, "uid": "another-uid"}, INTENT, False),
+        ({**OURS, "controller": False}, INTENT, False),
+        (OURS, {"kipu.dev/intent": "7:abd"}, False),
+        (OURS, {}, False),
+        (OURS, {**INTENT, "kipu.dev/placeholder": "true"}, False),
+    ],
+)
+async def test_only_the_job_of_just_this_intent_speaks(
+    owner: dict[str, Any], annotations: dict[str, str], speaks: bool
+) -> None:
+    listening = Listening(ApiServer())
+    metadata = {"labels": LABELS, "annotations": annotations, "ownerReferences": [owner]}
+    job = job_view(conditions=[condition("Complete")], metadata=metadata)
+    listening.lookout.sighted("w-a", Sighting(job=job), False)
+    assert bool(listening.told) is speaks

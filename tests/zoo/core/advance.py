@@ -1,0 +1,66 @@
+"""Mutants of kipu/core/advance.py: what follows for the other steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kipu.core import policies
+from kipu.core.advance import _take_down_everything
+from kipu.core.events import StepScheduled, WorkflowEnd, WorkflowFinished
+from kipu.core.naming import job_name
+from kipu.core.state import Stopping
+from kipu.core.turn import Turn
+from tests.zoo.mutants import mutant
+from tests.zoo.selections import COST
+
+
+@mutant("_finish", breaks="I15, partial failure called success", caught_by="tests/core/test_ends.py")
+def some_success_is_success(turn: Turn) -> None:
+    """A run in which a step has failed, and others went on, ends Succeeded."""
+    if turn.state.is_exhausted:
+        stopped = turn.state.stopping is Stopping.SHUTDOWN
+        end = WorkflowEnd.CANCELLED if stopped else WorkflowEnd.SUCCEEDED
+        reason = "Shutdown" if stopped else "Completed"
+        turn.record(WorkflowFinished(run=turn.state.run, end=end, reason=reason, message=""))
+
+
+@mutant("_schedule", breaks="I5, reuse an attempt number", caught_by="tests/core/test_retrying.py")
+def an_attempt_number_is_used_again(turn: Turn, place: int) -> None:
+    """A retry has the number, and so the Job's name, of the attempt before."""
+    state, identity, name = turn.state, turn.identity, turn.state.step(place).name
+    attempt = max(1, state.steps[place].attempts)
+    job = job_name(workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=name, attempt=attempt)
+    turn.record(StepScheduled(run=state.run, step=name, attempt=attempt, job=job))
+
+
+@mutant("_schedule_ready", breaks="quadratic rescan", caught_by=f"{COST}[wide, with deadlines]")
+def what_is_ready_is_sought_among_all_steps(turn: Turn) -> None:
+    """Each turn walks over every step to find those that may start."""
+    from kipu.core.advance import _schedule
+
+    free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
+    ready = [place for place in dict.fromkeys(range(len(turn.state.steps))) if place in turn.state.ready]
+    for place in ready[:free]:
+        _schedule(turn, place)
+
+
+@mutant("_skip_doomed", breaks="I16", caught_by="tests/core/test_failing.py")
+def what_can_never_run_is_left_pending(turn: Turn) -> None:
+    """Steps below a failure are not skipped, so that the run never ends."""
+
+
+@mutant("_abandon", breaks="I11", caught_by="tests/core/test_shutdown.py")
+def who_runs_is_cancelled_without_being_given_up(turn: Turn, places: Iterable[int], message: str) -> None:
+    """A running step is called Cancelled at once; nobody takes its Job down."""
+    turn.cancel(list(places))
+
+
+@mutant("settle", breaks="I16", caught_by=("tests/core/test_failing.py", "tests/core/test_ends.py"))
+def only_a_shutdown_is_settled(turn: Turn) -> None:
+    """What follows from a failure is looked at only when everything is being taken down."""
+    from kipu.core.advance import _finish
+
+    if turn.is_open:
+        if turn.state.stopping is not None:
+            _take_down_everything(turn)
+        _finish(turn)

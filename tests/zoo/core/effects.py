@@ -1,0 +1,37 @@
+"""Mutants of kipu/core/effects.py: what the world should hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kipu.core.commands import AttemptRef
+from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, _effect
+from kipu.core.lifecycle import StepPhase
+from kipu.core.state import State
+from tests.zoo.mutants import mutant
+
+CORE = "tests/core/test_effects.py"
+
+
+@mutant("effects", breaks="I16, I20", caught_by=CORE)
+def a_restart_forgets_who_was_leaving(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
+    """After a start only live attempts are seen to; nobody takes down the others."""
+    if steps is None:
+        places: Iterable[int] = list(state.live)
+    else:
+        places = [place for step in steps if (place := state.place_of(step)) is not None]
+    return [effect for place in places if (effect := _effect(state, place)) is not None]
+
+
+@mutant("_effect", breaks="I5, rerun from a stale cache after garbage collection", caught_by=CORE)
+def a_finished_step_should_have_its_job(state: State, place: int) -> Effect | None:
+    """The Job of a step that is over is made again, as if a Job that is not seen had never been."""
+    step = state.steps[place]
+    if step.attempt is None:
+        return None
+    ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=step.attempt.number)
+    if place in state.leaving:
+        return EnsureNoJob(ref=ref, job=step.attempt.job, position=step.attempt.position)
+    if step.phase in (StepPhase.SCHEDULED, StepPhase.SUCCEEDED):
+        return EnsureJob(ref=ref, job=step.attempt.job, position=step.attempt.position)
+    return None

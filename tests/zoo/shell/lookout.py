@@ -1,0 +1,23 @@
+"""Mutants of kipu/shell/lookout.py: what was heard of an attempt."""
+
+from __future__ import annotations
+
+from kipu.core.commands import AttemptRef, ObserveMissing
+from kipu.shell import observations
+from kipu.shell.kube_views import JobView
+from kipu.shell.lookout import Lookout
+from tests.zoo.mutants import mutant
+
+LOOKOUT = "tests/shell/test_lookout.py"
+
+
+@mutant("Lookout._verify", breaks="I5, I8, trust the watch for absence", caught_by=LOOKOUT)
+def what_a_watch_calls_gone_is_gone(self: Lookout, name: str, ref: AttemptRef) -> None:
+    """That a Job is not in a list, or is told as deleted, is taken for its absence."""
+    self._tell(ObserveMissing(ref=ref))
+
+
+@mutant("Lookout._is_intended", breaks="I7, adoption by name alone", caught_by=LOOKOUT)
+def any_job_with_our_labels_speaks(self: Lookout, job: JobView) -> bool:
+    """Whoever copies the labels of an attempt speaks for it."""
+    return observations.attempt_of(job) is not None

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from kipu.shell.kube_views import decode_workflow
 from kipu.shell.engine import RESTART_SECONDS_MAX, failures_in_a_row
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
@@ -52,22 +51,6 @@ async def test_an_edit_after_the_end_is_shown_as_one_that_changes_nothing() -> N
         await until(lambda: status(server)["observedGeneration"] == 2)
     assert condition(server, "SpecChanged")["status"] == "True"
     assert status(server)["phase"] == "Succeeded"
-
-
-async def test_an_old_view_of_a_workflow_that_has_ended_begins_nothing_anew() -> None:
-    """A list and a watch may cross."""
-    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
-    apply(server, step("a"))
-    async with operator(server) as engine:
-        old = decode_workflow(server.get("workflows", "default", "w") or {})
-        await until(lambda: server.executions)
-        edit(server, shutdown={"mode": "Cancel", "run": 1})
-        assert await ended(server) == "Cancelled"
-        await asyncio.sleep(5)
-        written = len(server.writes("one"))
-        engine.workflow_changed(old)
-        await asyncio.sleep(60)
-        assert len(server.writes("one")) == written
 
 
 def test_sessions_that_fail_at_once_are_counted() -> None:

@@ -17,12 +17,6 @@ def the_status_says_whether_there_is_anything_to_do(view: WorkflowView) -> bool:
     return view.status.get("phase") in FINISHED
 
 
-@mutant("is_older", breaks="I16", caught_by=ENGINE)
-def an_old_change_is_news(view: WorkflowView, known: WorkflowView) -> bool:
-    """A view that comes late takes the place of a newer one."""
-    return False
-
-
 @mutant("Engine._stall", breaks="I19", caught_by=ENGINE)
 async def a_contradiction_is_kept_quiet(self: Engine, entry: Any, error: Exception) -> None:
     """A workflow whose log is damaged stops, and nobody is told."""

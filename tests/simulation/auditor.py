@@ -1,0 +1,210 @@
+"""The auditor: sees every change of the store, every append that returns and every request, and notes each breach.
+
+Promises: checks what a change can have broken at the moment of the change, and nothing twice. Must never change
+anything in the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from kipu.core.events import Event, WorkflowFinished
+from kipu.core.evolve import evolve
+from kipu.core.state import State
+from kipu.eventlog.ports import EventLog, Head, History, Recorded, StreamId
+from kipu.shell.kube_http import Request
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.etcd import Change, Json
+from tests.fakes.nodes import Execution
+
+from . import invariants
+from .ledger import Breach, Ledger
+from .scenario import Scenario
+from .script import Harm, Script, harm
+from .story import Story
+
+VIOLATIONS_MAX = 20  # of one run: more of them say nothing more
+UID_LABEL = "kipu.dev/workflow-uid"
+FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
+
+
+class Case:
+    """All that is known of one workflow."""
+
+    def __init__(self, workflow: Json, read: Callable[[str], Json | None]) -> None:
+        metadata = workflow["metadata"]
+        self.name: str = metadata["name"]
+        self.uid: str = metadata["uid"]
+        self.ledger = Ledger(self.uid, read)
+        self.story = Story()
+        self.state = State()  # by evolve, from what was read
+        self.executions: list[Execution] = []
+        self.phase = ""  # as shown
+        self.is_deleted = False
+        self.is_stalled = False
+
+
+class Auditor:
+    """One for a world."""
+
+    def __init__(self, server: ApiServer, scenario: Scenario, script: Script) -> None:
+        self._server = server
+        self._scenario = scenario
+        self.harm = harm(script)
+        self.violations: list[str] = []
+        self.cases: dict[str, Case] = {}  # by uid
+        self.committed_at = 0.0
+        self._executions = 0
+        server.etcd.listeners.append(self._changed)
+
+    # -- what is noted -----------------------------------------------------------------------------------
+
+    def note(self, invariant: str, text: str | None) -> None:
+        """A breach, if there is one."""
+        if text is not None and len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(f"{invariant} at {self._server.time():.3f} s: {text}")
+
+    def notes(self, faults: Iterable[str]) -> None:
+        """Exceptions that nobody caught: no invariant, and never right."""
+        for fault in faults:
+            self.note("I0", fault)
+
+    def is_settled(self) -> bool:
+        """Whether every workflow has ended as far as anybody can see."""
+        cases = self.cases.values()
+        return len(cases) >= len(self._scenario.plans) and all(
+            case.is_deleted or case.is_stalled or case.phase in FINISHED for case in cases
+        )
+
+    def phases(self) -> dict[str, str]:
+        """What each workflow shows, for a message."""
+        return {case.name: case.phase for case in self.cases.values()}
+
+    # -- what is seen ------------------------------------------------------------------------------------
+
+    def _changed(self, change: Change) -> None:
+        match change.key.plural:
+            case "configmaps":
+                self._config_map(change)
+            case "jobs":
+                self._job(change)
+            case "pods":
+                self._pods()
+            case "workflows":
+                self._workflow(change)
+
+    def _workflow(self, change: Change) -> None:
+        if change.after is None:
+            assert change.before is not None
+            self.cases[change.before.uid].is_deleted = True
+            return
+        workflow = change.after.object
+        case = self.cases.get(change.after.uid)
+        if case is None:
+            namespace = change.key.namespace
+            case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
+        status = workflow.get("status", {})
+        case.phase = status.get("phase", "")
+        stalled = [c for c in status.get("conditions", ()) if c["type"] == "Stalled" and c["status"] == "True"]
+        case.is_stalled = bool(stalled)
+
+    def _get(self, namespace: str, name: str) -> Json | None:
+        return self._server.get("configmaps", namespace, name)
+
+    def _config_map(self, change: Change) -> None:
+        stored = change.after or change.before
+        assert stored is not None
+        case = self.cases.get(stored.object["metadata"].get("labels", {}).get(UID_LABEL, ""))
+        if case is None or not case.ledger.is_whole:
+            return
+        try:
+            if change.key.name == f"kipu-log-{case.uid}":
+                if change.after is not None:
+                    self._committed(case, case.ledger.take(change.after.object))
+                elif not case.is_deleted:
+                    raise Breach("I1", "the head was deleted")
+            elif change.after is None and not case.is_deleted:
+                case.ledger.lose(change.key.name)
+        except Breach as breach:
+            self.note(breach.invariant, breach.text)
+
+    def _committed(self, case: Case, records: Sequence[Recorded]) -> None:
+        self.committed_at = self._server.time()
+        for record in records:
+            for invariant, rules in invariants.RULES.items():
+                for rule in rules:
+                    self.note(invariant, rule(case.story, record))
+            case.story.tell(record)
+            case.state = evolve(case.state, record.event, ts=record.ts)
+            if isinstance(record.event, WorkflowFinished):
+                self.note("I11", invariants.i11_nothing_runs_at_the_end(case.executions))
+
+    def _job(self, change: Change) -> None:
+        if change.before is not None or change.after is None:
+            return
+        job = change.after.object
+        case = self.cases.get(job["metadata"].get("labels", {}).get(UID_LABEL, ""))
+        if case is not None and not case.is_deleted:
+            self.note("I7", invariants.i7_a_job_has_a_committed_intent(case.story, job))
+            if self.harm is Harm.NONE:
+                self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
+
+    def _pods(self) -> None:
+        """Programs that were started since the last look."""
+        executions = self._server.executions
+        for started in executions[self._executions :]:
+            case = self.cases.get(started.workflow_uid)
+            if case is None:
+                continue
+            if self.harm is Harm.NONE:
+                same = [each for each in case.executions if each.step == started.step]
+                self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
+                self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
+            case.executions.append(started)
+        self._executions = len(executions)
+
+    # -- what a replica does -----------------------------------------------------------------------------
+
+    def sent(self, lane: str, request: Request) -> None:
+        """A replica sends a write. I20: its first act on a workflow is the commit that claims it."""
+        if request.method != "POST" or not request.path.endswith("/jobs"):
+            return
+        job = msgspec.json.decode(request.body or b"{}")
+        case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
+        if case is not None and lane not in case.ledger.writers:
+            self.note("I20", f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}")
+
+    def witness(self, log: EventLog) -> EventLog:
+        """The same log; the auditor hears of every append that returns."""
+        return _Witnessed(log, self)
+
+    def acknowledged(self, stream: StreamId, records: tuple[Recorded, ...]) -> None:
+        """An append has returned."""
+        case = self.cases[stream.uid]
+        if not case.ledger.is_whole:
+            return
+        try:
+            case.ledger.acknowledge(records)
+        except Breach as breach:
+            self.note(breach.invariant, breach.text)
+
+
+class _Witnessed:
+    """An EventLog that lets the auditor know."""
+
+    def __init__(self, log: EventLog, auditor: Auditor) -> None:
+        self._log, self._auditor = log, auditor
+
+    async def load(self, stream: StreamId) -> History | None:
+        return await self._log.load(stream)
+
+    async def append(
+        self, stream: StreamId, expected: Head | None, events: Sequence[Event], *, ts: int, spec_hash: str = ""
+    ) -> tuple[Head, tuple[Recorded, ...]]:
+        head, records = await self._log.append(stream, expected, events, ts=ts, spec_hash=spec_hash)
+        self._auditor.acknowledged(stream, records)
+        return head, records
+
+

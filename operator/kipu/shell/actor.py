@@ -98,7 +98,7 @@ class Actor:
         self._publisher = Publisher(
             services.kube,
             self.stream,
-            view.status,
+            view,
             interval_seconds=services.settings.status_interval_seconds,
             nudge=self._mailbox.nudge,
         )

@@ -11,7 +11,7 @@ from .scenario import Scenario
 from .script import At, Handle, Script, Write
 from .world import Outcome, run
 
-HANDLES_STRIDE = 3  # a handle in three: with 200 to 400 in a run about 100 points, each in another place than a write
+HANDLES_STRIDE = 1
 AFTER_WRITES = 12  # of a recovery: claim, effects, status; the second crash is tried at each of them
 
 KINDS: dict[str, tuple[object, ...]] = {
@@ -20,6 +20,7 @@ KINDS: dict[str, tuple[object, ...]] = {
     "TimeoutDone": (TimeoutDone(seconds=1.0),),
     "Lost": (TimeoutNotDone(), TimeoutDone(), Delayed(seconds=3.0), Duplicated(seconds=3.0)),
     "Refused": (
+        Status(code=403, reason="Forbidden"),
         Status(code=409, reason="Conflict"),
         Status(code=422, reason="Invalid"),
         Status(code=429, reason="TooManyRequests", retry_after_seconds=1),

@@ -52,14 +52,14 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class JumpClock:
-    """The replica's wall clock jumps by so many milliseconds."""
+    """The wall clock of the replica's machine jumps by so many milliseconds: its next process will see it."""
 
     milliseconds: int
     harm: ClassVar[Harm] = Harm.NONE
 
     def strike(self, world: World, replica: Replica, request: Request | None) -> Fault | None:
         """See Strike."""
-        replica.clock.skew_ms += self.milliseconds
+        replica.skew_ms += self.milliseconds
         return None
 
 

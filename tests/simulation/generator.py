@@ -135,6 +135,7 @@ def _answer(draw: random.Random) -> Answer:
         lambda: TimeoutNotDone(seconds=seconds),
         lambda: Delayed(seconds=draw.choice((0.01, 0.5, 5.0, 30.0))),
         lambda: Duplicated(seconds=draw.choice((0.0, 0.5, 5.0, 30.0))),
+        lambda: Status(code=403, reason="Forbidden"),
         lambda: Status(code=409, reason="Conflict"),
         lambda: Status(code=422, reason="Invalid"),
         lambda: Status(code=429, reason="TooManyRequests", retry_after_seconds=draw.choice((None, 1, 5))),

@@ -38,6 +38,9 @@ class Spinning(Exception):
 class Loop(BaseEventLoop):
     """See above. `handles` counts what each lane has run; `at_handle` asks to be called before one of them."""
 
+    _ready: deque[Any]  # handles; BaseEventLoop makes it, and the next, a heap of timers
+    _scheduled: list[Any]
+
     def __init__(self, seed: int) -> None:
         super().__init__()
         self._random = random.Random(seed)

@@ -19,7 +19,7 @@ from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
 from tests.fakes.clock import LoopClock
-from tests.fakes.faults import Fault
+from tests.fakes.faults import Fault, Status
 from tests.fakes.transport import FakeTransport
 from tests.fakes.watching import Watch
 
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 RESTART_SECONDS = 1.0  # how long the cluster takes to start the operator's pod anew
 
 
-class ReplicaClock(LoopClock):
-    """The wall clock of one machine; `skew_ms` is how far it is ahead of the cluster's."""
+class ProcessClock(LoopClock):
+    """As `kipu.shell.clock.SystemClock`: the machine's wall clock is read once, when the process starts."""
+
+    def __init__(self, skew_ms: int) -> None:
+        super().__init__()
+        self.skew_ms = skew_ms
 
 
 class Replica:
@@ -42,7 +46,7 @@ class Replica:
         self._world = world
         self._place = place
         self.name = chr(ord("a") + place)
-        self.clock = ReplicaClock()
+        self.skew_ms = 0  # how far its machine's wall clock is ahead of the cluster's
         self.lives = 0
         self.lane = ""
         self.is_alive = False
@@ -113,7 +117,8 @@ class Replica:
         self.transport = world.server.connect(user=self.lane, faults=self._fault)
         kube = Kube(self.transport)
         log = world.auditor.witness(ConfigMapLog(kube, nonce=world.nonce))
-        self.engine = compose(kube, log, Settings(identity=self.lane), self.clock, Telemetry())
+        clock = ProcessClock(self.skew_ms)
+        self.engine = compose(kube, log, Settings(identity=self.lane), clock, Telemetry())
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engine.run())
             group.create_task(_feed(kube, self.engine))
@@ -146,10 +151,15 @@ class Replica:
         for each in due:
             if isinstance(each.fault, Answer):
                 self._world.struck.append(each)
-                answer = each.fault
+                answer = None if _is_verdict(each.fault, request) else each.fault
             else:
                 answer = self._world.strike(each, self, request) or answer
         return answer
+
+
+def _is_verdict(fault: Answer, request: Request) -> bool:
+    """To a Job, 422 is no mishap: the API server says that it will never take this one, and that is believed."""
+    return isinstance(fault, Status) and fault.code == 422 and request.path.endswith("/jobs")
 
 
 async def _feed(kube: Kube, engine: Engine) -> None:

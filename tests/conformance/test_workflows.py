@@ -32,9 +32,7 @@ async def unattended(world: World, name: str = "a") -> Answered:
 async def show(world: World, name: str, status: Json) -> Answer:
     """Write the status of the Workflow as it is now."""
     now = await world.get("workflows", name)
-    return await world.kube.patch_workflow_status(
-        world.namespace, name, now.uid, status, resource_version=now.version
-    )
+    return await world.kube.patch_workflow_status(world.namespace, name, now.uid, status, resource_version=now.version)
 
 
 async def _has_ended(world: World, name: str) -> bool:

@@ -12,8 +12,9 @@ import msgspec
 
 from kipu.core.events import Event, WorkflowFinished
 from kipu.core.evolve import evolve
-from kipu.core.state import State
+from kipu.core.state import State, canonical
 from kipu.eventlog.ports import EventLog, Head, History, Recorded, StreamId
+from kipu.shell.engine import Engine
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Change, Json
@@ -22,7 +23,7 @@ from tests.fakes.nodes import Execution
 from . import invariants
 from .ledger import Breach, Ledger
 from .scenario import Scenario
-from .script import Harm, Script, harm
+from .script import Script, harm
 from .story import Story
 
 VIOLATIONS_MAX = 20  # of one run: more of them say nothing more
@@ -42,6 +43,7 @@ class Case:
         self.state = State()  # by evolve, from what was read
         self.executions: list[Execution] = []
         self.phase = ""  # as shown
+        self.is_leaving = False  # somebody deletes it: what is its goes with it
         self.is_deleted = False
         self.is_stalled = False
 
@@ -56,6 +58,7 @@ class Auditor:
         self.violations: list[str] = []
         self.cases: dict[str, Case] = {}  # by uid
         self.committed_at = 0.0
+        self.is_node_lost = False  # what runs there is not known to anybody but us
         self._executions = 0
         server.etcd.listeners.append(self._changed)
 
@@ -98,15 +101,20 @@ class Auditor:
     def _workflow(self, change: Change) -> None:
         if change.after is None:
             assert change.before is not None
-            self.cases[change.before.uid].is_deleted = True
+            gone = self.cases[change.before.uid]
+            gone.is_leaving = gone.is_deleted = True
             return
         workflow = change.after.object
+        if "deletionTimestamp" in workflow["metadata"]:
+            self.cases[change.after.uid].is_leaving = True
         case = self.cases.get(change.after.uid)
         if case is None:
             namespace = change.key.namespace
             case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
         status = workflow.get("status", {})
         case.phase = status.get("phase", "")
+        if case.ledger.is_whole:
+            self.note("I14", invariants.i14_the_status_shows_no_more_than_the_log(case.ledger, case.state, status))
         stalled = [c for c in status.get("conditions", ()) if c["type"] == "Stalled" and c["status"] == "True"]
         case.is_stalled = bool(stalled)
 
@@ -123,9 +131,9 @@ class Auditor:
             if change.key.name == f"kipu-log-{case.uid}":
                 if change.after is not None:
                     self._committed(case, case.ledger.take(change.after.object))
-                elif not case.is_deleted:
+                elif not case.is_leaving:
                     raise Breach("I1", "the head was deleted")
-            elif change.after is None and not case.is_deleted:
+            elif change.after is None and not case.is_leaving:
                 case.ledger.lose(change.key.name)
         except Breach as breach:
             self.note(breach.invariant, breach.text)
@@ -146,10 +154,9 @@ class Auditor:
             return
         job = change.after.object
         case = self.cases.get(job["metadata"].get("labels", {}).get(UID_LABEL, ""))
-        if case is not None and not case.is_deleted:
+        if case is not None and not case.is_leaving:
             self.note("I7", invariants.i7_a_job_has_a_committed_intent(case.story, job))
-            if self.harm is Harm.NONE:
-                self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
+            self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
 
     def _pods(self) -> None:
         """Programs that were started since the last look."""
@@ -158,23 +165,35 @@ class Auditor:
             case = self.cases.get(started.workflow_uid)
             if case is None:
                 continue
-            if self.harm is Harm.NONE:
-                same = [each for each in case.executions if each.step == started.step]
-                self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
-                self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
+            same = [each for each in case.executions if each.step == started.step]
+            self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
+            self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
+            self.note("I11", invariants.i11_nothing_starts_after_the_end(case.story, started))
             case.executions.append(started)
         self._executions = len(executions)
 
     # -- what a replica does -----------------------------------------------------------------------------
 
-    def sent(self, lane: str, request: Request) -> None:
+    def sent(self, lane: str, request: Request, engine: Engine) -> None:
         """A replica sends a write. I20: its first act on a workflow is the commit that claims it."""
-        if request.method != "POST" or not request.path.endswith("/jobs"):
-            return
-        job = msgspec.json.decode(request.body or b"{}")
-        case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
-        if case is not None and lane not in case.ledger.writers:
-            self.note("I20", f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}")
+        if request.method == "POST" and request.path.endswith("/jobs"):
+            job = msgspec.json.decode(request.body or b"{}")
+            case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
+            if case is not None and lane not in case.ledger.writers:
+                self.note("I20", f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}")
+        elif request.path.endswith("/status"):
+            for case in self.cases.values():
+                self.note("I17", self._differs(case, engine))
+
+    def _differs(self, case: Case, engine: Engine) -> str | None:
+        """I17, live: a replica that has come as far as the log holds the bytes that a replay gives."""
+        entry = engine._entries.get(case.uid)
+        actor = None if entry is None else entry.actor
+        if actor is None or actor._state is None or actor._head is None or not case.ledger.is_whole:
+            return None
+        if actor._head.position != len(case.ledger.records) or canonical(actor._state) == canonical(case.state):
+            return None
+        return f"the state of {case.name} in memory is not what its log says at position {actor._head.position}"
 
     def witness(self, log: EventLog) -> EventLog:
         """The same log; the auditor hears of every append that returns."""
@@ -206,5 +225,3 @@ class _Witnessed:
         head, records = await self._log.append(stream, expected, events, ts=ts, spec_hash=spec_hash)
         self._auditor.acknowledged(stream, records)
         return head, records
-
-

@@ -125,5 +125,11 @@ def i18_the_write_budget_is_held(world: World) -> str | None:
     events = sum(len(case.ledger.records) for case in world.auditor.cases.values())
     lives = sum(replica.lives for replica in world.replicas)
     writes = sum(replica.writes for replica in world.replicas)
-    allowed = 20 + WRITES_PER_EVENT_MAX * events + WRITES_PER_LIFE_MAX * lives + WRITES_PER_FAULT_MAX * len(world.struck)
-    return f"{writes} writes for {events} events, {lives} lives and {len(world.struck)} faults" if writes > allowed else None
+    allowed = (
+        20 + WRITES_PER_EVENT_MAX * events + WRITES_PER_LIFE_MAX * lives + WRITES_PER_FAULT_MAX * len(world.struck)
+    )
+    return (
+        f"{writes} writes for {events} events, {lives} lives and {len(world.struck)} faults"
+        if writes > allowed
+        else None
+    )

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from kipu.shell.kube_http import Request
+from kipu.shell.watch import SILENCE_SECONDS
 from tests.fakes.faults import CrashAfter, CrashBefore, Fault
 from tests.fakes.watching import End
 
@@ -19,6 +20,8 @@ from .script import Harm
 if TYPE_CHECKING:
     from .replica import Replica
     from .world import World
+
+DEAF_SECONDS = SILENCE_SECONDS + 6.0  # until a watch that says nothing is given up, and the longest wait after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class EndWatch:
 
     def strike(self, world: World, replica: Replica, request: Request | None) -> Fault | None:
         """See Strike."""
+        world.disturb(DEAF_SECONDS if self.how is End.MUTE else 0.0)
         for watch in replica.watches(self.plural):
             watch.end(self.how)
         return None
@@ -115,6 +119,7 @@ class SlowWatch:
 
     def strike(self, world: World, replica: Replica, request: Request | None) -> Fault | None:
         """See Strike."""
+        world.disturb(self.seconds)
         for watch in replica.watches(self.plural):
             watch.hold(self.seconds)
         return None

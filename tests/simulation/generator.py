@@ -17,6 +17,7 @@ from tests.fakes.watching import End
 from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
 from .scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
 from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
+from .third_parties import DeleteJob, DeletePod, DeleteWorkflow, EditWorkflow, EvictPod, LoseNode, SuspendJob
 
 STEPS_MAX = 8
 LOOSE = "10m"
@@ -30,14 +31,19 @@ def scenario_of(seed: int) -> Scenario:
     draw = random.Random(f"scenario {seed // SCRIPTS_PER_SCENARIO}")
     count = draw.choice((1, 1, 1, 2))
     plans = tuple(_plan(draw, place) for place in range(count))
-    return Scenario(name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans)
+    replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
+    return Scenario(name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas)
 
 
 def script_of(seed: int, scenario: Scenario, depth: int) -> Script:
     """A random script of at most `depth` faults."""
     draw = random.Random(f"script {seed}")
     count = draw.randint(1, depth)
-    return tuple(_entry(draw, scenario.replicas) for _ in range(count))
+    entries = [_entry(draw, scenario.replicas) for _ in range(count)]
+    if draw.random() < 0.25:
+        for place in range(draw.randint(1, count)):
+            entries[place] = At(_anywhere(draw, draw.randrange(scenario.replicas)), _third_party(draw))
+    return tuple(entries)
 
 
 # -- scenarios -------------------------------------------------------------------------------------------
@@ -59,7 +65,9 @@ def _plan(draw: random.Random, place: int) -> Plan:
         more["parallelism"] = draw.randint(1, 3)
     if draw.random() < 0.1:
         more["timeout"] = draw.choice(("4s", "9s"))
-    shutdown = (round(draw.uniform(0.0, 12.0), 3), draw.choice(("Cancel", "Terminate"))) if draw.random() < 0.2 else None
+    shutdown = None
+    if draw.random() < 0.2:
+        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Cancel", "Terminate"))
     at_seconds = round(draw.uniform(0.0, 3.0), 3) if place else 0.0
     return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, at_seconds=at_seconds)
 
@@ -69,7 +77,11 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
     more: dict[str, Any] = {}
     attempts = draw.choice((1, 1, 1, 2, 3))
     if attempts > 1:
-        backoff = {"initial": draw.choice(("1s", "2s")), "factor": draw.choice((1, 2)), "jitter": draw.choice(("None", "Full"))}
+        backoff = {
+            "initial": draw.choice(("1s", "2s")),
+            "factor": draw.choice((1, 2)),
+            "jitter": draw.choice(("None", "Full")),
+        }
         more["retry"] = {"maxAttempts": attempts, "backoff": backoff}
         if draw.random() < 0.2:
             more["retry"]["nonRetryableExitCodes"] = [2]
@@ -157,6 +169,20 @@ def _mishap(draw: random.Random) -> Strike:
         lambda: ExpireWatch(plural),
         lambda: SlowWatch(plural, draw.choice((0.5, 5.0, 30.0))),
         lambda: RepeatWatch(plural, draw.randint(1, 5)),
+        lambda: EditWorkflow(draw.randrange(4)),
         Compact,
+    ]
+    return draw.choice(makers)()
+
+
+def _third_party(draw: random.Random) -> Strike:
+    pick = draw.randrange(8)
+    makers: list[Callable[[], Strike]] = [
+        lambda: DeleteJob(pick, draw.choice(("Background", "Foreground", "Orphan"))),
+        lambda: DeletePod(pick, force=draw.random() < 0.5),
+        lambda: EvictPod(pick),
+        lambda: SuspendJob(pick, draw.choice((0.5, 5.0, 30.0))),
+        lambda: LoseNode(draw.choice((5.0, 60.0, 500.0))),
+        lambda: DeleteWorkflow(pick, draw.choice(("Background", "Foreground"))),
     ]
     return draw.choice(makers)()

@@ -24,9 +24,11 @@ from kipu.core.events import (
     TimerKind,
     WorkflowFinished,
 )
+from kipu.core.state import State
 from kipu.eventlog.ports import Recorded
 from tests.fakes.nodes import Execution
 
+from .ledger import Ledger
 from .story import Story
 
 INTENT, PLACEHOLDER = "kipu.dev/intent", "kipu.dev/placeholder"
@@ -171,10 +173,37 @@ def i5_nothing_runs_after_success(story: Story, started: Execution) -> str | Non
     return None
 
 
+def i11_nothing_starts_after_the_end(story: Story, started: Execution) -> str | None:
+    """I11: once a run has ended, no program of it is started."""
+    if story.end:
+        return f"step {started.step} (attempt {started.attempt}) is started after the run has ended"
+    return None
+
+
 def i11_nothing_runs_at_the_end(running: Iterable[Execution]) -> str | None:
     """I11: at the moment at which the end of a run is committed, nothing of it runs."""
     left = sorted(f"{each.step}/{each.attempt}" for each in running if each.ended is None)
     return f"the run has ended while {left} run" if left else None
+
+
+def i14_the_status_shows_no_more_than_the_log(ledger: Ledger, state: State, status: Mapping[str, Any]) -> str | None:
+    """I14, at every moment: the status shows a record that was committed; if it is the newest, phases and counts too.
+
+    `state` is what the whole ledger yields.
+    """
+    shown = status.get("log")
+    if not shown:
+        return None
+    position, digest = shown["position"], shown["hash"]
+    if position > len(ledger.records) or ledger.records[position - 1].hash != digest:
+        return f"the status shows position {position}, which is not in the log"
+    if position < len(ledger.records):
+        return None
+    phases = {state.step(place).name: step.phase.value for place, step in enumerate(state.steps)}
+    told = {step["name"]: step["phase"] for step in status.get("steps", ())}
+    if (status["phase"], told) != (state.phase.value, phases):
+        return f"the status at position {position} says {status['phase']} {told}, the log {state.phase.value} {phases}"
+    return None
 
 
 def is_placeholder(job: Job) -> bool:

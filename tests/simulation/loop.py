@@ -73,8 +73,8 @@ class Loop(BaseEventLoop):
         self._alarms.pop(lane, None)
 
     def resume_lane(self, lane: str) -> None:
-        """Go on where it was stopped."""
-        self._ready.extendleft(reversed(self._parked.pop(lane)))
+        """Go on where it was stopped, if it is."""
+        self._ready.extendleft(reversed(self._parked.pop(lane, [])))
 
     def at_handle(self, lane: str, number: int, call: Callable[[], object]) -> None:
         """Call this before the lane runs its `number`-th handle (from 0). One alarm a lane."""

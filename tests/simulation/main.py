@@ -60,7 +60,11 @@ def explain(seed: int, depth: int) -> str:
     lines = [f"SEED={seed} DEPTH={depth} at commit {commit()}", *(f"  {text}" for text in outcome.violations)]
     small = shrink(script, lambda tried: bool(simulate(scenario, tried, seed, baselines).violations))
     outcome = simulate(scenario, small, seed, baselines)
-    lines += ["  smallest script:", *(f"    {show(each)}," for each in small), *(f"    -> {text}" for text in outcome.violations)]
+    lines += [
+        "  smallest script:",
+        *(f"    {show(each)}," for each in small),
+        *(f"    -> {text}" for text in outcome.violations),
+    ]
     lines += [f"  scenario: {show(scenario)}", f"  again: make simulate SEED={seed} N=1 DEPTH={depth}"]
     return "\n".join(lines)
 

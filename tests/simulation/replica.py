@@ -50,6 +50,7 @@ class Replica:
         self.lives = 0
         self.lane = ""
         self.is_alive = False
+        self._frozen_until = 0.0
         self.writes = self.asks = 0  # over all lives
         self._handles_before = 0
         self._waiting: dict[tuple[type, int], list[At]] = {}
@@ -66,7 +67,7 @@ class Replica:
         """A new process."""
         self.lives += 1
         self.lane = f"{self.name}{self.lives}"
-        self.is_alive = True
+        self.is_alive, self._frozen_until = True, 0.0
         self._world.loop.begin(self.lane, self._live())
         self._set_alarm()
 
@@ -85,16 +86,19 @@ class Replica:
 
     def freeze(self, seconds: float) -> None:
         """SIGSTOP; SIGCONT later."""
-        lane = self.lane
         if not self.is_alive:
             return
-        self._world.loop.stop_lane(lane)
+        loop = self._world.loop
+        loop.stop_lane(self.lane)
+        self._frozen_until = max(self._frozen_until, loop.time() + seconds)
         self._world.disturb(seconds)
-        self._world.server.later(seconds, self._thaw, lane)
+        self._world.server.later(seconds, self._thaw, self.lane)
 
     def _thaw(self, lane: str) -> None:
-        if lane == self.lane and self.is_alive:
-            self._world.loop.resume_lane(lane)
+        loop = self._world.loop
+        if lane == self.lane and self.is_alive and self._frozen_until <= loop.time():
+            self._frozen_until = 0.0
+            loop.resume_lane(lane)
             self._set_alarm()
 
     def cut_off(self, seconds: float) -> None:
@@ -146,11 +150,12 @@ class Replica:
         if request.method != "GET":
             due = due + self._waiting.pop((Write, self.writes), [])
             self.writes += 1
-            self._world.auditor.sent(self.lane, request)
+            self._world.auditor.sent(self.lane, request, self.engine)
         answer: Fault | None = None
         for each in due:
             if isinstance(each.fault, Answer):
                 self._world.struck.append(each)
+                self._world.disturb(getattr(each.fault, "seconds", 0.0))
                 answer = None if _is_verdict(each.fault, request) else each.fault
             else:
                 answer = self._world.strike(each, self, request) or answer

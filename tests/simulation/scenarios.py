@@ -52,9 +52,7 @@ TERMINATE = _one(
 ATTEMPT_TIMEOUT = _one(
     "attempt-timeout",
     Plan(
-        spec=spec(
-            step("slow", attemptTimeout="2s", retry={"maxAttempts": 2, "backoff": SOON}), step("after", "slow")
-        ),
+        spec=spec(step("slow", attemptTimeout="2s", retry={"maxAttempts": 2, "backoff": SOON}), step("after", "slow")),
         fates={"slow": (HANGS, WELL)},
     ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import pytest
 
 from tests.simulation.compare import Baselines
-from tests.simulation.enumeration import KINDS, pairs, singles
+from tests.simulation.enumeration import KINDS, singles
 from tests.simulation.main import simulate
 from tests.simulation.scenario import Scenario, show
 from tests.simulation.scenarios import SCENARIOS

@@ -7,7 +7,6 @@ every change of the store while it happens, and the end is judged once everythin
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -128,7 +127,11 @@ class World:
             self._settled.set()
 
     def _apply(self, place: int) -> None:
-        workflow = {"apiVersion": "kipu.dev/v1alpha1", "kind": "Workflow", "spec": dict(self.scenario.plans[place].spec)}
+        workflow = {
+            "apiVersion": "kipu.dev/v1alpha1",
+            "kind": "Workflow",
+            "spec": dict(self.scenario.plans[place].spec),
+        }
         workflow["metadata"] = {"name": self.scenario.workflow(place), "namespace": "default"}
         self.server.create(workflow)
 
@@ -153,6 +156,8 @@ def run(scenario: Scenario, script: Script = (), seed: int = 0) -> Outcome:
     loop = Loop(seed)
     try:
         return loop.run_until_complete(_run(loop, scenario, script, seed))
+    except (Spinning, Standstill) as error:
+        return Outcome(violations=[f"I16: {error}"])
     finally:
         loop.bury()
 

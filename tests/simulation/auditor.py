@@ -6,46 +6,27 @@ anything in the world.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kipu.core.events import Event, WorkflowFinished
-from kipu.core.evolve import evolve
-from kipu.core.state import State, canonical
+from kipu.core.events import Event, StreamClaimed, WorkflowFinished
+from kipu.core.state import canonical
 from kipu.eventlog.ports import EventLog, Head, History, Recorded, StreamId
 from kipu.shell.engine import Engine
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Change, Json
-from tests.fakes.nodes import Execution
 
 from . import invariants
-from .ledger import Breach, Ledger
+from .case import Case
+from .ledger import Breach
 from .scenario import Scenario
-from .script import Script, harm
-from .story import Story
+from .script import Harm, Script, harm
 
 VIOLATIONS_MAX = 20  # of one run: more of them say nothing more
 UID_LABEL = "kipu.dev/workflow-uid"
 FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
-
-
-class Case:
-    """All that is known of one workflow."""
-
-    def __init__(self, workflow: Json, read: Callable[[str], Json | None]) -> None:
-        metadata = workflow["metadata"]
-        self.name: str = metadata["name"]
-        self.uid: str = metadata["uid"]
-        self.ledger = Ledger(self.uid, read)
-        self.story = Story()
-        self.state = State()  # by evolve, from what was read
-        self.executions: list[Execution] = []
-        self.phase = ""  # as shown
-        self.is_leaving = False  # somebody deletes it: what is its goes with it
-        self.is_deleted = False
-        self.is_stalled = False
 
 
 class Auditor:
@@ -75,10 +56,10 @@ class Auditor:
             self.note("I0", fault)
 
     def is_settled(self) -> bool:
-        """Whether every workflow has ended as far as anybody can see."""
+        """Whether every workflow has ended as far as anybody can see. To stop is an end only where I19 has a say."""
         cases = self.cases.values()
         return len(cases) >= len(self._scenario.plans) and all(
-            case.is_deleted or case.is_stalled or case.phase in FINISHED for case in cases
+            case.is_deleted or case.phase in FINISHED or (case.is_stalled and case.is_tampered) for case in cases
         )
 
     def phases(self) -> dict[str, str]:
@@ -111,9 +92,12 @@ class Auditor:
         if case is None:
             namespace = change.key.namespace
             case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
+        if workflow["metadata"]["generation"] != case.generation:
+            case.generation = workflow["metadata"]["generation"]
+            case.stalled_by.clear()  # a person has edited the spec: that asks to look again
         status = workflow.get("status", {})
         case.phase = status.get("phase", "")
-        if case.ledger.is_whole:
+        if not case.is_tampered:
             self.note("I14", invariants.i14_the_status_shows_no_more_than_the_log(case.ledger, case.state, status))
         stalled = [c for c in status.get("conditions", ()) if c["type"] == "Stalled" and c["status"] == "True"]
         case.is_stalled = bool(stalled)
@@ -125,15 +109,15 @@ class Auditor:
         stored = change.after or change.before
         assert stored is not None
         case = self.cases.get(stored.object["metadata"].get("labels", {}).get(UID_LABEL, ""))
-        if case is None or not case.ledger.is_whole:
+        if case is None:
             return
         try:
-            if change.key.name == f"kipu-log-{case.uid}":
+            if change.key.name == case.head_name:
                 if change.after is not None:
-                    self._committed(case, case.ledger.take(change.after.object))
-                elif not case.is_leaving:
-                    raise Breach("I1", "the head was deleted")
-            elif change.after is None and not case.is_leaving:
+                    self._committed(case, case.read_head(change.after.object))
+                else:
+                    case.lose_head()
+            elif change.after is None and not (case.is_leaving or case.is_tampered):
                 case.ledger.lose(change.key.name)
         except Breach as breach:
             self.note(breach.invariant, breach.text)
@@ -144,17 +128,26 @@ class Auditor:
             for invariant, rules in invariants.RULES.items():
                 for rule in rules:
                     self.note(invariant, rule(case.story, record))
-            case.story.tell(record)
-            case.state = evolve(case.state, record.event, ts=record.ts)
-            if isinstance(record.event, WorkflowFinished):
+            if case.is_cut and not isinstance(record.event, StreamClaimed):
+                case.is_cut = False
+                self.note("I19", invariants.i19_no_witness_is_ignored(case, self._shown(case), self._jobs_of(case)))
+            case.believe(record)
+            if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
                 self.note("I11", invariants.i11_nothing_runs_at_the_end(case.executions))
+
+    def _shown(self, case: Case) -> Json:
+        workflow = self._server.get("workflows", "default", case.name)
+        return dict((workflow or {}).get("status", {}))
+
+    def _jobs_of(self, case: Case) -> list[Json]:
+        return [j for j in self._server.all("jobs") if j["metadata"].get("labels", {}).get(UID_LABEL) == case.uid]
 
     def _job(self, change: Change) -> None:
         if change.before is not None or change.after is None:
             return
         job = change.after.object
         case = self.cases.get(job["metadata"].get("labels", {}).get(UID_LABEL, ""))
-        if case is not None and not case.is_leaving:
+        if case is not None and not case.is_leaving and not case.is_tampered:
             self.note("I7", invariants.i7_a_job_has_a_committed_intent(case.story, job))
             self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
 
@@ -163,7 +156,7 @@ class Auditor:
         executions = self._server.executions
         for started in executions[self._executions :]:
             case = self.cases.get(started.workflow_uid)
-            if case is None:
+            if case is None or case.is_tampered:
                 continue
             same = [each for each in case.executions if each.step == started.step]
             self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
@@ -175,21 +168,35 @@ class Auditor:
     # -- what a replica does -----------------------------------------------------------------------------
 
     def sent(self, lane: str, request: Request, engine: Engine) -> None:
-        """A replica sends a write. I20: its first act on a workflow is the commit that claims it."""
-        if request.method == "POST" and request.path.endswith("/jobs"):
+        """A replica sends a write."""
+        path = request.path
+        if request.method == "POST" and path.endswith("/jobs"):
             job = msgspec.json.decode(request.body or b"{}")
             case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
-            if case is not None and lane not in case.ledger.writers:
-                self.note("I20", f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}")
-        elif request.path.endswith("/status"):
+            if case is not None:
+                self.note("I20", invariants.i20_a_claim_comes_first(lane, case, job))
+                self.note("I19", invariants.i19_a_stop_is_a_stop(lane, case, f"makes {job['metadata']['name']}"))
+        elif path.endswith("/status"):
             for case in self.cases.values():
                 self.note("I17", self._differs(case, engine))
+                if f"/{case.name}/status" in path and b'"Stalled"' in (request.body or b""):
+                    self._stalls(lane, case, msgspec.json.decode(request.body or b"[]"))
+        elif self.harm is Harm.LOG and "/configmaps/" in path:
+            for case in self.cases.values():
+                if path.endswith(f"/{case.head_name}"):
+                    self.note("I19", invariants.i19_a_stop_is_a_stop(lane, case, "writes to its log"))
+
+    def _stalls(self, lane: str, case: Case, operations: list[Json]) -> None:
+        status = operations[-1]["value"]
+        conditions = {each["type"]: each["status"] for each in status.get("conditions", ())}
+        if conditions.get("Stalled") == "True" and conditions.get("Finished") != "True":
+            case.stalled_by.add(lane)
 
     def _differs(self, case: Case, engine: Engine) -> str | None:
         """I17, live: a replica that has come as far as the log holds the bytes that a replay gives."""
         entry = engine._entries.get(case.uid)
         actor = None if entry is None else entry.actor
-        if actor is None or actor._state is None or actor._head is None or not case.ledger.is_whole:
+        if actor is None or actor._state is None or actor._head is None or case.is_tampered:
             return None
         if actor._head.position != len(case.ledger.records) or canonical(actor._state) == canonical(case.state):
             return None
@@ -202,7 +209,7 @@ class Auditor:
     def acknowledged(self, stream: StreamId, records: tuple[Recorded, ...]) -> None:
         """An append has returned."""
         case = self.cases[stream.uid]
-        if not case.ledger.is_whole:
+        if case.is_tampered:
             return
         try:
             case.ledger.acknowledge(records)

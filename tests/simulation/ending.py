@@ -17,10 +17,8 @@ from kipu.eventlog.ports import History, StreamId
 from kipu.shell.kube import Kube
 from tests.fakes.etcd import Json
 
-from .script import Harm
-
 if TYPE_CHECKING:
-    from .auditor import Case
+    from .case import Case
     from .world import World
 
 UID_LABEL = "kipu.dev/workflow-uid"
@@ -43,9 +41,9 @@ async def judge_end(world: World) -> dict[str, Ending]:
                 world.auditor.note("I12", fault)
             continue
         history = await _load(world, case)
-        if history is not None and case.ledger.is_whole:
+        if history is not None and not case.is_tampered:
             world.auditor.note("I17", i17_a_replay_gives_the_same_bytes(case, history))
-        if world.auditor.harm is not Harm.LOG:
+        if not case.is_tampered:
             workflow = world.server.get("workflows", "default", case.name)
             assert workflow is not None
             world.auditor.note("I14", i14_the_status_shows_the_log(case, workflow))
@@ -62,10 +60,10 @@ async def _load(world: World, case: Case) -> History | None:
     try:
         history = await log.load(StreamId(namespace="default", name=case.name, uid=case.uid))
     except (CorruptionError, TransientError) as error:
-        if world.auditor.harm is not Harm.LOG:
+        if not case.is_tampered:
             world.auditor.note("I2", f"the log of {case.name} cannot be read: {error}")
         return None
-    if history is None and world.auditor.harm is not Harm.LOG:
+    if history is None and not case.is_tampered:
         world.auditor.note("I1", f"{case.name} has no log")
     return history
 

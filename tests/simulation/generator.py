@@ -17,6 +17,7 @@ from tests.fakes.watching import End
 from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
 from .scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
 from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
+from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
 from .third_parties import DeleteJob, DeletePod, DeleteWorkflow, EditWorkflow, EvictPod, LoseNode, SuspendJob
 
 STEPS_MAX = 8
@@ -40,9 +41,11 @@ def script_of(seed: int, scenario: Scenario, depth: int) -> Script:
     draw = random.Random(f"script {seed}")
     count = draw.randint(1, depth)
     entries = [_entry(draw, scenario.replicas) for _ in range(count)]
-    if draw.random() < 0.25:
+    meddling = draw.random()
+    if meddling < 0.35:
+        makes = _third_party if meddling < 0.25 else _tampering
         for place in range(draw.randint(1, count)):
-            entries[place] = At(_anywhere(draw, draw.randrange(scenario.replicas)), _third_party(draw))
+            entries[place] = At(_anywhere(draw, draw.randrange(scenario.replicas)), makes(draw))
     return tuple(entries)
 
 
@@ -184,5 +187,16 @@ def _third_party(draw: random.Random) -> Strike:
         lambda: SuspendJob(pick, draw.choice((0.5, 5.0, 30.0))),
         lambda: LoseNode(draw.choice((5.0, 60.0, 500.0))),
         lambda: DeleteWorkflow(pick, draw.choice(("Background", "Foreground"))),
+    ]
+    return draw.choice(makers)()
+
+
+def _tampering(draw: random.Random) -> Strike:
+    pick = draw.randrange(1_000)
+    makers: list[Callable[[], Strike]] = [
+        lambda: EditHead(pick, draw.choice(("meta", "tail", "digest"))),
+        lambda: CutLog(pick, draw.choice((1, 1, 2, 3, 5))),
+        lambda: DeleteFromLog(pick, draw.choice(("head", "part"))),
+        lambda: ReplaceChunk(pick),
     ]
     return draw.choice(makers)()

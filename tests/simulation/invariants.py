@@ -28,6 +28,7 @@ from kipu.core.state import State
 from kipu.eventlog.ports import Recorded
 from tests.fakes.nodes import Execution
 
+from .case import Case
 from .ledger import Ledger
 from .story import Story
 
@@ -203,6 +204,41 @@ def i14_the_status_shows_no_more_than_the_log(ledger: Ledger, state: State, stat
     told = {step["name"]: step["phase"] for step in status.get("steps", ())}
     if (status["phase"], told) != (state.phase.value, phases):
         return f"the status at position {position} says {status['phase']} {told}, the log {state.phase.value} {phases}"
+    return None
+
+
+# -- of recoveries and of logs that somebody has changed -------------------------------------------------
+
+
+def i20_a_claim_comes_first(lane: str, case: Case, job: Job) -> str | None:
+    """I20: whoever takes a workflow over claims it before it acts on it: this life, not an earlier one."""
+    if lane in case.ledger.writers:
+        return None
+    return f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}"
+
+
+def i19_a_stop_is_a_stop(lane: str, case: Case, deed: str) -> str | None:
+    """I19: a replica that has said that a workflow must not be touched does not touch it."""
+    return f"{lane} has stopped {case.name}, and {deed}" if lane in case.stalled_by else None
+
+
+def i19_no_witness_is_ignored(case: Case, status: Mapping[str, Any], jobs: Iterable[Job]) -> str | None:
+    """I19: nothing is decided on a log whose end is missing, if anything that is there has seen that end.
+
+    Asked at the first decision after the cut; the records so far are the ones that are left, and claims.
+    """
+    shown = status.get("log")
+    if shown:
+        position = shown["position"]
+        records = case.ledger.records
+        if position > len(records) or records[position - 1].hash != shown["hash"]:
+            return f"it goes on at {len(records)}, though the status has seen position {position}"
+    for job in jobs:
+        intent = job["metadata"]["annotations"][INTENT]
+        if intent not in case.story.jobs:
+            return (
+                f"it goes on at {len(case.ledger.records)}, though Job {job['metadata']['name']} was made at {intent}"
+            )
     return None
 
 

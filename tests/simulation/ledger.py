@@ -43,7 +43,7 @@ class Ledger:
         self.writers: set[str] = set()
         self.generation = 0
         self.acknowledged: dict[int, str] = {}  # position -> hash
-        self.is_whole = True  # nobody has tampered with it
+        self._ends = [0]  # by generation: how many records there were
 
     # -- what the store shows ----------------------------------------------------------------------------
 
@@ -63,6 +63,7 @@ class Ledger:
         taken = [self._add(line) for line in fresh]
         if (len(self._lines), self._links[-1].hex()) != (meta["position"], meta["hash"]):
             raise Breach("I2", f"the records end at {len(self._lines)}, the head says {meta['position']}")
+        self._ends.append(len(self._lines))
         return taken
 
     def _fresh(self, meta: Json, tail: bytes) -> list[bytes]:
@@ -128,9 +129,12 @@ class Ledger:
             raise Breach("I1", f"chunk {name} was deleted, and the head names it")
 
     def named(self) -> set[str]:
-        """The chunks that the head names now."""
+        """The chunks that the head names now; none where it cannot be read."""
         head = self._read(f"kipu-log-{self.uid}")
-        return {chunk["name"] for chunk in json.loads(head["data"]["meta"])["chunks"]} if head else set()
+        try:
+            return {chunk["name"] for chunk in json.loads(head["data"]["meta"])["chunks"]} if head else set()
+        except ValueError:
+            return set()
 
     # -- what a writer was told --------------------------------------------------------------------------
 
@@ -147,9 +151,13 @@ class Ledger:
             if position > len(self.records) or self.records[position - 1].hash != digest:
                 raise Breach("I1", f"position {position} was acknowledged and is lost")
 
-    def cut(self, position: int, generation: int) -> None:
-        """etcd was restored to a revision at which the log ended here: that is what history is now."""
+    def cut(self, generation: int) -> None:
+        """What was committed by this generation, and nothing after it, is what history is from now on."""
+        position = self._ends[generation]
+        del self._ends[generation + 1 :]
         del self._lines[position:], self._links[position + 1 :], self.records[position:]
+        if not generation:
+            self._links = []  # another log may begin
         self.generation, self._chunks = generation, {}
         self.acknowledged = {at: digest for at, digest in self.acknowledged.items() if at <= position}
 

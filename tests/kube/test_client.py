@@ -67,7 +67,7 @@ async def test_who_may_not_write_sends_no_write_and_reads_on(server: ApiServer, 
         kube.create_config_map("default", config_map("a")),
         kube.patch_config_map("default", "a", []),
         kube.delete_job("default", "a", uid),
-        kube.patch_workflow_status("default", "a", NOBODY, {}),
+        kube.patch_workflow_status("default", "a", NOBODY, {}, resource_version="1"),
         kube.create_event("default", {}),
     ):
         with pytest.raises(Unanswered, match="does not lead"):

@@ -232,3 +232,9 @@ class _Witnessed:
         head, records = await self._log.append(stream, expected, events, ts=ts, spec_hash=spec_hash)
         self._auditor.acknowledged(stream, records)
         return head, records
+
+    async def archive(self, stream: StreamId, head: Head) -> Head:
+        return await self._log.archive(stream, head)
+
+    async def sweep(self, stream: StreamId, head: Head) -> int:
+        return await self._log.sweep(stream, head)

@@ -31,7 +31,7 @@ class Baselines:
         if key not in self._kept:
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
-            outcome = run(replace(scenario, replicas=1))
+            outcome = run(replace(scenario, replicas=1, lease=False))
             assert not outcome.violations, f"without a fault: {outcome.violations} in {scenario}"
             self._kept[key] = outcome.endings
         return self._kept[key]

@@ -33,7 +33,9 @@ def scenario_of(seed: int) -> Scenario:
     count = draw.choice((1, 1, 1, 2))
     plans = tuple(_plan(draw, place) for place in range(count))
     replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
-    return Scenario(name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas)
+    return Scenario(
+        name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas, lease=draw.random() < 0.3
+    )
 
 
 def script_of(seed: int, scenario: Scenario, depth: int) -> Script:

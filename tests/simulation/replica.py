@@ -1,7 +1,7 @@
 """One replica of the operator: the one that ships, as a process that can be killed, stopped, cut off and misled.
 
-Composed of `kipu.shell.main.compose` over the ConfigMap log and the production client. Only kopf is left out; the
-same watch that serves Jobs and Pods feeds Workflows here.
+Composed by `kipu.shell.main` over the ConfigMap log and the production client, with the Lease or, which is harder,
+without it. Only kopf is left out; the same watch that serves Jobs and Pods feeds Workflows here.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kipu.eventlog.configmaps import ConfigMapLog
+from kipu.eventlog.ports import EventLog
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_views import WORKFLOWS
-from kipu.shell.main import compose
+from kipu.shell.main import compose, compose_replica
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
@@ -118,14 +119,23 @@ class Replica:
 
     async def _live(self) -> None:
         world = self._world
+        clock, telemetry = ProcessClock(self.skew_ms), Telemetry()
+        settings = Settings(identity=self.lane, lease_holder=self.name)
         self.transport = world.server.connect(user=self.lane, faults=self._fault)
-        kube = Kube(self.transport)
-        log = world.auditor.witness(ConfigMapLog(kube, nonce=world.nonce))
-        clock = ProcessClock(self.skew_ms)
-        self.engine = compose(kube, log, Settings(identity=self.lane), clock, Telemetry())
+        if world.scenario.lease:
+            replica = compose_replica(self.transport, self.transport, settings, clock, telemetry, self._log)
+            kube, self.engine = replica.kube, replica.engine
+            work = replica.run()
+        else:
+            kube = Kube(self.transport)
+            self.engine = compose(kube, self._log(kube), settings, clock, telemetry)
+            work = self.engine.run()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.engine.run())
+            group.create_task(work)
             group.create_task(_feed(kube, self.engine))
+
+    def _log(self, kube: Kube) -> EventLog:
+        return self._world.auditor.witness(ConfigMapLog(kube, nonce=self._world.nonce))
 
     # -- faults ------------------------------------------------------------------------------------------
 

@@ -38,11 +38,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Workflows side by side, and how many replicas of the operator serve them, with no lease between them."""
+    """Workflows side by side, and how many replicas of the operator serve them."""
 
     name: str
     plans: tuple[Plan, ...]
     replicas: int = 1
+    lease: bool = False  # whether one leads, or all write at once and only the log stands between them
 
     def workflow(self, place: int) -> str:
         """The name of the Workflow of this plan."""

@@ -62,6 +62,7 @@ MAY_SLEEP = {
     "tests/fakes/": "the latency of a fake server, in virtual time",
     "tests/conformance/": "waits on a condition of a real API server, which no virtual time moves",
     "tests/kube/test_http.py": "a slow server behind a real socket",
+    "tests/simulation/": "the time of a simulated world, which is virtual",
     "tests/zoo/": "a mutant that sleeps is there to be caught",
 }
 

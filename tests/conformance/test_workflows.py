@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kipu.eventlog.ports import Answer
 from tests.conformance.world import MERGE_PATCH, Answered, Json, World
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -24,9 +25,14 @@ async def unattended(world: World, name: str = "a") -> Answered:
     assert created.status == 201, created.body
     if await world.has_operator():
         await world.until(lambda: _has_ended(world, name))
-        emptied = await world.kube.patch_workflow_status(world.namespace, name, created.uid, {})
-        assert emptied.status == 200
+        assert (await show(world, name, {})).status == 200
     return created
+
+
+async def show(world: World, name: str, status: Json) -> Answer:
+    """Write the status of the Workflow as it is now."""
+    now = await world.get("workflows", name)
+    return await world.kube.patch_workflow_status(world.namespace, name, now.uid, status, resource_version=now.version)
 
 
 async def _has_ended(world: World, name: str) -> bool:
@@ -44,9 +50,7 @@ async def test_status_is_a_subresource(workflows: World) -> None:
     assert "status" not in created.body
     assert created.body["metadata"]["generation"] == 1
     created = await unattended(workflows, "b")
-    answer = await workflows.kube.patch_workflow_status(
-        workflows.namespace, "b", created.uid, {"phase": "Running", "message": "one"}
-    )
+    answer = await show(workflows, "b", {"phase": "Running", "message": "one"})
     assert answer.status == 200
     assert answer.body["status"] == {"phase": "Running", "message": "one"}
     assert answer.body["spec"] == created.body["spec"]
@@ -66,11 +70,10 @@ async def test_a_workflow_that_etcd_does_not_take_is_a_500_that_no_retry_will_cu
 
 
 async def test_a_status_is_replaced_as_a_whole(workflows: World) -> None:
-    created = await unattended(workflows)
-    kube, namespace = workflows.kube, workflows.namespace
-    await kube.patch_workflow_status(namespace, "a", created.uid, {"phase": "Running", "message": "one"})
-    await kube.patch_workflow_status(namespace, "a", created.uid, {"phase": "Failed", "message": None})
-    view = await kube.get_workflow(namespace, "a")
+    await unattended(workflows)
+    await show(workflows, "a", {"phase": "Running", "message": "one"})
+    await show(workflows, "a", {"phase": "Failed", "message": None})
+    view = await workflows.kube.get_workflow(workflows.namespace, "a")
     assert view is not None
     assert view.status == {"phase": "Failed"}
 
@@ -80,7 +83,7 @@ async def test_an_amended_status_keeps_its_other_keys(workflows: World) -> None:
     kube, namespace = workflows.kube, workflows.namespace
     assert (await kube.amend_workflow_status(namespace, "a", created.uid, {"phase": "Running"})).status == 200
     assert (await kube.amend_workflow_status(namespace, "a", created.uid, {"message": "one"})).status == 200
-    assert (await kube.amend_workflow_status(namespace, "a", NOBODY, {"message": "two"})).status == 409
+    assert (await kube.amend_workflow_status(namespace, "a", NOBODY, {"message": "two"})).status == 404
     assert (await kube.amend_workflow_status(namespace, "b", NOBODY, {"message": "two"})).status == 404
     view = await kube.get_workflow(namespace, "a")
     assert view is not None
@@ -89,12 +92,29 @@ async def test_an_amended_status_keeps_its_other_keys(workflows: World) -> None:
 
 async def test_a_namesake_refuses_a_status(workflows: World) -> None:
     await unattended(workflows)
-    answer = await workflows.kube.patch_workflow_status(workflows.namespace, "a", NOBODY, {"phase": "Running"})
+    version = (await workflows.get("workflows", "a")).version
+    answer = await workflows.kube.patch_workflow_status(
+        workflows.namespace, "a", NOBODY, {"phase": "Running"}, resource_version=version
+    )
     assert (answer.status, answer.reason) == (409, "Conflict")
-    assert "uid" in answer.message
     view = await workflows.kube.get_workflow(workflows.namespace, "a")
     assert view is not None
     assert view.status == {}
+
+
+async def test_a_status_replaces_only_the_version_that_it_names(workflows: World) -> None:
+    """So a request that is carried out late changes nothing, and the answer gives the version for the next one."""
+    await unattended(workflows)
+    before = await workflows.get("workflows", "a")
+    answer = await show(workflows, "a", {"phase": "Running"})
+    assert (answer.status, answer.body["metadata"]["uid"]) == (200, before.uid)  # type: ignore[index]
+    late = await workflows.kube.patch_workflow_status(
+        workflows.namespace, "a", before.uid, {"phase": "Pending"}, resource_version=before.version
+    )
+    assert (late.status, late.reason) == (409, "Conflict")
+    after = await workflows.get("workflows", "a")
+    assert after.body["status"] == {"phase": "Running"}
+    assert after.version == answer.body["metadata"]["resourceVersion"]  # type: ignore[index]
 
 
 async def test_a_merge_patch_of_a_status_does_not_see_a_wrong_uid(workflows: World) -> None:
@@ -109,7 +129,9 @@ async def test_a_merge_patch_of_a_status_does_not_see_a_wrong_uid(workflows: Wor
 async def test_a_deleted_workflow_takes_no_status(workflows: World) -> None:
     created = await unattended(workflows)
     await workflows.delete("workflows", "a")
-    answer = await workflows.kube.patch_workflow_status(workflows.namespace, "a", created.uid, {"phase": "Running"})
+    answer = await workflows.kube.patch_workflow_status(
+        workflows.namespace, "a", created.uid, {"phase": "Running"}, resource_version=created.version
+    )
     assert answer.status == 404
     assert await workflows.kube.get_workflow(workflows.namespace, "a") is None
 

@@ -15,6 +15,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -79,6 +80,7 @@ class ApiServer:
         lags: Lags | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # what the server does later is its own doing, whoever asked for it
         self._latency_seconds = latency_seconds
         self.rng = random.Random(seed)
         self.lags = lags or Lags()  # may be replaced at any moment
@@ -99,9 +101,9 @@ class ApiServer:
         """Every container `main` that ever ran, in the order of their starts."""
         return self.nodes.executions
 
-    def connect(self, *, user: str, faulty: bool = True) -> FakeTransport:
-        """A Transport for one user. `faulty`: whether the fault hook is asked about its requests."""
-        return FakeTransport(self, user, faulty=faulty)
+    def connect(self, *, user: str, faulty: bool = True, faults: FaultHook | None = None) -> FakeTransport:
+        """A Transport for one user. `faulty`: whether the fault hook is asked about its requests, or one of its own."""
+        return FakeTransport(self, user, faulty=faulty, faults=faults)
 
     # -- for tests ---------------------------------------------------------------------------------------
 
@@ -170,7 +172,7 @@ class ApiServer:
         self, seconds: float, call: Callable[[*Arguments], object], *arguments: *Arguments
     ) -> asyncio.TimerHandle:
         """Call this after `seconds` of the loop's time."""
-        return self._loop.call_later(seconds, call, *arguments)
+        return self._loop.call_later(seconds, call, *arguments, context=self._context)
 
     def jitter(self, seconds: float) -> float:
         """Between half and all of it, by the seed."""
@@ -180,9 +182,9 @@ class ApiServer:
         """The loop's time, in seconds."""
         return self._loop.time()
 
-    async def travel(self) -> None:
+    def travel_seconds(self) -> float:
         """One way of a request or an answer."""
-        await asyncio.sleep(self.jitter(self._latency_seconds) / 2)
+        return self.jitter(self._latency_seconds) / 2
 
     def answer(self, user: str, request: Request) -> Reply:
         """Carry one request out and remember it."""
@@ -205,7 +207,7 @@ class ApiServer:
     async def watching(self, user: str, request: Request) -> AsyncIterator[tuple[int, Lines]]:
         """One watch, from its request to the end of its reader."""
         try:
-            watch = Watch(self.etcd, target_of(request.path), request, self.rng, self._latency_seconds)
+            watch = Watch(self.etcd, target_of(request.path), request, self.rng, self._latency_seconds, user=user)
         except Refused as refused:
             self._remember(user, "GET", request.target, refused.status, None)
             body = reply(refused.status, refused.body()).body
@@ -217,6 +219,11 @@ class ApiServer:
         try:
             yield 200, watch.lines
         finally:
+            self.forget(watch)
+
+    def forget(self, watch: Watch) -> None:
+        """Nobody reads it any more."""
+        if watch in self.watches:
             self.watches.remove(watch)
             self.etcd.listeners.remove(watch.feed)
 

@@ -38,11 +38,12 @@ class TimeoutNotDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Refused with this HTTP status, not carried out."""
+    """Answered with this HTTP status; `done`: although it was carried out (504, a proxy's 500)."""
 
     code: int
     reason: str = ""
     retry_after_seconds: int | None = None
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

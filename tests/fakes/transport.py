@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from kipu.eventlog.ports import Unanswered
 from kipu.shell.kube_http import Reply, Request
 
-from .faults import CrashAfter, CrashBefore, Delayed, Duplicated, Fault, Status, TimeoutDone, TimeoutNotDone
+from .faults import CrashAfter, CrashBefore, Delayed, Duplicated, Fault, FaultHook, Status, TimeoutDone, TimeoutNotDone
 from .wire import reply
 
 if TYPE_CHECKING:
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 class FakeTransport:
     """Implements kipu.shell.kube_http.Transport."""
 
-    def __init__(self, server: ApiServer, user: str, *, faulty: bool) -> None:
+    def __init__(self, server: ApiServer, user: str, *, faulty: bool, faults: FaultHook | None) -> None:
         self._server = server
         self.user = user
         self._faulty = faulty
+        self._faults = faults
         self.is_cut = False  # a partition: nothing goes out any more
         self.writes = 0  # sent by this user so far
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Reply:
-        """See Transport."""
+        """See Transport. Once it is sent, a request goes its way: no death of the client calls it back."""
         is_write = request.method != "GET"
         fault = self._fault(request)
         self.writes += is_write
+        if isinstance(fault, CrashBefore):
+            await _crash(fault)
         if self.is_cut:
             await asyncio.sleep(timeout_seconds)
             raise Unanswered(f"{request.method} {request.path}: cut off")
-        await self._server.travel()
-        if fault is not None:
-            return await self._suffer(fault, request)
-        answer = self._server.answer(self.user, request)
-        await self._server.travel()
-        return answer
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._server.later(self._server.travel_seconds(), self._arrive, request, fault, answered)
+        return await answered
 
     @asynccontextmanager
     async def stream(
@@ -48,7 +48,7 @@ class FakeTransport:
     ) -> AsyncIterator[tuple[int, AsyncIterator[bytes]]]:
         """See Transport."""
         fault = self._fault(request)
-        await self._server.travel()
+        await asyncio.sleep(self._server.travel_seconds())
         if self.is_cut or isinstance(fault, TimeoutDone | TimeoutNotDone | Delayed):
             raise Unanswered(f"{request.method} {request.path}: no answer")
         if isinstance(fault, CrashBefore | CrashAfter):
@@ -63,29 +63,48 @@ class FakeTransport:
         """See Transport."""
 
     def _fault(self, request: Request) -> Fault | None:
-        return self._server.faults(self.writes, request) if self._faulty else None
+        hook = self._faults or self._server.faults
+        return hook(self.writes, request) if self._faulty else None
 
-    async def _suffer(self, fault: Fault, request: Request) -> Reply:
+    def _arrive(self, request: Request, fault: Fault | None, answered: asyncio.Future[Reply]) -> None:
+        """The request is at the server, in the server's own time."""
         server = self._server
+        lost = Unanswered(f"{request.method} {request.path}: no answer")
         match fault:
+            case None:
+                self._settle(answered, server.travel_seconds(), server.answer(self.user, request))
             case CrashBefore():
-                await _crash(fault)
+                raise AssertionError("a request that was never sent has arrived")
             case CrashAfter():
                 server.answer(self.user, request)
-                await _crash(fault)
+                fault.crash()
             case Status():
-                return _refusal(fault)
+                if fault.done:
+                    server.answer(self.user, request)
+                self._settle(answered, server.travel_seconds(), _refusal(fault))
             case Duplicated():
                 server.later(fault.seconds, server.answer, self.user, request)
-                return server.answer(self.user, request)
+                self._settle(answered, server.travel_seconds(), server.answer(self.user, request))
             case TimeoutDone():
                 server.answer(self.user, request)
-                await asyncio.sleep(fault.seconds)
+                self._settle(answered, fault.seconds, lost)
             case TimeoutNotDone():
-                await asyncio.sleep(fault.seconds)
+                self._settle(answered, fault.seconds, lost)
             case Delayed():
                 server.later(fault.seconds, server.answer, self.user, request)
-        raise Unanswered(f"{request.method} {request.path}: no answer")
+                self._settle(answered, 0.0, lost)
+
+    def _settle(self, answered: asyncio.Future[Reply], seconds: float, outcome: Reply | Unanswered) -> None:
+        self._server.later(seconds, _deliver, answered, outcome)
+
+
+def _deliver(answered: asyncio.Future[Reply], outcome: Reply | Unanswered) -> None:
+    if answered.done():
+        return  # nobody waits for it any more
+    if isinstance(outcome, Unanswered):
+        answered.set_exception(outcome)
+    else:
+        answered.set_result(outcome)
 
 
 async def _crash(fault: CrashBefore | CrashAfter) -> NoReturn:

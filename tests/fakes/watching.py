@@ -21,6 +21,7 @@ from .wire import Target
 
 BOOKMARK_SECONDS, BOOKMARK_BEFORE_END_SECONDS = 60.0, 2.0
 SERVER_SECONDS = 1_800.0
+REPEATED_MAX = 8  # changes that `repeat` can tell again
 ROUNDING_SECONDS = 1e-4  # a timer may fire this much before its time, in floats
 
 
@@ -41,8 +42,11 @@ class _Line:
 class Watch:
     """Fed by the store, read by one transport."""
 
-    def __init__(self, etcd: Etcd, target: Target, request: Request, rng: random.Random, lag_seconds: float) -> None:
+    def __init__(
+        self, etcd: Etcd, target: Target, request: Request, rng: random.Random, lag_seconds: float, *, user: str
+    ) -> None:
         query = request.query
+        self.user = user
         self.plural = target.kind.plural
         self._etcd = etcd
         self._namespace = target.namespace
@@ -53,6 +57,8 @@ class Watch:
         self._closes_at = self._loop.time() + float(query.get("timeoutSeconds") or SERVER_SECONDS)
         self._rng, self._lag_seconds = rng, lag_seconds
         self._lines: deque[_Line] = deque()
+        self._said: deque[bytes] = deque(maxlen=REPEATED_MAX)
+        self._held_until = 0.0
         self._news = asyncio.Event()
         self._end: End | None = None
         self._after = 0
@@ -100,16 +106,28 @@ class Watch:
         self._end = how
         self._news.set()
 
+    def hold(self, seconds: float) -> None:
+        """Nothing that is said from now on is heard before so many seconds have passed."""
+        self._held_until = self._loop.time() + seconds
+
+    def repeat(self, count: int) -> None:
+        """Say the last changes once more."""
+        if self._end is None:
+            for line in list(self._said)[-count:]:
+                self.say_raw(line)
+
     def say_raw(self, line: bytes) -> None:
         """Any line at all."""
-        due = self._loop.time() + self._lag_seconds * self._rng.random()
+        due = max(self._loop.time() + self._lag_seconds * self._rng.random(), self._held_until)
         if self._lines:
             due = max(due, self._lines[-1].due)  # order is kept
         self._lines.append(_Line(due, line))
         self._news.set()
 
     def _say(self, kind: str, body: bytes) -> None:
-        self.say_raw(b'{"type":"%s","object":%s}' % (kind.encode(), body))
+        line = b'{"type":"%s","object":%s}' % (kind.encode(), body)
+        self._said.append(line)
+        self.say_raw(line)
 
     def _selects(self, stored: Stored | None) -> bool:
         if stored is None or (self._namespace is not None and stored.key.namespace != self._namespace):

@@ -67,7 +67,7 @@ async def test_who_may_not_write_sends_no_write_and_reads_on(server: ApiServer, 
         kube.create_config_map("default", config_map("a")),
         kube.patch_config_map("default", "a", []),
         kube.delete_job("default", "a", uid),
-        kube.patch_workflow_status("default", "a", NOBODY, {}),
+        kube.patch_workflow_status("default", "a", NOBODY, {}, resource_version="1"),
         kube.create_event("default", {}),
     ):
         with pytest.raises(Unanswered, match="does not lead"):
@@ -118,7 +118,8 @@ async def test_a_config_maps_delete_always_names_its_uid(server: ApiServer, kube
 
 async def test_a_status_that_the_schema_refuses_is_not_taken_for_a_namesake(kube: Kube) -> None:
     refusal = {"code": 422, "reason": "Invalid", "message": "bad", "details": {"causes": [{"field": "status.phase"}]}}
-    answer = await Kube(_Scripted(422, json.dumps(refusal).encode())).patch_workflow_status("n", "a", NOBODY, {})
+    scripted = Kube(_Scripted(422, json.dumps(refusal).encode()))
+    answer = await scripted.patch_workflow_status("n", "a", NOBODY, {}, resource_version="1")
     assert (answer.status, answer.reason, answer.message) == (422, "Invalid", "bad")
 
 

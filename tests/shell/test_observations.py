@@ -8,7 +8,7 @@ import pytest
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.events import Reason
 from kipu.shell.kube_views import JobView, Metadata, PodView
-from kipu.shell.observations import needs_pods, observe, waiting_reason
+from kipu.shell.observations import TRACKING, needs_pods, observe, waiting_reason
 
 START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
 START_MS, END_MS = 1_795_489_200_000, 1_795_489_205_000
@@ -36,11 +36,18 @@ def job(*, conditions: list[dict[str, str]] | None = None, **changes: Any) -> Jo
     return msgspec.convert({"metadata": metadata, "spec": spec, "status": status}, JobView)
 
 
-def pod(phase: str, *, exit_code: int | None = None, uid: str = "job-uid", **status: Any) -> PodView:
+def pod(
+    phase: str, *, exit_code: int | None = None, uid: str = "job-uid", released: bool = False, **status: Any
+) -> PodView:
     terminated = {"exitCode": exit_code, "startedAt": START, "finishedAt": END, **status.pop("terminated", {})}
     containers = [] if exit_code is None else [{"name": "main", "state": {"terminated": terminated}}]
     raw = {
-        "metadata": {"name": "p", "uid": "pod-uid", "ownerReferences": [{"uid": uid, "controller": True}]},
+        "metadata": {
+            "name": "p",
+            "uid": "pod-uid",
+            "ownerReferences": [{"uid": uid, "controller": True}],
+            "finalizers": [] if released else [TRACKING],
+        },
         "spec": {"nodeName": "n"},
         "status": {"phase": phase, "containerStatuses": containers, **status},
     }
@@ -83,6 +90,15 @@ def test_a_succeeded_pod_decides_before_its_job_does() -> None:
     seen = outcome(observe(job(), [pod("Succeeded", exit_code=0)], advance_on_pod=True))
     assert (seen.ref, seen.reason, seen.exit_code, seen.job_uid) == (REF, None, 0, "job-uid")
     assert (seen.started_at, seen.finished_at, seen.pod, seen.node) == (START_MS, END_MS, "p", "n")
+
+
+@pytest.mark.parametrize(("phase", "code"), [("Succeeded", 0), ("Failed", 137)])
+def test_a_pod_that_its_job_let_go_uncounted_decides_nothing(phase: str, code: int) -> None:
+    """So a suspension looks: the pod ends, and another one runs once the Job is resumed."""
+    ended = pod(phase, exit_code=code, released=True)
+    assert isinstance(observe(job(), [ended], advance_on_pod=True), ObserveStarted)
+    done = job(conditions=[condition("Complete" if not code else "Failed")])
+    assert isinstance(observe(done, [ended], advance_on_pod=True), ObserveOutcome)
 
 
 def test_advancing_on_the_job_waits_for_its_condition() -> None:

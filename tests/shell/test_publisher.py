@@ -8,8 +8,10 @@ import pytest
 
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube import Kube
-from kipu.shell.publisher import Publisher
+from kipu.shell.kube_views import WorkflowView, decode_workflow
+from kipu.shell.publisher import Publisher, WorkflowGone
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import Delayed, Status
 
 pytestmark = pytest.mark.looptime
 
@@ -17,10 +19,22 @@ pytestmark = pytest.mark.looptime
 def given(server: ApiServer) -> Publisher:
     step = {"name": "a", "image": "busybox:1.36"}
     manifest = {"kind": "Workflow", "metadata": {"name": "w"}, "spec": {"steps": [step]}}
-    uid = server.create(manifest)["metadata"]["uid"]
-    stream = StreamId(namespace="default", name="w", uid=uid)
+    return publisher_of(server, server.create(manifest))
+
+
+def publisher_of(server: ApiServer, workflow: dict[str, object]) -> Publisher:
+    view: WorkflowView = decode_workflow(workflow)
+    stream = StreamId(namespace="default", name="w", uid=view.metadata.uid)
     kube = Kube(server.connect(user="operator"))
-    return Publisher(kube, stream, {}, interval_seconds=1.0, nudge=lambda: None)
+    return Publisher(kube, stream, view, interval_seconds=1.0, nudge=lambda: None)
+
+
+def shown(server: ApiServer) -> dict[str, object]:
+    return dict((server.get("workflows", "default", "w") or {})["status"])
+
+
+def status(position: int) -> dict[str, object]:
+    return {"phase": "Running", "log": {"position": position, "hash": "h"}}
 
 
 async def test_the_last_status_is_written_once() -> None:
@@ -40,6 +54,51 @@ async def test_a_last_status_that_says_more_is_written_too() -> None:
         await publisher.finish(lambda: {"phase": "Succeeded", "progress": "1/1"})
     assert len(server.writes("operator")) == 2
     assert (server.get("workflows", "default", "w") or {})["status"]["progress"] == "1/1"
+
+
+async def test_a_status_that_arrives_late_does_not_replace_a_newer_one() -> None:
+    server = ApiServer()
+    server.faults = lambda index, request: Delayed(seconds=5.0) if index == 0 else None
+    publisher = given(server)
+    await publisher.finish(lambda: status(3))
+    assert shown(server) == status(3)
+    await publisher.finish(lambda: status(7))
+    await asyncio.sleep(10.0)
+    assert shown(server) == status(7)
+
+
+async def test_a_session_that_was_overtaken_does_not_show_less() -> None:
+    server = ApiServer()
+    old = given(server)
+    new = publisher_of(server, server.get("workflows", "default", "w") or {})
+    await new.finish(lambda: status(7))
+    await old.finish(lambda: status(3))
+    assert shown(server) == status(7)
+
+
+async def test_an_edit_by_somebody_else_costs_one_look_and_no_status() -> None:
+    server = ApiServer()
+    publisher = given(server)
+    server.update("workflows", "default", "w", lambda body: body | {"spec": {**body["spec"], "parallelism": 1}})
+    await publisher.finish(lambda: status(3))
+    assert shown(server) == status(3)
+    assert len(server.writes("operator")) == 2
+
+
+async def test_a_refusal_without_a_reason_is_not_taken_for_a_deletion() -> None:
+    server = ApiServer()
+    server.faults = lambda index, request: Status(code=422, reason="Invalid") if index < 3 else None
+    publisher = given(server)
+    await publisher.finish(lambda: status(3))
+    assert shown(server) == status(3)
+
+
+async def test_a_workflow_that_is_gone_ends_it() -> None:
+    server = ApiServer()
+    publisher = given(server)
+    server.delete("workflows", "default", "w")
+    with pytest.raises(WorkflowGone):
+        await publisher.finish(lambda: status(3))
 
 
 async def test_between_two_writes_an_interval_passes_but_a_change_of_phase_is_shown_at_once() -> None:

@@ -1,79 +1,118 @@
-"""The small workflows of which every crash point is tried."""
+"""The ten small workflows of which every crash and answer point is tried."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
-from tests.simulation.world import Scenario
 
-DEFAULTS = {"image": "busybox:1.36"}
+from .scenario import FOREVER_SECONDS, WELL, Plan, Scenario, spec, step
 
+FAILS = Program(run_seconds=0.5, exit_code=1)
+HANGS = Program(run_seconds=FOREVER_SECONDS)
+SOON = {"initial": "1s", "jitter": "None"}
 
-def _label(pod: dict[str, Any], name: str) -> str:
-    return str(pod["metadata"]["labels"][f"kipu.dev/{name}"])
-
-
-def _step(name: str, *needs: str, **more: object) -> dict[str, object]:
-    return {"name": name, "script": "true", **({"dependsOn": list(needs)} if needs else {}), **more}
+NO_NODE = Program(unschedulable="0/1 nodes are available")
 
 
-def _fails_twice(pod: dict[str, Any]) -> Program:
-    fails = _label(pod, "step") == "flaky" and int(_label(pod, "attempt")) < 3
-    return Program(run_seconds=0.5, exit_code=1 if fails else 0)
+def _one(name: str, plan: Plan) -> Scenario:
+    return Scenario(name=name, plans=(plan,))
 
 
-def _runs_long(pod: dict[str, Any]) -> Program:
-    return Program(run_seconds=0.5 if _label(pod, "step") == "first" else 500.0)
-
-
-DIAMOND = Scenario(
-    name="diamond",
-    spec={
-        "defaults": DEFAULTS,
-        "steps": [_step("top"), _step("left", "top"), _step("right", "top"), _step("bottom", "left", "right")],
-    },
-    end="Succeeded",
-    succeeded=("top", "left", "right", "bottom"),
+DIAMOND = _one(
+    "diamond",
+    Plan(spec=spec(step("top"), step("left", "top"), step("right", "top"), step("bottom", "left", "right"))),
 )
-RETRY = Scenario(
-    name="retry",
-    spec={
-        "defaults": DEFAULTS,
-        "steps": [
-            _step("flaky", retry={"maxAttempts": 3, "backoff": {"initial": "1s", "jitter": "None"}}),
-            _step("after", "flaky"),
-        ],
-    },
-    end="Succeeded",
-    succeeded=("flaky", "after"),
-    programs=_fails_twice,
+RETRY = _one(
+    "retry",
+    Plan(
+        spec=spec(step("flaky", retry={"maxAttempts": 3, "backoff": SOON}), step("after", "flaky")),
+        fates={"flaky": (FAILS, FAILS, WELL)},
+    ),
 )
-CANCEL = Scenario(
-    name="cancel",
-    spec={
-        "defaults": DEFAULTS,
-        "steps": [_step("first"), _step("long", "first"), _step("longer", "first"), _step("never", "long")],
-    },
-    end="Cancelled",
-    succeeded=("first",),
-    programs=_runs_long,
-    shutdown_at_seconds=6.0,
+CANCEL = _one(
+    "cancel",
+    Plan(
+        spec=spec(step("first"), step("long", "first"), step("longer", "first"), step("never", "long")),
+        fates={"long": (HANGS,), "longer": (HANGS,)},
+        shutdown=(6.0, "Cancel"),
+    ),
 )
-_DONE = [f"done-{number}" for number in range(ADOPTIONS_PER_TURN_MAX + 20)]
-SALVAGE = Scenario(
-    name="salvage",
-    spec={
-        "defaults": DEFAULTS,
-        "steps": [*map(_step, _DONE), _step("first", *_DONE), _step("free"), _step("last", "first", "free")],
-        "adopt": {
-            "workflowUid": "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11",
-            "run": 1,
-            "steps": [{"name": name, "position": 7, "hash": "ab" * 32} for name in _DONE],
-        },
-    },
-    end="Succeeded",
-    succeeded=("first", "free", "last"),  # and nothing of what is adopted, in two commits
+# Terminated while one step waits for its backoff and the name of another was never taken.
+TERMINATE = _one(
+    "terminate",
+    Plan(
+        spec=spec(
+            step("flaky", retry={"maxAttempts": 2, "backoff": {"initial": "30s", "jitter": "None"}}),
+            step("stuck"),
+            step("never", "flaky"),
+        ),
+        fates={"flaky": (FAILS,), "stuck": (NO_NODE,)},
+        shutdown=(4.0, "Terminate"),
+    ),
 )
-SCENARIOS = {scenario.name: scenario for scenario in (DIAMOND, RETRY, CANCEL, SALVAGE)}
+ATTEMPT_TIMEOUT = _one(
+    "attempt-timeout",
+    Plan(
+        spec=spec(step("slow", attemptTimeout="2s", retry={"maxAttempts": 2, "backoff": SOON}), step("after", "slow")),
+        fates={"slow": (HANGS, WELL)},
+    ),
+)
+START_TIMEOUT = _one(
+    "start-timeout",
+    Plan(
+        spec=spec(step("stuck", startTimeout="2s", allowFailure=True), step("after", "stuck")),
+        fates={"stuck": (NO_NODE,)},
+    ),
+)
+RUN_TIMEOUT = _one(
+    "run-timeout",
+    Plan(
+        spec=spec(step("first"), step("long", "first"), step("never", "long"), timeout="5s"),
+        fates={"long": (HANGS,)},
+    ),
+)
+# The first failure takes down what runs, skips what has not started, and lets the two that react to it run.
+CANCEL_RUNNING = _one(
+    "cancel-running",
+    Plan(
+        spec=spec(
+            step("fails"),
+            step("long"),
+            step("never", "long"),
+            step("report", "fails", "long", runWhen="AllFinished"),
+            step("undo", "fails", runWhen="AnyFailed"),
+            onFailure="CancelRunning",
+        ),
+        fates={"fails": (FAILS,), "long": (HANGS,)},
+    ),
+)
+# Nothing has failed, so `undo` has nothing to react to; what comes after it is skipped as well.
+RUN_WHEN = _one(
+    "run-when",
+    Plan(
+        spec=spec(
+            step("load"),
+            step("undo", "load", runWhen="AnyFailed"),
+            step("told", "undo"),
+            step("report", "load", "undo", runWhen="AllFinished"),
+        ),
+    ),
+)
+PARALLELISM = _one(
+    "parallelism",
+    Plan(spec=spec(step("one"), step("two"), step("three"), step("last", "one", "two", "three"), parallelism=1)),
+)
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        DIAMOND,
+        RETRY,
+        CANCEL,
+        TERMINATE,
+        ATTEMPT_TIMEOUT,
+        START_TIMEOUT,
+        RUN_TIMEOUT,
+        CANCEL_RUNNING,
+        RUN_WHEN,
+        PARALLELISM,
+    )
+}

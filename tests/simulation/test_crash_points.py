@@ -1,42 +1,70 @@
-"""Trap 1, first part: the operator dies, or an answer is lost, at every single API write; it ends as one clean run.
+"""Trap 1: the operator dies, or an answer is lost, at every single write and between any two awaits; and dies again.
 
-`make simulate` runs this and prints a line of counts for each scenario and kind of fault. A failure names the
-number of the write; `python -m tests.simulation.reproduce SCENARIO KIND NUMBER` runs that one alone, with its history.
+`make simulate` runs this and prints a line of counts for each. A failure names the smallest script; put into
+`run(SCENARIOS[name], script)` it runs that one alone.
 """
+
+from collections.abc import Iterable
 
 import pytest
 
-from tests.fakes.faults import CrashAfter, CrashBefore, TimeoutDone
+from tests.simulation.compare import Baselines
+from tests.simulation.enumeration import KINDS, singles
+from tests.simulation.main import simulate
+from tests.simulation.scenario import Scenario, show
 from tests.simulation.scenarios import SCENARIOS
-from tests.simulation.world import FaultKind, run_virtually
+from tests.simulation.script import Script
+from tests.simulation.world import Outcome, run
 
 pytestmark = pytest.mark.simulation
 
-KINDS: dict[str, FaultKind] = {kind.__name__: kind for kind in (CrashBefore, CrashAfter, TimeoutDone)}
 WRITES_MIN = 12  # head, Jobs, statuses, notices: a scenario that writes less does not test what it says
+ENDS = {
+    "diamond": "Succeeded",
+    "retry": "Succeeded",
+    "cancel": "Cancelled",
+    "terminate": "Cancelled",
+    "attempt-timeout": "Succeeded",
+    "start-timeout": "Succeeded",
+    "run-timeout": "Failed",
+    "cancel-running": "Failed",
+    "run-when": "Succeeded",
+    "parallelism": "Succeeded",
+}
+Violations = dict[str, list[str]]
+
+
+def attempt(scenario: Scenario, scripts: Iterable[Script]) -> tuple[list[Outcome], Violations]:
+    """Run every script; every one of its faults must really have happened."""
+    baselines = Baselines()
+    outcomes: list[Outcome] = []
+    violations: Violations = {}
+    for script in scripts:
+        outcome = simulate(scenario, script, 0, baselines)
+        outcomes.append(outcome)
+        if outcome.violations:
+            violations[show(script)] = outcome.violations
+        assert len(outcome.struck) == len(script), f"not every fault happened: {show(script)}"
+    return outcomes, violations
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_without_a_fault_the_scenario_ends_right(scenario: str) -> None:
-    outcome = run_virtually(SCENARIOS[scenario])
+    outcome = run(SCENARIOS[scenario])
     assert outcome.violations == []
+    assert outcome.endings[scenario].end == ENDS[scenario]
     assert outcome.lives == 1
     assert outcome.writes >= WRITES_MIN
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_fault_at_every_single_write_ends_as_one_clean_run(scenario: str, kind: str) -> None:
+def test_a_fault_at_every_single_point_ends_as_one_clean_run(
+    scenario: str, kind: str, record_testsuite_property: object
+) -> None:
     """No succeeded step runs again, no event is lost, the status agrees with the log within 2 s of quiet."""
-    points = run_virtually(SCENARIOS[scenario]).writes
-    violations: dict[int, list[str]] = {}
-    lives = 0
-    for point in range(points):
-        outcome = run_virtually(SCENARIOS[scenario], kind=KINDS[kind], at=point)
-        lives += outcome.lives
-        if outcome.violations:
-            violations[point] = outcome.violations
-    print(f"{scenario} {kind}: {points} points, {lives - points} restarts, {len(violations)} with violations")
+    outcomes, violations = attempt(SCENARIOS[scenario], singles(kind, run(SCENARIOS[scenario])))
+    lives = sum(outcome.lives for outcome in outcomes)
+    print(f"{scenario} {kind}: {len(outcomes)} points, {len(violations)} with violations")
     assert violations == {}
-    # The fault was really injected: every crash costs a life, a lost answer none.
-    assert lives == points * (1 if kind == "TimeoutDone" else 2)
+    assert lives == len(outcomes) * (2 if kind.startswith("Crash") else 1)

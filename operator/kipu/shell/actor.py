@@ -11,7 +11,7 @@ Must never wait for anything but its mailbox and its own commits; must never sle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from kipu.core.errors import UserError
 from kipu.core.events import ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.state import State
-from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
+from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, Recorded, StreamId
 
 from . import witnesses
 from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
@@ -33,7 +33,7 @@ from .kube_views import WorkflowView
 from .lookout import Lookout
 from .mailbox import Mailbox
 from .notifier import Notifier
-from .observer import Observer
+from .observer import Observer, Sighting
 from .performer import Performer, Plan, Reports
 from .publisher import Publisher
 from .retention import Shelf
@@ -98,7 +98,7 @@ class Actor:
         self._publisher = Publisher(
             services.kube,
             self.stream,
-            view.status,
+            view,
             interval_seconds=services.settings.status_interval_seconds,
             nudge=self._mailbox.nudge,
         )
@@ -149,8 +149,7 @@ class Actor:
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
             await self._services.observer.synced()
-            assert self._head is not None
-            witnesses.check_intents(known, self._head)
+            await self._check_intents(known)
             for effect in effects(self.state):
                 self._perform(effect)
         for name, sighting in list(known.items()):
@@ -160,6 +159,17 @@ class Actor:
         while not self.state.is_terminal:
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
+        """Raises HistoryRollback, or ConcurrencyConflict where it is this session that is behind."""
+        assert self._head is not None
+        try:
+            witnesses.check_intents(known, self._head)
+        except witnesses.HistoryRollback:
+            history = await self._services.log.load(self.stream)
+            if history is not None and history.head.position > self._head.position:
+                raise ConcurrencyConflict("the log has moved on while the lists of Jobs and Pods came") from None
+            raise
 
     async def _allow_timers(self) -> None:
         await self._services.observer.synced()

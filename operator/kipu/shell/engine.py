@@ -233,7 +233,7 @@ class Engine:
             )
         except TransientError:
             return False
-        return answer.status in (200, 404, 409)
+        return answer.status in (200, 404)
 
 
 def failures_in_a_row(before: int, lived_seconds: float) -> int:

@@ -145,26 +145,40 @@ class Kube:
         """All of the cluster, consistent, read in pages. Raises Unanswered."""
         return await self._list_all(WORKFLOWS, None, "")
 
-    async def patch_workflow_status(self, namespace: str, name: str, uid: str, status: Mapping[str, object]) -> Answer:
-        """Replace the status of just this Workflow; 409 where another one of that name stands.
+    async def patch_workflow_status(
+        self, namespace: str, name: str, uid: str, status: Mapping[str, object], *, resource_version: str
+    ) -> Answer:
+        """Replace the status of just this version of this Workflow; 409 where another one stands by now.
 
-        Not a merge patch with metadata.uid: for the status of a custom resource the API server takes the stored
-        metadata before it compares, so a namesake would accept it (tests/conformance shows it). Keys whose value
-        is None are left out.
+        So a request that is carried out late can never put an old status over a newer one. Not a merge patch with
+        metadata.uid: for the status of a custom resource the API server takes the stored metadata before it
+        compares, so a namesake would accept it (tests/conformance shows it). Keys whose value is None are left out.
         """
         value = {key: each for key, each in status.items() if each is not None}
-        operations = [_test_uid(uid), {"op": "add", "path": "/status", "value": value}]
+        operations = [
+            _test_uid(uid),
+            {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/status", "value": value},
+        ]
         path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name) + "/status"
         answer = await self._patch("workflows/status", path, msgspec.json.encode(operations), JSON_PATCH)
         if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and not _names_causes(answer):
-            return replace(answer, status=HTTPStatus.CONFLICT.value, reason="Conflict", message=f"its uid is not {uid}")
+            why = f"it is not, or no longer, version {resource_version} of {uid}"
+            return replace(answer, status=HTTPStatus.CONFLICT.value, reason="Conflict", message=why)
         return answer
 
     async def amend_workflow_status(self, namespace: str, name: str, uid: str, changes: Mapping[str, object]) -> Answer:
-        """Change some keys of the status of just this Workflow and keep the others. For rare use: two requests."""
+        """Change some keys of the status of just this Workflow and keep the others. For rare use: two requests.
+
+        404 where it is gone, or another one has its name; 409 where it was changed between the two requests.
+        """
         view = await self.get_workflow(namespace, name)
-        known = view.status if view is not None and view.metadata.uid == uid else {}
-        return await self.patch_workflow_status(namespace, name, uid, {**known, **changes})
+        if view is None or view.metadata.uid != uid:
+            return Answer(status=HTTPStatus.NOT_FOUND.value, reason="NotFound", message="it is gone", body={})
+        version = view.metadata.resource_version
+        return await self.patch_workflow_status(
+            namespace, name, uid, {**view.status, **changes}, resource_version=version
+        )
 
     async def delete_workflow(self, namespace: str, name: str, uid: str, resource_version: str) -> Answer:
         """DELETE of just this version of just this Workflow; the collector takes what it owns. 409 for any other."""

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,12 +89,17 @@ class Replica:
 
 
 def compose_replica(
-    transport: Transport, lease_transport: Transport, settings: Settings, clock: Clock, telemetry: Telemetry
+    transport: Transport,
+    lease_transport: Transport,
+    settings: Settings,
+    clock: Clock,
+    telemetry: Telemetry,
+    make_log: Callable[[Kube], EventLog] = ConfigMapLog,
 ) -> Replica:
     """The replica that ships. The Lease has connections of its own: no crowd of other requests may delay it."""
     elector = Elector(Kube(lease_transport, on_reply=telemetry.count_request), settings, clock)
     kube = Kube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
-    engine = compose(kube, ConfigMapLog(kube), settings, clock, telemetry, ownership.while_leading(elector))
+    engine = compose(kube, make_log(kube), settings, clock, telemetry, ownership.while_leading(elector))
 
     def changed(is_leading: bool) -> None:
         telemetry.leader.set(is_leading)

@@ -1,8 +1,9 @@
 """What a Job and its pods, as seen, say about an attempt. Pure: views in, at most one command out.
 
-The fast path (design 03): a pod's terminal phase is decisive when its controller is our Job's uid and the Job
-is as we create them; it comes about 1 s before the Job's own condition, which the Job controller batches.
-What the Job says later changes nothing. Must never conclude an absence: only a consistent GET may.
+The fast path (design 03): a pod's terminal phase is decisive when its controller is our Job's uid, the Job is as we
+create them, and the Job controller will count the pod; it comes about 1 s before the Job's own condition, which the
+Job controller batches. What the Job says later changes nothing. Must never conclude an absence: only a consistent
+GET may.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from .kube_views import JobView, PodView, epoch_ms
 
 MAIN = "main"
 PLACEHOLDER = "kipu.dev/placeholder"
+TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
 DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
 
 Observation = ObserveStarted | ObserveOutcome
@@ -105,8 +107,12 @@ def _pod_decides(job: JobView, pod: PodView) -> bool:
     )
     # A pod that fails while its Job is being deleted by a third party was killed, not wrong: the Job's
     # absence will be observed instead.
-    killed = job.metadata.deletion_timestamp is not None and pod.status.phase == "Failed"
-    return as_we_made_it and not killed
+    is_leaving = job.metadata.deletion_timestamp is not None
+    killed = is_leaving and pod.status.phase == "Failed"
+    # A pod that the Job controller has let go uncounted was taken down for a suspension: when the Job is resumed,
+    # another pod runs. (One that was counted has no finalizer either: then the Job's condition comes next.)
+    counts = is_leaving or TRACKING in pod.metadata.finalizers
+    return as_we_made_it and counts and not killed
 
 
 def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView) -> ObserveOutcome:

@@ -1,8 +1,9 @@
 """`.status`, written rarely: the projection of the committed state, one PATCH at a time.
 
 Promises: a change of phase goes out at once, the rest at most once per interval (a status PATCH costs the API
-server in proportion to the whole object: design 06, 6.2); what is sent was committed before. Must never be
-read as truth: nobody decides by it.
+server in proportion to the whole object: design 06, 6.2); what is sent was committed before; a status never
+replaces one that shows more of the log, however late it arrives and whoever sent it. Must never be read as truth:
+nobody decides by it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from kipu.core.errors import KipuError
+from kipu.eventlog.answers import identity
 from kipu.eventlog.ports import Answer, StreamId, Unanswered
 
 from .kube import Kube
+from .kube_views import WorkflowView
 
 Status = Mapping[str, object]
 RETRY_SECONDS_MAX = 30.0
@@ -28,12 +31,12 @@ class Publisher:
     """The status of one workflow. `offer` is called between turns, when the state is a committed one."""
 
     def __init__(
-        self, kube: Kube, stream: StreamId, shown: Status, *, interval_seconds: float, nudge: Callable[[], None]
+        self, kube: Kube, stream: StreamId, view: WorkflowView, *, interval_seconds: float, nudge: Callable[[], None]
     ) -> None:
         self._kube = kube
         self._stream = stream
-        self._keys = set(shown)  # a merge patch removes a key only by an explicit null
-        self._phase = shown.get("phase")
+        self._version = view.metadata.resource_version  # that the next PATCH replaces
+        self._phase = view.status.get("phase")
         self._interval_seconds = interval_seconds
         self._nudge = nudge
         self._dirty = False
@@ -83,27 +86,41 @@ class Publisher:
             self._not_before = loop.time() + self._retry_seconds()
 
     async def _send(self, status: Status) -> bool:
-        keys = sorted(self._keys | set(status))
-        patch = {key: status.get(key) for key in keys}
-        stream = self._stream
+        """Whether `status`, or one that shows more of the log, is there now. Raises WorkflowGone."""
         try:
-            answer = await self._kube.patch_workflow_status(stream.namespace, stream.name, stream.uid, patch)
+            answer = await self._patch(status)
+            if answer.status == 409:
+                if await self._is_outdone(status):
+                    return True
+                answer = await self._patch(status)
         except Unanswered:
             self._failures += 1
             return False
-        if accepted := self._accepted(answer, keys):
-            self._written = status
-        return accepted
-
-    def _accepted(self, answer: Answer, keys: list[str]) -> bool:
-        if answer.status == 404 or (answer.status == 409 and "uid" in answer.message.lower()):
-            raise WorkflowGone(f"{self._stream.namespace}/{self._stream.name}: {answer.message}")
+        if answer.status == 404:
+            raise self._gone()
         if answer.status != 200:
             self._failures += 1
             return False
-        self._failures = 0
-        self._keys.update(keys)
+        self._failures, self._written = 0, status
+        _, self._version = identity(answer.body)
         return True
+
+    async def _patch(self, status: Status) -> Answer:
+        stream = self._stream
+        return await self._kube.patch_workflow_status(
+            stream.namespace, stream.name, stream.uid, status, resource_version=self._version
+        )
+
+    async def _is_outdone(self, status: Status) -> bool:
+        """The Workflow was written meanwhile: take its version, and see whether a later session has shown more."""
+        view = await self._kube.get_workflow(self._stream.namespace, self._stream.name)
+        if view is None or view.metadata.uid != self._stream.uid:
+            raise self._gone()
+        self._version = view.metadata.resource_version
+        return _position(view.status) > _position(status)
+
+    def _gone(self) -> WorkflowGone:
+        return WorkflowGone(f"{self._stream.namespace}/{self._stream.name} was deleted")
 
     def _retry_seconds(self) -> float:
         return float(min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(self._failures, 10)))
@@ -122,3 +139,10 @@ class Publisher:
         # The loop may run a timer a hair early: without this the actor would be nudged again and again until then.
         self._not_before = 0.0
         self._nudge()
+
+
+def _position(status: Status) -> int:
+    """How much of the log a status shows."""
+    log = status.get("log")
+    position = log.get("position") if isinstance(log, Mapping) else None
+    return position if isinstance(position, int) else 0

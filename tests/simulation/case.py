@@ -1,0 +1,81 @@
+"""All that is known of one workflow of a run, from outside: its log, what ran, what is shown, who meddled with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kipu.core.evolve import evolve
+from kipu.core.state import State
+from kipu.eventlog.ports import Recorded
+from tests.fakes.etcd import Json
+from tests.fakes.nodes import Execution
+
+from .ledger import Breach, Ledger
+from .story import Story
+
+
+class Case:
+    """One workflow."""
+
+    def __init__(self, workflow: Json, read: Callable[[str], Json | None]) -> None:
+        metadata = workflow["metadata"]
+        self.name: str = metadata["name"]
+        self.uid: str = metadata["uid"]
+        self.head_name = f"kipu-log-{self.uid}"
+        self.ledger = Ledger(self.uid, read)
+        self.heads: list[Mapping[str, str]] = []  # the data of each generation
+        self.story = Story()
+        self.state = State()  # by evolve, from what was read
+        self.executions: list[Execution] = []
+        self.generation = 0  # of the spec
+        self.phase = ""  # as shown
+        self.is_stalled = False  # as shown
+        self.stalled_by: set[str] = set()  # the lanes that have said so
+        self.is_leaving = False  # somebody deletes it: what is its goes with it
+        self.is_deleted = False
+        self.is_tampered = False  # somebody has written to its log: only I19 and the rules of the log are asked
+        self.is_readable = True  # so that a reader must notice at once
+        self.is_cut = False  # its end is missing, and nothing was decided since
+        self._is_foreign = False  # the next change of the head is not the operator's
+
+    def believe(self, record: Recorded) -> None:
+        """Take in what was committed."""
+        self.story.tell(record)
+        self.state = evolve(self.state, record.event, ts=record.ts)
+
+    def read_head(self, head: Json) -> list[Recorded]:
+        """A head as it was just stored; what is new in it. Raises Breach."""
+        if self._is_foreign:
+            self._is_foreign = False
+            return []
+        if not self.is_readable:
+            raise Breach("I19", "a log that somebody has changed is written over")
+        records = self.ledger.take(head)
+        self.heads.append(head["data"])
+        return records
+
+    def lose_head(self) -> None:
+        """The head was deleted. Raises Breach if nobody had a right to."""
+        if self._is_foreign:
+            self._is_foreign = False
+        elif not self.is_leaving:
+            raise Breach("I1", "the head was deleted")
+
+    # -- what third parties do ---------------------------------------------------------------------------
+
+    def tamper(self) -> None:
+        """The head is about to be changed so that its digest tells."""
+        self.is_tampered, self.is_readable, self._is_foreign = True, False, True
+
+    def cut(self, generation: int) -> None:
+        """The head is about to be what it was at this generation, or, with 0, to be deleted."""
+        self.is_tampered = self.is_cut = self._is_foreign = True
+        self.rewind(generation)
+
+    def rewind(self, generation: int) -> None:
+        """That is what its history is from now on."""
+        del self.heads[generation:]
+        self.ledger.cut(generation)
+        self.story, self.state = Story(), State()
+        for record in self.ledger.records:
+            self.believe(record)

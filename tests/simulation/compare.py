@@ -1,0 +1,72 @@
+"""I15: a run that suffered faults comes to what the same scenario comes to without any.
+
+Strictly, phases and attempts, wherever the end does not hang on who was quicker. Where it does, what may differ is
+said here: a run that is cut short (shutdown, timeout, a failure that stops others) may find each step earlier or
+later in its life, so a step may also have been skipped or cancelled, or come to what it comes to when nothing cuts
+the run short. Where third parties took part nothing is compared: their deeds are a part of the outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .ending import Ending
+from .scenario import Plan, Scenario
+from .world import run
+
+CUT = ("Skipped", "Cancelled")
+KEPT_MAX = 64  # scenarios whose runs without faults are kept
+
+
+class Baselines:
+    """The runs without faults, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[str, Ending]] = {}
+
+    def of(self, scenario: Scenario) -> dict[str, Ending]:
+        """How each workflow of the scenario ends by itself, under one replica."""
+        key = repr(scenario)
+        if key not in self._kept:
+            if len(self._kept) >= KEPT_MAX:
+                self._kept.clear()
+            outcome = run(replace(scenario, replicas=1, lease=False))
+            assert not outcome.violations, f"without a fault: {outcome.violations} in {scenario}"
+            self._kept[key] = outcome.endings
+        return self._kept[key]
+
+
+def i15_the_outcome_is_that_of_a_run_without_faults(
+    scenario: Scenario, endings: Mapping[str, Ending], baselines: Baselines
+) -> list[str]:
+    """I15."""
+    faults = []
+    for place, plan in enumerate(scenario.plans):
+        name = scenario.workflow(place)
+        found, right = endings.get(name), baselines.of(scenario).get(name)
+        if found is None or right is None or found == right:
+            continue
+        free = baselines.of(scenario.unhurried()).get(name) if may_be_cut_short(plan, right) else None
+        fault = _differs(plan, found, right, free)
+        if fault:
+            faults.append(f"{name}: {fault}")
+    return faults
+
+
+def may_be_cut_short(plan: Plan, right: Ending) -> bool:
+    """Whether how far each step comes hangs on when something happens."""
+    return plan.shutdown is not None or "timeout" in plan.spec or right.end == "Failed"
+
+
+def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> str:
+    if free is None:
+        return f"ended as {found}, without faults as {right}"
+    ends = {right.end, free.end, "Cancelled"} if plan.shutdown is not None else {right.end}
+    if found.end not in ends:
+        return f"ended {found.end}, without faults {right.end}"
+    for step, (phase, _) in found.steps.items():
+        allowed = {right.steps[step][0], free.steps[step][0], *CUT}
+        if phase not in allowed:
+            return f"step {step} ended {phase}, allowed are {sorted(allowed)}"
+    return ""

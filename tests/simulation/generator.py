@@ -1,0 +1,204 @@
+"""Random scenarios and random scripts, each a pure function of a number.
+
+Deadlines are drawn so that no fault can move a step across them: a step either ends in a few seconds and has ten
+minutes, or never ends. So what a run comes to does not hang on how late a replica is, and I15 can be strict.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.fakes.faults import Delayed, Duplicated, Status, TimeoutDone, TimeoutNotDone
+from tests.fakes.nodes import Program
+from tests.fakes.watching import End
+
+from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
+from .scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
+from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
+from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
+from .third_parties import DeleteJob, DeletePod, DeleteWorkflow, EditWorkflow, EvictPod, LoseNode, SuspendJob
+
+STEPS_MAX = 8
+LOOSE = "10m"
+WRITES, ASKS, HANDLES = 60, 120, 600  # of one replica in a run of average size
+SECONDS = 25.0
+SCRIPTS_PER_SCENARIO = 8  # seeds in a row share a scenario, so that its run without faults is made once
+
+
+def scenario_of(seed: int) -> Scenario:
+    """A random scenario."""
+    draw = random.Random(f"scenario {seed // SCRIPTS_PER_SCENARIO}")
+    count = draw.choice((1, 1, 1, 2))
+    plans = tuple(_plan(draw, place) for place in range(count))
+    replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
+    return Scenario(
+        name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas, lease=draw.random() < 0.3
+    )
+
+
+def script_of(seed: int, scenario: Scenario, depth: int) -> Script:
+    """A random script of at most `depth` faults."""
+    draw = random.Random(f"script {seed}")
+    count = draw.randint(1, depth)
+    entries = [_entry(draw, scenario.replicas) for _ in range(count)]
+    meddling = draw.random()
+    if meddling < 0.35:
+        makes = _third_party if meddling < 0.25 else _tampering
+        for place in range(draw.randint(1, count)):
+            entries[place] = At(_anywhere(draw, draw.randrange(scenario.replicas)), makes(draw))
+    return tuple(entries)
+
+
+# -- scenarios -------------------------------------------------------------------------------------------
+
+
+def _plan(draw: random.Random, place: int) -> Plan:
+    count = draw.randint(1, STEPS_MAX)
+    names = [f"s{number}" for number in range(count)]
+    steps, fates = [], {}
+    for number, name in enumerate(names):
+        needs = draw.sample(names[:number], min(number, draw.choice((0, 1, 1, 2, 3))))
+        more, fate = _step(draw)
+        if needs and draw.random() < 0.25:
+            more["runWhen"] = draw.choice(("AllFinished", "AnyFailed"))
+        steps.append(step(name, *sorted(needs), **more))
+        fates[name] = fate
+    more = {"onFailure": draw.choice(("FinishRunning", "CancelRunning", "Continue"))}
+    if draw.random() < 0.3:
+        more["parallelism"] = draw.randint(1, 3)
+    if draw.random() < 0.1:
+        more["timeout"] = draw.choice(("4s", "9s"))
+    shutdown = None
+    if draw.random() < 0.2:
+        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Cancel", "Terminate"))
+    at_seconds = round(draw.uniform(0.0, 3.0), 3) if place else 0.0
+    return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, at_seconds=at_seconds)
+
+
+def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
+    """The fields of a step besides its needs, and the fates of its attempts."""
+    more: dict[str, Any] = {}
+    attempts = draw.choice((1, 1, 1, 2, 3))
+    if attempts > 1:
+        backoff = {
+            "initial": draw.choice(("1s", "2s")),
+            "factor": draw.choice((1, 2)),
+            "jitter": draw.choice(("None", "Full")),
+        }
+        more["retry"] = {"maxAttempts": attempts, "backoff": backoff}
+        if draw.random() < 0.2:
+            more["retry"]["nonRetryableExitCodes"] = [2]
+    if draw.random() < 0.15:
+        more["allowFailure"] = True
+    seconds = [round(draw.uniform(0.1, 2.5), 3) for _ in range(attempts)]
+    codes = [draw.choice((0, 0, 0, 0, 1, 1, 2)) for _ in range(attempts)]
+    fates = [Program(run_seconds=seconds[n], exit_code=codes[n]) for n in range(attempts)]
+    kind = draw.random()
+    if kind < 0.06:
+        more["attemptTimeout"] = draw.choice(("1s", "3s"))
+        fates[0] = Program(run_seconds=FOREVER_SECONDS)
+        fates[1:] = [Program(run_seconds=FOREVER_SECONDS)] * (attempts - 1)
+    elif kind < 0.1:
+        more["timeout"] = draw.choice(("2s", "5s"))
+        fates = [Program(run_seconds=FOREVER_SECONDS)] * attempts
+    elif kind < 0.14:
+        more["startTimeout"] = draw.choice(("1s", "3s"))
+        fates = [Program(unschedulable="no node fits")] * attempts
+    elif kind < 0.3:
+        more[draw.choice(("attemptTimeout", "timeout", "startTimeout"))] = LOOSE
+    return more, tuple(fates)
+
+
+# -- scripts ---------------------------------------------------------------------------------------------
+
+PLURALS = ("jobs", "pods", "workflows")
+
+
+def _entry(draw: random.Random, replicas: int) -> At:
+    replica = draw.randrange(replicas)
+    kind = draw.random()
+    if kind < 0.45:
+        return At(_request(draw, replica), _answer(draw))
+    if kind < 0.75:
+        where: Trigger = draw.choice((_request, _between))(draw, replica)
+        return At(where, Die(after=draw.random() < 0.5))
+    return At(_anywhere(draw, replica), _mishap(draw))
+
+
+def _request(draw: random.Random, replica: int) -> Trigger:
+    if draw.random() < 0.6:
+        return Write(draw.randrange(WRITES), replica)
+    return Ask(draw.randrange(ASKS), replica)
+
+
+def _between(draw: random.Random, replica: int) -> Trigger:
+    return Handle(draw.randrange(HANDLES), replica)
+
+
+def _anywhere(draw: random.Random, replica: int) -> Trigger:
+    kind = draw.random()
+    if kind < 0.4:
+        return Second(round(draw.uniform(0.0, SECONDS), 3), replica)
+    return _between(draw, replica) if kind < 0.7 else _request(draw, replica)
+
+
+def _answer(draw: random.Random) -> Answer:
+    seconds = draw.choice((0.0, 0.0, 0.3, 3.0, 10.0))
+    makers: list[Callable[[], Answer]] = [
+        lambda: TimeoutDone(seconds=seconds),
+        lambda: TimeoutDone(seconds=seconds),
+        lambda: TimeoutNotDone(seconds=seconds),
+        lambda: Delayed(seconds=draw.choice((0.01, 0.5, 5.0, 30.0))),
+        lambda: Duplicated(seconds=draw.choice((0.0, 0.5, 5.0, 30.0))),
+        lambda: Status(code=403, reason="Forbidden"),
+        lambda: Status(code=409, reason="Conflict"),
+        lambda: Status(code=422, reason="Invalid"),
+        lambda: Status(code=429, reason="TooManyRequests", retry_after_seconds=draw.choice((None, 1, 5))),
+        lambda: Status(code=500, reason="InternalError", done=draw.random() < 0.5),
+        lambda: Status(code=503, reason="ServiceUnavailable"),
+        lambda: Status(code=504, reason="Timeout", done=draw.random() < 0.5),
+    ]
+    return draw.choice(makers)()
+
+
+def _mishap(draw: random.Random) -> Strike:
+    plural = draw.choice(PLURALS)
+    makers: list[Callable[[], Strike]] = [
+        lambda: Freeze(draw.choice((0.5, 5.0, 20.0, 60.0))),
+        lambda: Freeze(draw.choice((0.5, 5.0, 20.0, 60.0))),
+        lambda: JumpClock(draw.choice((-60_000, -1_500, 1_500, 60_000))),
+        lambda: CutOff(draw.choice((0.5, 5.0, 30.0))),
+        lambda: EndWatch(plural, draw.choice(list(End))),
+        lambda: ExpireWatch(plural),
+        lambda: SlowWatch(plural, draw.choice((0.5, 5.0, 30.0))),
+        lambda: RepeatWatch(plural, draw.randint(1, 5)),
+        lambda: EditWorkflow(draw.randrange(4)),
+        Compact,
+    ]
+    return draw.choice(makers)()
+
+
+def _third_party(draw: random.Random) -> Strike:
+    pick = draw.randrange(8)
+    makers: list[Callable[[], Strike]] = [
+        lambda: DeleteJob(pick, draw.choice(("Background", "Foreground", "Orphan"))),
+        lambda: DeletePod(pick, force=draw.random() < 0.5),
+        lambda: EvictPod(pick),
+        lambda: SuspendJob(pick, draw.choice((0.5, 5.0, 30.0))),
+        lambda: LoseNode(draw.choice((5.0, 60.0, 500.0))),
+        lambda: DeleteWorkflow(pick, draw.choice(("Background", "Foreground"))),
+    ]
+    return draw.choice(makers)()
+
+
+def _tampering(draw: random.Random) -> Strike:
+    pick = draw.randrange(1_000)
+    makers: list[Callable[[], Strike]] = [
+        lambda: EditHead(pick, draw.choice(("meta", "tail", "digest"))),
+        lambda: CutLog(pick, draw.choice((1, 1, 2, 3, 5))),
+        lambda: DeleteFromLog(pick, draw.choice(("head", "part"))),
+        lambda: ReplaceChunk(pick),
+    ]
+    return draw.choice(makers)()

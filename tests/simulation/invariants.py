@@ -1,0 +1,247 @@
+"""The invariants of design 03, each a small function by its number.
+
+The rules of the log are asked of every record before it is believed: (story so far, record) -> what is wrong, or
+None. The rules of the cluster are asked at every change of a Job or a pod. I1 to I3 are in `ledger`, what can only
+be said at the end is in `ending`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from kipu.core.definition import DISRUPTIONS_MAX
+from kipu.core.events import (
+    AttemptFailed,
+    Reason,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+    StepsSkipped,
+    StepStarted,
+    StepSucceeded,
+    TimerFired,
+    TimerKind,
+    WorkflowFinished,
+)
+from kipu.core.state import State
+from kipu.eventlog.ports import Recorded
+from tests.fakes.nodes import Execution
+
+from .case import Case
+from .ledger import Ledger
+from .story import Story
+
+INTENT, PLACEHOLDER = "kipu.dev/intent", "kipu.dev/placeholder"
+Rule = Callable[[Story, Recorded], str | None]
+Job = Mapping[str, Any]
+
+
+# -- of the log ------------------------------------------------------------------------------------------
+
+
+def i4_a_step_succeeds_once(story: Story, record: Recorded) -> str | None:
+    """I4: at most one StepSucceeded per step and run."""
+    event = record.event
+    if isinstance(event, StepSucceeded) and story.steps[event.step].successes:
+        return f"step {event.step} succeeds a second time"
+    return None
+
+
+def i5_no_attempt_after_success(story: Story, record: Recorded) -> str | None:
+    """I5: what has succeeded is not tried again."""
+    event = record.event
+    if isinstance(event, StepScheduled | StepStarted) and story.steps[event.step].successes:
+        return f"attempt {event.attempt} of step {event.step}, which has succeeded"
+    return None
+
+
+def i6_terminal_is_final(story: Story, record: Recorded) -> str | None:
+    """I6: nothing follows the end of a run, and nothing the end of a step."""
+    event = record.event
+    if story.end:
+        return f"{type(event).__name__} after the run has ended"
+    match event:
+        case StepScheduled() | StepStarted() | StepSucceeded() | AttemptFailed() | StepFailed():
+            steps: Iterable[str] = (event.step,)
+        case StepsSkipped() | StepsCancelled():
+            steps = event.steps
+        case _:
+            return None
+    ended = [step for step in steps if story.steps[step].end]
+    return f"{type(event).__name__} of {ended}, which have ended" if ended else None
+
+
+def i8_attempts_follow_each_other(story: Story, record: Recorded) -> str | None:
+    """I8, in the log: an attempt is decided only once the one before it has ended or is gone, and none is left out."""
+    event = record.event
+    if not isinstance(event, StepScheduled):
+        return None
+    account = story.steps[event.step]
+    if account.is_open:
+        return f"attempt {event.attempt} of step {event.step}, while attempt {account.attempts} is open"
+    if event.attempt != account.attempts + 1:
+        return f"attempt {event.attempt} of step {event.step} follows attempt {account.attempts}"
+    return None
+
+
+def i9_a_step_starts_by_its_rule(story: Story, record: Recorded) -> str | None:
+    """I9: a step starts only when its rule holds, and not while the run stops or fails."""
+    event = record.event
+    if not isinstance(event, StepScheduled):
+        return None
+    if story.is_stopping:
+        return f"step {event.step} starts while the run is stopped"
+    if not story.may_start(event.step):
+        return f"step {event.step} starts, but its rule does not hold"
+    if event.attempt == 1 and story.is_held_back(event.step):
+        return f"step {event.step} starts after step {story.failing} has failed"
+    return None
+
+
+def i10_retries_keep_to_the_policy(story: Story, record: Recorded) -> str | None:
+    """I10: no more attempts than the policy allows, none before its recorded backoff has passed."""
+    event = record.event
+    if isinstance(event, AttemptFailed) and event.retry_at is not None:
+        account, step = story.steps[event.step], story.by_name[event.step]
+        disrupted = event.reason is Reason.DISRUPTED
+        if account.failures + (not disrupted) >= step.retry.max_attempts and not disrupted:
+            return f"step {event.step} is to be tried beyond its {step.retry.max_attempts} attempts"
+        if account.disruptions + disrupted > DISRUPTIONS_MAX:
+            return f"step {event.step} is to be tried beyond {DISRUPTIONS_MAX} disruptions"
+    if isinstance(event, StepScheduled) and event.attempt > 1:
+        due = story.steps[event.step].retry_at
+        if due is None or record.ts < due:
+            return f"attempt {event.attempt} of step {event.step} at {record.ts}, allowed from {due}"
+    if isinstance(event, TimerFired) and event.kind is TimerKind.BACKOFF and event.due > record.ts:
+        return f"a backoff due at {event.due} is over at {record.ts}"
+    return None
+
+
+def i11_an_end_leaves_no_attempt_open(story: Story, record: Recorded) -> str | None:
+    """I11, in the log: when a run ends, every step has ended and no attempt is open."""
+    if not isinstance(record.event, WorkflowFinished):
+        return None
+    left = [name for name, account in story.steps.items() if account.is_open or not account.end]
+    return f"the run ends while {left} have not" if left else None
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "I4": (i4_a_step_succeeds_once,),
+    "I5": (i5_no_attempt_after_success,),
+    "I6": (i6_terminal_is_final,),
+    "I8": (i8_attempts_follow_each_other,),
+    "I9": (i9_a_step_starts_by_its_rule,),
+    "I10": (i10_retries_keep_to_the_policy,),
+    "I11": (i11_an_end_leaves_no_attempt_open,),
+}
+
+
+# -- of the cluster --------------------------------------------------------------------------------------
+
+
+def i7_a_job_has_a_committed_intent(story: Story, job: Job) -> str | None:
+    """I7: every Job names a record that decided it; a placeholder names one that was given up."""
+    metadata = job["metadata"]
+    intent = metadata.get("annotations", {}).get(INTENT, "")
+    if story.jobs.get(intent) != metadata["name"]:
+        return f"Job {metadata['name']} has no committed intent, but {intent!r}"
+    if is_placeholder(job) and intent not in story.abandoned:
+        return f"a placeholder stands for {metadata['name']}, which was not given up"
+    return None
+
+
+def i11_no_job_after_the_end(story: Story, job: Job) -> str | None:
+    """I11: once a run has ended, no Job that runs anything is made."""
+    if story.end and not is_placeholder(job):
+        return f"Job {job['metadata']['name']} is made after the run has ended"
+    return None
+
+
+def i8_one_attempt_runs_at_once(started: Execution, others: Iterable[Execution]) -> str | None:
+    """I8, in the cluster: while an attempt's program runs, no other attempt's does."""
+    for other in others:
+        if other.ended is None and other.attempt != started.attempt:
+            return f"step {started.step}: attempt {started.attempt} runs beside attempt {other.attempt}"
+    return None
+
+
+def i5_nothing_runs_after_success(story: Story, started: Execution) -> str | None:
+    """I5, in the cluster: the program of a step that has succeeded is not started again."""
+    account = story.steps.get(started.step)
+    if account is not None and account.successes:
+        return f"step {started.step} runs again (attempt {started.attempt}) after its success"
+    return None
+
+
+def i11_nothing_starts_after_the_end(story: Story, started: Execution) -> str | None:
+    """I11: once a run has ended, no program of it is started."""
+    if story.end:
+        return f"step {started.step} (attempt {started.attempt}) is started after the run has ended"
+    return None
+
+
+def i11_nothing_runs_at_the_end(running: Iterable[Execution]) -> str | None:
+    """I11: at the moment at which the end of a run is committed, nothing of it runs."""
+    left = sorted(f"{each.step}/{each.attempt}" for each in running if each.ended is None)
+    return f"the run has ended while {left} run" if left else None
+
+
+def i14_the_status_shows_no_more_than_the_log(ledger: Ledger, state: State, status: Mapping[str, Any]) -> str | None:
+    """I14, at every moment: the status shows a record that was committed; if it is the newest, phases and counts too.
+
+    `state` is what the whole ledger yields.
+    """
+    shown = status.get("log")
+    if not shown:
+        return None
+    position, digest = shown["position"], shown["hash"]
+    if position > len(ledger.records) or ledger.records[position - 1].hash != digest:
+        return f"the status shows position {position}, which is not in the log"
+    if position < len(ledger.records):
+        return None
+    phases = {state.step(place).name: step.phase.value for place, step in enumerate(state.steps)}
+    told = {step["name"]: step["phase"] for step in status.get("steps", ())}
+    if (status["phase"], told) != (state.phase.value, phases):
+        return f"the status at position {position} says {status['phase']} {told}, the log {state.phase.value} {phases}"
+    return None
+
+
+# -- of recoveries and of logs that somebody has changed -------------------------------------------------
+
+
+def i20_a_claim_comes_first(lane: str, case: Case, job: Job) -> str | None:
+    """I20: whoever takes a workflow over claims it before it acts on it: this life, not an earlier one."""
+    if lane in case.ledger.writers:
+        return None
+    return f"{lane} makes Job {job['metadata']['name']} and has not claimed {case.name}"
+
+
+def i19_a_stop_is_a_stop(lane: str, case: Case, deed: str) -> str | None:
+    """I19: a replica that has said that a workflow must not be touched does not touch it."""
+    return f"{lane} has stopped {case.name}, and {deed}" if lane in case.stalled_by else None
+
+
+def i19_no_witness_is_ignored(case: Case, status: Mapping[str, Any], jobs: Iterable[Job]) -> str | None:
+    """I19: nothing is decided on a log whose end is missing, if anything that is there has seen that end.
+
+    Asked at the first decision after the cut; the records so far are the ones that are left, and claims.
+    """
+    shown = status.get("log")
+    if shown:
+        position = shown["position"]
+        records = case.ledger.records
+        if position > len(records) or records[position - 1].hash != shown["hash"]:
+            return f"it goes on at {len(records)}, though the status has seen position {position}"
+    for job in jobs:
+        intent = job["metadata"]["annotations"][INTENT]
+        if intent not in case.story.jobs:
+            return (
+                f"it goes on at {len(case.ledger.records)}, though Job {job['metadata']['name']} was made at {intent}"
+            )
+    return None
+
+
+def is_placeholder(job: Job) -> bool:
+    """Whether the Job only holds a name."""
+    return bool(job["metadata"].get("annotations", {}).get(PLACEHOLDER) == "true")

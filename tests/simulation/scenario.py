@@ -1,0 +1,89 @@
+"""What is to run: workflows as data, and what each attempt's program does. Nothing here is random and nothing is code.
+
+A scenario is printed when it fails, and what is printed can be pasted into a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
+from enum import Enum
+from typing import Any
+
+from tests.fakes.nodes import Program
+
+FOREVER_SECONDS = 5_000.0  # longer than any timeout that a scenario counts on
+WELL = Program(run_seconds=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One workflow: what is applied and when, and what its programs do."""
+
+    spec: Mapping[str, Any]
+    fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)  # by step; the last stands for all later
+    at_seconds: float = 0.0
+    shutdown: tuple[float, str] | None = None  # seconds after the beginning of the run, mode
+
+    def fate(self, step: str, attempt: int) -> Program:
+        """What this attempt's program does."""
+        fates = self.fates.get(step, (WELL,))
+        return fates[min(attempt, len(fates)) - 1]
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """As they stand in the spec."""
+        return list(self.spec["steps"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Workflows side by side, and how many replicas of the operator serve them."""
+
+    name: str
+    plans: tuple[Plan, ...]
+    replicas: int = 1
+    lease: bool = False  # whether one leads, or all write at once and only the log stands between them
+
+    def workflow(self, place: int) -> str:
+        """The name of the Workflow of this plan."""
+        return self.name if not place else f"{self.name}-{place + 1}"
+
+    def place(self, workflow: str) -> int:
+        """The inverse."""
+        return next(place for place in range(len(self.plans)) if self.workflow(place) == workflow)
+
+    def unhurried(self) -> Scenario:
+        """The same with nothing that cuts a run short: what each step comes to if only it is let."""
+        plans = []
+        for plan in self.plans:
+            spec = {key: value for key, value in plan.spec.items() if key != "timeout"} | {"onFailure": "Continue"}
+            plans.append(replace(plan, spec=spec, shutdown=None))
+        return replace(self, plans=tuple(plans))
+
+
+def step(name: str, *needs: str, **more: object) -> dict[str, object]:
+    """One step of a spec."""
+    return {"name": name, "script": "true", **({"dependsOn": list(needs)} if needs else {}), **more}
+
+
+def spec(*steps: dict[str, object], **more: object) -> dict[str, object]:
+    """A Workflow's spec."""
+    return {"defaults": {"image": "busybox:1.36"}, **more, "steps": list(steps)}
+
+
+def show(value: object) -> str:
+    """The value as Python that makes it again, without what is default."""
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = []
+        for each in fields(value):
+            own = getattr(value, each.name)
+            default = each.default_factory() if each.default_factory is not MISSING else each.default
+            if own != default:
+                parts.append(f"{each.name}={show(own)}")
+        return f"{type(value).__name__}({', '.join(parts)})"
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{show(each)}, " for each in value).strip() + ")"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {show(each)}" for key, each in value.items()) + "}"
+    return str(value) if isinstance(value, Enum) else repr(value)

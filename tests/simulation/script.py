@@ -1,0 +1,95 @@
+"""What goes wrong in a run, and when: a list of values, so that a run is (scenario, script, seed) and can be shrunk.
+
+A trigger counts what one replica does over all its lives, or seconds of the whole run. Whatever it is, the fault is
+a small value with a name; `repr` of a script can be pasted into a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+from kipu.shell.kube_http import Request
+from tests.fakes.faults import Delayed, Duplicated, Fault, Status, TimeoutDone, TimeoutNotDone
+
+if TYPE_CHECKING:
+    from .replica import Replica
+    from .world import World
+
+
+class Harm(IntEnum):
+    """What a fault may change, and so how a run that suffers it is judged."""
+
+    NONE = 0  # nothing: the run ends as if it had not been
+    OUTCOME = 1  # what the steps come to: somebody deletes a Job, a node is lost
+    LOG = 2  # the log itself: stop with a condition or go on rightly, but never guess (I19)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Before the n-th write of the replica (from 0), counted over all its lives."""
+
+    number: int
+    replica: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Before the n-th request of the replica, reads and watches included."""
+
+    number: int
+    replica: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Before the n-th handle of the replica: between two awaits."""
+
+    number: int
+    replica: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """At this time of the run."""
+
+    seconds: float
+    replica: int = 0
+
+
+class Strike(Protocol):
+    """A fault that is no answer: it does something to the world. Those with `seconds` last so long."""
+
+    @property
+    def harm(self) -> Harm:
+        """See Harm."""
+
+    def strike(self, world: World, replica: Replica, request: Request | None) -> Fault | None:
+        """Do it; what comes back befalls the request, if there is one."""
+
+
+Answer = Status | TimeoutDone | TimeoutNotDone | Delayed | Duplicated
+Trigger = Write | Ask | Handle | Second
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One entry of a script."""
+
+    trigger: Trigger
+    fault: Answer | Strike
+
+    @property
+    def harm(self) -> Harm:
+        """See Harm."""
+        return Harm.NONE if isinstance(self.fault, Answer) else self.fault.harm
+
+
+Script = tuple[At, ...]
+
+
+def harm(script: Sequence[At]) -> Harm:
+    """The worst of it."""
+    return max((each.harm for each in script), default=Harm.NONE)

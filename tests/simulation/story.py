@@ -1,0 +1,124 @@
+"""What the log has said of one workflow so far: a model of its own that shares no code with the core.
+
+Plain bookkeeping: it believes every record. What may not be recorded is said by the rules in `invariants`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kipu.core.definition import Definition, OnFailure, RunWhen, Step
+from kipu.core.events import (
+    AttemptAbandoned,
+    AttemptFailed,
+    Event,
+    Reason,
+    ShutdownRequested,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+    StepsSkipped,
+    StepSucceeded,
+    TimerFired,
+    TimerKind,
+    WorkflowAccepted,
+    WorkflowFinished,
+    WorkflowRejected,
+)
+from kipu.eventlog.ports import Recorded
+
+
+@dataclass(slots=True)
+class Account:
+    """One step."""
+
+    attempts: int = 0
+    successes: int = 0
+    is_open: bool = False  # its newest attempt has neither ended nor gone
+    is_abandoned: bool = False
+    failures: int = 0  # those that use up the budget
+    disruptions: int = 0
+    retry_at: int | None = None
+    end: str = ""  # its last phase
+    intent: str = ""  # "position:hash" of its newest StepScheduled
+
+
+@dataclass(slots=True)
+class Story:
+    """One workflow."""
+
+    definition: Definition | None = None
+    by_name: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, Account] = field(default_factory=dict)
+    jobs: dict[str, str] = field(default_factory=dict)  # "position:hash" of each intent -> its Job's name
+    abandoned: set[str] = field(default_factory=set)  # the intents that were given up
+    is_stopping: bool = False
+    failing: str | None = None
+    end: str = ""
+
+    def tell(self, record: Recorded) -> None:
+        """Take one record in."""
+        event = record.event
+        match event:
+            case WorkflowAccepted():
+                self.definition = event.definition
+                self.by_name = {step.name: step for step in event.definition.steps}
+                self.steps = {name: Account() for name in self.by_name}
+            case WorkflowRejected():
+                self.end = "Rejected"
+            case WorkflowFinished():
+                self.end = event.end.value
+            case ShutdownRequested():
+                self.is_stopping = True
+            case TimerFired():
+                self.is_stopping = self.is_stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+            case _:
+                self._tell_of_steps(event, record)
+
+    def _tell_of_steps(self, event: Event, record: Recorded) -> None:
+        match event:
+            case StepScheduled():
+                account = self.steps[event.step]
+                account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
+                account.intent = f"{record.position}:{record.hash}"
+                self.jobs[account.intent] = event.job
+            case StepSucceeded():
+                account = self.steps[event.step]
+                account.successes += 1
+                account.is_open, account.end = False, "Succeeded"
+            case AttemptAbandoned():
+                account = self.steps[event.step]
+                account.is_abandoned = True
+                self.abandoned.add(account.intent)
+            case AttemptFailed():
+                account = self.steps[event.step]
+                account.is_open, account.retry_at = False, event.retry_at
+                account.disruptions += event.reason is Reason.DISRUPTED
+                account.failures += event.reason is not Reason.DISRUPTED
+            case StepFailed():
+                self.steps[event.step].end = "Failed"
+                if self.failing is None and not self.by_name[event.step].allow_failure:
+                    self.failing = event.step
+            case StepsSkipped() | StepsCancelled():
+                for name in event.steps:
+                    account = self.steps[name]
+                    account.is_open = False
+                    account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
+
+    # -- the rules, said once more in other words ----------------------------------------------------------
+
+    def may_start(self, name: str) -> bool:
+        """Whether the step's rule on its needs holds now."""
+        step = self.by_name[name]
+        ends = [(self.steps[need].end, self.by_name[need].allow_failure) for need in step.depends_on]
+        if not all(end for end, _ in ends):
+            return False
+        if step.run_when is RunWhen.ALL_SUCCEEDED:
+            return all(end == "Succeeded" or (end == "Failed" and allowed) for end, allowed in ends)
+        return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
+
+    def is_held_back(self, name: str) -> bool:
+        """Whether an earlier failure lets this step not start any more."""
+        assert self.definition is not None
+        is_plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        return is_plain and self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE

@@ -28,6 +28,11 @@ def is_placeholder(job: JobView) -> bool:
     return job.metadata.annotations.get(PLACEHOLDER) == "true"
 
 
+def is_taken_up(placeholder: JobView) -> bool:
+    """Whether the Job controller has seen it. Until then it may believe in the Job before, and make a pod for it."""
+    return any(each.type == "Suspended" and each.status == "True" for each in placeholder.status.conditions)
+
+
 def attempt_of(job: JobView) -> AttemptRef | None:
     """Which attempt the Job's labels name; None where they are not ours."""
     labels = job.metadata.labels

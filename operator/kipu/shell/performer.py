@@ -21,7 +21,7 @@ from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
 from .kube_views import JobView, PodView, decode_job
-from .observations import is_placeholder, waiting_reason
+from .observations import is_placeholder, is_taken_up, waiting_reason
 
 T = TypeVar("T")
 CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
@@ -105,7 +105,7 @@ class Performer:
         return True
 
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
-        """Until the placeholder holds the name and none of the attempt's pods is left."""
+        """Until the placeholder holds the name, the Job controller knows it, and none of the attempt's pods is left."""
         backoff = _Backoff(ENDING_SECONDS)
         why: str | None = None
         while True:
@@ -129,7 +129,11 @@ class Performer:
             if answer.status not in (201, 409):
                 reports.waiting(plan.ref.step, f"the API server refuses the placeholder Job: {answer.message}")
             return False
-        if is_placeholder(view) or not is_ours(view, plan):
+        if is_placeholder(view):
+            if not is_taken_up(view):
+                reports.waiting(plan.ref.step, "the Job controller has not seen yet that the Job is gone")
+            return is_taken_up(view)
+        if not is_ours(view, plan):
             return True
         if view.metadata.deletion_timestamp is None:
             await self._kube.delete_job(plan.namespace, plan.job, view.metadata.uid)

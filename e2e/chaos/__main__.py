@@ -11,6 +11,7 @@ import sys
 import time
 
 from .campaign import Plan, run
+from .faults import PER_MILLE, Kind
 from .report import lines
 
 
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--replicas", type=int, default=plan.replicas, help="0: as many as the chart installed")
     parser.add_argument("--in-flight", type=int, default=plan.in_flight, help="workflows at once, at most")
     parser.add_argument("--fake-share", type=float, default=plan.fake_share, help="on simulated nodes, 0 to 1")
+    kinds, leave_out = list(PER_MILLE), "faults that are left out"
+    parser.add_argument("--without", type=Kind, nargs="*", choices=kinds, default=plan.without, help=leave_out)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # however it ends, it cleans up
     outcome = run(Plan(**vars(parser.parse_args(arguments))), say)
     for line in lines(outcome):

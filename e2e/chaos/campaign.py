@@ -28,7 +28,7 @@ from .daemons import Daemon, state_folder
 from .dossier import keep
 from .evidence import Reader
 from .fakenodes import FakeNodes
-from .faults import Faults
+from .faults import PER_MILLE, Faults, Kind
 from .killer import Deed, Killer
 from .load import Load, Quantity, Submitted
 from .patient import PatientApi
@@ -60,6 +60,7 @@ class Plan:
     in_flight: int = 24
     fake_share: float = 0.5  # of the workflows: on simulated nodes, since a real pod costs half a second of CPU
     first: Sequence[Deed] = ()  # before those that are drawn
+    without: Sequence[Kind] = ()  # faults of requests that are left out, to find the one that matters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,9 @@ def scene(plan: Plan, say: Say, deadline: float) -> Iterator[Scene]:
             stack.enter_context(Daemon(state, "etcd")),
             stack.enter_context(Daemon(state, "kube-apiserver")),
         )
-        host, proxy = stack.enter_context(proxy_before(state / "pki", plan.seed))
+        kinds = {kind: share for kind, share in PER_MILLE.items() if kind not in plan.without}
+        faults = Faults(plan.seed, per_mille=kinds, is_calm=True)
+        host, proxy = stack.enter_context(proxy_before(state / "pki", faults))
         nodes = stack.enter_context(FakeNodes(api))
         stack.enter_context(Route(api, host, proxy.port, replicas=plan.replicas))
         names = stack.enter_context(namespaces(api))
@@ -136,7 +139,7 @@ def scene(plan: Plan, say: Say, deadline: float) -> Iterator[Scene]:
 
 
 @contextmanager
-def proxy_before(pki: Path, seed: int) -> Iterator[tuple[str, RunningProxy]]:
+def proxy_before(pki: Path, faults: Faults) -> Iterator[tuple[str, RunningProxy]]:
     """The proxy on the API server's own address, calm for now."""
     client = config.new_client_from_config()  # type: ignore[no-untyped-call]
     server: str = client.configuration.host
@@ -144,7 +147,7 @@ def proxy_before(pki: Path, seed: int) -> Iterator[tuple[str, RunningProxy]]:
     upstream_tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
     with tempfile.TemporaryDirectory() as folder:
         tls = issue(pki, Path(folder), [f"IP:{host}", f"DNS:{NAME}"])
-        proxy = Proxy(server, Faults(seed, is_calm=True), upstream_tls=upstream_tls)
+        proxy = Proxy(server, faults, upstream_tls=upstream_tls)
         with RunningProxy(proxy, host, PROXY_PORT, tls) as running:
             yield host, running
 

@@ -26,7 +26,7 @@ from kipu.shell.kube_http import Reply, Request
 from .admission import Admission
 from .clock import LoopClock
 from .collector import Collector
-from .etcd import HISTORY_MAX, Etcd, Json, Key, Stored
+from .etcd import HISTORY_MAX, Change, Etcd, Json, Key, Stored
 from .faults import Fault, FaultHook
 from .informers import Lags
 from .jobs import JobController
@@ -95,6 +95,7 @@ class ApiServer:
         self.nodes = Nodes(self, programs or (lambda pod: Program()))
         self.jobs = JobController(self)
         self.collector = Collector(self)
+        self._controllers = list(self.etcd.listeners)  # with the kubelets, the quotas and the cache of lists
 
     @property
     def executions(self) -> list[Execution]:
@@ -165,6 +166,24 @@ class ApiServer:
         for watch in chosen:
             watch.end(how)
         return len(chosen)
+
+    def restore(self, revision: int, *, under_a_live_server: bool = False) -> None:
+        """etcd is restored from a backup, and everybody but who watches through the API server lists anew."""
+        before = self.etcd.everything()
+        self.etcd.restore(revision, under_a_live_server=under_a_live_server)
+        after = self.etcd.everything()
+        for key in sorted({*before, *after}):
+            was, now = before.get(key), after.get(key)
+            if was is not None and (now is None or now.uid != was.uid):
+                self._relist(Change(self.etcd.revision, key, was, None))
+                was = None
+            if now is not None and now is not was:
+                self._relist(Change(self.etcd.revision, key, was, now))
+        self.nodes.restored()
+
+    def _relist(self, change: Change) -> None:
+        for hear in self._controllers:
+            hear(change)
 
     # -- for the parts of the fake -----------------------------------------------------------------------
 

@@ -124,6 +124,10 @@ class Etcd:
         """Every object of a kind, in the order of keys."""
         return [stored for _, stored in sorted(self._objects.get(plural, {}).items())]
 
+    def everything(self) -> dict[Key, Stored]:
+        """Every object of every kind."""
+        return {stored.key: stored for of_kind in self._objects.values() for stored in of_kind.values()}
+
     @property
     def cached_revision(self) -> int:
         """How far the API server's watch cache has come."""

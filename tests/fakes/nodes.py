@@ -84,6 +84,20 @@ class Nodes:
         for tell in self._lost.pop(node):
             tell()
 
+    def restored(self) -> None:
+        """What is stored may be older than what the kubelets know: they tell it again."""
+        ended = {execution.pod_uid: execution for execution in self.executions if execution.ended is not None}
+        for stored in self._server.etcd.all("pods"):
+            key, uid = stored.key, stored.uid
+            if "deletionTimestamp" not in stored.object["metadata"]:
+                self._stopping.discard(uid)
+            if uid in self._running:
+                self._tell_running(key, uid)
+            elif uid in self._ran and uid in ended:
+                self._do(TEARDOWN_SECONDS, self._finish, key, uid, "Failed" if ended[uid].exit_code else "Succeeded")
+            elif uid not in self._ran:
+                self._do(BIND_SECONDS, self._bind, key, uid)
+
     def evict(self, namespace: str, name: str) -> None:
         """The eviction API: the condition DisruptionTarget, then a delete with the pod's grace."""
         self._disrupt(namespace, name, "EvictionByEvictionAPI", "evicted")
@@ -120,8 +134,9 @@ class Nodes:
             self._stop(change.key, change.before.uid, 0.0)
             return
         if change.before is None:
-            program = self._programs(after.object)
-            self._pods[after.uid] = program
+            self._pods[after.uid] = self._programs(after.object)
+            self._ran.discard(after.uid)  # a pod that a restore has brought back is a new one to its kubelet
+            self._stopping.discard(after.uid)
             self._do(BIND_SECONDS, self._bind, change.key, after.uid)
         if "deletionTimestamp" in after.object["metadata"] and after.uid not in self._stopping:
             self._stopping.add(after.uid)
@@ -132,6 +147,8 @@ class Nodes:
         program, stored = self._pods[uid], self._server.etcd.get(key)
         if stored is None or stored.object["spec"]["schedulerName"] != SCHEDULER:
             return  # somebody else's to bind
+        if uid in self._ran or stored.object["status"]["phase"] in ("Succeeded", "Failed"):
+            return
         if program.unschedulable:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))
@@ -152,14 +169,17 @@ class Nodes:
 
     def _start(self, key: Key, uid: str) -> None:
         stored = self._server.etcd.get(key)
-        if stored is None or stored.uid != uid or uid in self._stopping:
+        if stored is None or stored.uid != uid or uid in self._stopping or uid in self._ran:
             return
         execution = _execution(stored.object, self._server.clock.now())
         self.executions.append(execution)
         self._running[uid] = execution
         self._ran.add(uid)
         self._server.later(self._pods[uid].run_seconds, self._ended, key, uid, self._pods[uid].exit_code)
-        state = {"running": {"startedAt": timestamp(execution.started)}}
+        self._tell_running(key, uid)
+
+    def _tell_running(self, key: Key, uid: str) -> None:
+        state = {"running": {"startedAt": timestamp(self._running[uid].started)}}
 
         def running(body: Json) -> Json:
             body["status"]["phase"] = "Running"

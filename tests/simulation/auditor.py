@@ -6,6 +6,7 @@ anything in the world.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -92,6 +93,10 @@ class Auditor:
         if case is None:
             namespace = change.key.namespace
             case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
+        self._look_at(case, workflow)
+
+    def _look_at(self, case: Case, workflow: Json) -> None:
+        """What the Workflow shows."""
         if workflow["metadata"]["generation"] != case.generation:
             case.generation = workflow["metadata"]["generation"]
             case.stalled_by.clear()  # a person has edited the spec: that asks to look again
@@ -134,6 +139,20 @@ class Auditor:
             case.believe(record)
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
                 self.note("I11", invariants.i11_nothing_runs_at_the_end(case.executions))
+
+    def restored(self) -> None:
+        """etcd holds an earlier state: what is stored now is what history is, and a workflow may be gone, or back."""
+        stored = {each.uid: each.object for each in self._server.etcd.all("workflows")}
+        for case in self.cases.values():
+            workflow = stored.get(case.uid)
+            case.is_tampered, case.is_cut = True, True
+            case.is_deleted = workflow is None
+            case.is_leaving = workflow is None or "deletionTimestamp" in workflow["metadata"]
+            head = self._server.get("configmaps", "default", case.head_name)
+            if case.is_readable:
+                case.rewind(0 if head is None else json.loads(head["data"]["meta"])["generation"])
+            if workflow is not None:
+                self._look_at(case, workflow)
 
     def _shown(self, case: Case) -> Json:
         workflow = self._server.get("workflows", "default", case.name)

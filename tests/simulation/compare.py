@@ -31,7 +31,7 @@ class Baselines:
         if key not in self._kept:
             if len(self._kept) >= KEPT_MAX:
                 self._kept.clear()
-            outcome = run(replace(scenario, replicas=1, lease=False))
+            outcome = run(replace(scenario, replicas=1, lease=False, lag_seconds=0.0))
             assert not outcome.violations, f"without a fault: {outcome.violations} in {scenario}"
             self._kept[key] = outcome.endings
         return self._kept[key]

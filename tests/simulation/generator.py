@@ -17,6 +17,7 @@ from tests.fakes.watching import End
 from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
 from .scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
 from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
+from .storage import Quota, RestoreEtcd
 from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
 from .third_parties import DeleteJob, DeletePod, DeleteWorkflow, EditWorkflow, EvictPod, LoseNode, SuspendJob
 
@@ -175,6 +176,7 @@ def _mishap(draw: random.Random) -> Strike:
         lambda: SlowWatch(plural, draw.choice((0.5, 5.0, 30.0))),
         lambda: RepeatWatch(plural, draw.randint(1, 5)),
         lambda: EditWorkflow(draw.randrange(4)),
+        lambda: Quota(draw.choice(("configmaps", "jobs.batch")), draw.choice((0.5, 5.0, 30.0))),
         Compact,
     ]
     return draw.choice(makers)()
@@ -200,5 +202,6 @@ def _tampering(draw: random.Random) -> Strike:
         lambda: CutLog(pick, draw.choice((1, 1, 2, 3, 5))),
         lambda: DeleteFromLog(pick, draw.choice(("head", "part"))),
         lambda: ReplaceChunk(pick),
+        lambda: RestoreEtcd(draw.choice((1, 3, 10, 30, 100)), draw.choice((0.0, 0.0, 5.0, 60.0))),
     ]
     return draw.choice(makers)()

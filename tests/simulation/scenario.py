@@ -43,6 +43,7 @@ class Scenario:
     name: str
     plans: tuple[Plan, ...]
     replicas: int = 1
+    lag_seconds: float = 0.0  # how far the caches of the controllers may be behind
     lease: bool = False  # whether one leads, or all write at once and only the log stands between them
 
     def workflow(self, place: int) -> str:

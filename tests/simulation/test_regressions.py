@@ -12,8 +12,9 @@ from tests.simulation.compare import Baselines
 from tests.simulation.faults import Die
 from tests.simulation.main import simulate
 from tests.simulation.scenario import Scenario
-from tests.simulation.scenarios import DIAMOND, RETRY
+from tests.simulation.scenarios import CANCEL, DIAMOND, RETRY
 from tests.simulation.script import Ask, At, Script, Second, Write
+from tests.simulation.tampering import CutLog, DeleteFromLog
 from tests.simulation.third_parties import SuspendJob
 
 CASES: dict[str, tuple[Scenario, Script]] = {
@@ -26,6 +27,14 @@ CASES: dict[str, tuple[Scenario, Script]] = {
     "a pod that was taken down for a suspension was taken for the attempt's end": (
         DIAMOND,
         (At(Second(0.6), SuspendJob(0, 5.0)),),
+    ),
+    "a log that was cut before a claim was not known by its Jobs": (
+        CANCEL,
+        (At(Write(5), CutLog(0, 1)), At(Write(6), Die())),
+    ),
+    "a log was begun although its Jobs were there": (
+        DIAMOND,
+        (At(Write(3), DeleteFromLog(0, "head")), At(Write(3), Die())),
     ),
 }
 

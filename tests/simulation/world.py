@@ -16,6 +16,7 @@ from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Change
 from tests.fakes.faults import Fault
+from tests.fakes.informers import Lags
 from tests.fakes.nodes import Program
 
 from .auditor import Auditor
@@ -54,7 +55,7 @@ class World:
         self.calm_at = 0.0
         self._pending = 0  # things that are still to happen at their second
         self._settled = asyncio.Event()
-        self.server = ApiServer(seed=seed, programs=self._program)
+        self.server = ApiServer(seed=seed, programs=self._program, lags=_lags(scenario.lag_seconds))
         self.auditor = Auditor(self.server, scenario, script)
         self.server.etcd.listeners.append(self._stored)
         self.replicas = [Replica(self, place) for place in range(scenario.replicas)]
@@ -148,6 +149,19 @@ class World:
         labels = pod["metadata"]["labels"]
         plan = self.scenario.plans[self.scenario.place(labels["kipu.dev/workflow"])]
         return plan.fate(labels["kipu.dev/step"], int(labels["kipu.dev/attempt"]))
+
+
+def _lags(seconds: float) -> Lags:
+    if not seconds:
+        return Lags()
+    return Lags(
+        job_controller_jobs_seconds=seconds,
+        job_controller_pods_seconds=seconds,
+        collector_jobs_seconds=seconds,
+        collector_pods_seconds=seconds,
+        collector_others_seconds=seconds,
+        collector_work_seconds=seconds,
+    )
 
 
 def run(scenario: Scenario, script: Script = (), seed: int = 0) -> Outcome:

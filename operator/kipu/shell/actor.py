@@ -24,7 +24,7 @@ from kipu.core.errors import UserError
 from kipu.core.events import ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.state import State
-from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, Recorded, StreamId
+from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
 
 from . import witnesses
 from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
@@ -144,11 +144,12 @@ class Actor:
 
     async def _live(self) -> None:
         fresh = self._head is None
+        if fresh:
+            await self._check_intents(self._services.observer.known(self.stream.uid))
         await self._turn([Claim(writer=self._services.settings.identity), *self._admission()])
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
-            await self._services.observer.synced()
             await self._check_intents(known)
             for effect in effects(self.state):
                 self._perform(effect)
@@ -161,14 +162,19 @@ class Actor:
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
 
     async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
-        """Raises HistoryRollback, or ConcurrencyConflict where it is this session that is behind."""
-        assert self._head is not None
+        """Wait for the lists; whether this log, or none, has asked for every Job that is there.
+
+        Raises LogMissing and HistoryRollback, or ConcurrencyConflict where it is this session that is behind.
+        """
+        await self._services.observer.synced()
         try:
-            witnesses.check_intents(known, self._head)
-        except witnesses.HistoryRollback:
+            self._lookout.check(known)
+        except witnesses.HistoryRollback as error:
             history = await self._services.log.load(self.stream)
-            if history is not None and history.head.position > self._head.position:
+            if history is not None and (self._head is None or history.head.position > self._head.position):
                 raise ConcurrencyConflict("the log has moved on while the lists of Jobs and Pods came") from None
+            if self._head is None:
+                raise LogMissing(f"there is no log, but {error}") from None
             raise
 
     async def _allow_timers(self) -> None:

@@ -14,7 +14,7 @@ from kipu.core.events import StepScheduled
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
 
-from . import observations
+from . import observations, witnesses
 from .kube_views import JobView
 from .observer import Observer, Sighting
 from .performer import Performer, until_read
@@ -43,6 +43,7 @@ class Lookout:
         self._tell = tell
         self._once = once
         self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
         self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
 
     # -- whose Job it is -----------------------------------------------------------------------------
@@ -52,6 +53,14 @@ class Lookout:
         for record in records:
             if isinstance(record.event, StepScheduled):
                 self._intents[record.event.step] = f"{record.position}:{record.hash}"
+                if self._recorded is not None:
+                    self._recorded[record.position] = record.hash
+
+    def check(self, known: Mapping[str, Sighting]) -> None:
+        """Whether this log has asked for every Job that is there. Raises HistoryRollback."""
+        assert self._recorded is not None
+        witnesses.check_intents(known, self._stream.uid, self._recorded)
+        self._recorded = None
 
     def intent_of(self, step: str) -> str:
         """Of the step's newest attempt. Raises KeyError if it has none."""

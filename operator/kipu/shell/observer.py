@@ -8,7 +8,7 @@ Bounded: one entry per Job of a workflow that is not finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .kube import Kube
@@ -63,6 +63,10 @@ class Observer:
         self._ignored.discard(uid)
         self._listeners[uid] = listener
         return self._sightings.setdefault(uid, {})
+
+    def known(self, uid: str) -> Mapping[str, Sighting]:
+        """What was seen of this workflow's Jobs so far."""
+        return self._sightings.get(uid, {})
 
     def forget(self, uid: str, *, finished: bool) -> None:
         """The actor stopped. `finished`: nobody will ask again, drop what is known."""

@@ -7,10 +7,10 @@ condition. Must never mend anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from kipu.core.errors import CorruptionError
-from kipu.eventlog.ports import Head, History, LogMissing
+from kipu.eventlog.ports import History, LogMissing
 
 from .observer import Sighting
 
@@ -33,10 +33,26 @@ def check_status(status: Mapping[str, object], history: History | None) -> None:
         raise HistoryRollback(f"the record at position {position} is not the one that the status has seen")
 
 
-def check_intents(sightings: Mapping[str, Sighting], head: Head) -> None:
-    """Every Job carries the position of its intent: none may be ahead of the log. Raises HistoryRollback."""
+def check_intents(sightings: Mapping[str, Sighting], workflow_uid: str, recorded: Mapping[int, str]) -> None:
+    """Every Job names the record that asked for it: it must be in the log, at its position and with its hash.
+
+    `recorded`: the hash of each StepScheduled, by position. Raises HistoryRollback.
+    """
+    for name, intent in _intents(sightings, workflow_uid):
+        position, _, digest = intent.partition(":")
+        if recorded.get(int(position)) != digest:
+            raise HistoryRollback(f"Job '{name}' was made for a record at position {position} that is not in the log")
+
+
+def _intents(sightings: Mapping[str, Sighting], workflow_uid: str) -> Iterator[tuple[str, str]]:
+    """The Jobs that this workflow owns, each with its intent."""
     for name, sighting in sightings.items():
-        intent = sighting.job.metadata.annotations.get("kipu.dev/intent", "") if sighting.job else ""
+        job = sighting.job
+        if job is None or not any(
+            owner.uid == workflow_uid and owner.controller for owner in job.metadata.owner_references
+        ):
+            continue
+        intent = job.metadata.annotations.get("kipu.dev/intent", "")
         position = intent.partition(":")[0]
-        if position.isascii() and position.isdigit() and int(position) > head.position:
-            raise HistoryRollback(f"Job '{name}' was made at position {position}, the log ends before it")
+        if position.isascii() and position.isdigit():
+            yield name, intent

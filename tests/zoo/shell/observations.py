@@ -24,3 +24,9 @@ def every_jobs_end_is_its_pods(job: JobView, pod: PodView) -> bool:
 def a_placeholder_is_a_job_like_any_other(job: JobView) -> bool:
     """What only holds a name is listened to."""
     return False
+
+
+@mutant("is_taken_up", breaks="I8, I11, Cancelled before pods are gone", caught_by="tests/shell/test_giving_up.py")
+def a_placeholder_counts_as_soon_as_it_stands(placeholder: JobView) -> bool:
+    """A Job controller that lags behind is not waited for: it may make the pod of a Job that is long gone."""
+    return True

@@ -3,6 +3,8 @@
     server = ApiServer(seed=7)                       # inside a running event loop
     kube = Kube(server.connect(user="operator"))     # faults and counts are per user
     server.faults = lambda index, request: TimeoutDone() if index == 3 else None
+    server.lags = Lags(collector_pods_seconds=20)    # its controllers are behind
+    server.admission.policies.append(lambda attempt: attempt.denied("guard", "no") if ... else None)
 
 Promises: the same seed and the same requests give the same history, whatever the machine does; every delay is
 the event loop's time, so that under looptime nothing waits; what the conformance suite asks of a real API server

@@ -29,11 +29,12 @@ from .dossier import keep
 from .evidence import Reader
 from .fakenodes import FakeNodes
 from .faults import PER_MILLE, Faults, Kind
+from .judge import Judgement
 from .killer import Deed, Killer
 from .load import Load, Quantity, Submitted
 from .patient import PatientApi
 from .proxy import Proxy
-from .recovery import recoveries_seconds
+from .recovery import recoveries
 from .report import Outcome, Violation
 from .route import NAME, Route
 from .running import RunningProxy
@@ -86,7 +87,7 @@ def run(plan: Plan, say: Say) -> Outcome:
         s.proxy.faults.is_calm = False
         strike_until(s, begun + plan.minutes * 60)
         submitted = come_to_rest(s, begun + plan.minutes * 60)
-        violations, doubled = judge_all(s, submitted)
+        violations, judgements = judge_all(s, submitted)
         violations += collect(s.api, submitted)
         journal, first_seen = s.proxy.seen()
         reached = f"{s.killer.kills} of {plan.kills} kills, {len(submitted)} of {plan.workflows} workflows"
@@ -95,12 +96,13 @@ def run(plan: Plan, say: Say) -> Outcome:
             minutes=(time.monotonic() - begun) / 60,
             workflows=Counter(each.shape.name for each in submitted),
             executions=len(executions_in(s.pods.history)),
-            doubled=doubled,
+            doubled=sum(each.doubled for each in judgements),
+            came_back=sum(each.came_back for each in judgements),
             deeds=s.killer.counts,
             stops_outlasting_the_lease=s.killer.stops_outlasting_the_lease,
             faults=s.proxy.faults.counts,
             requests=s.proxy.faults.requests,
-            recoveries_seconds=recoveries_seconds(journal, first_seen),
+            recoveries=recoveries(journal, first_seen),
             gaps=s.pods.gaps + s.jobs.gaps + s.shown.gaps,
             violations=violations,
             missed="" if s.killer.kills >= plan.kills and len(submitted) >= plan.workflows else reached,
@@ -201,20 +203,20 @@ def check(load: Load) -> None:
         raise AssertionError("the load has failed") from load.failure
 
 
-def judge_all(s: Scene, submitted: Sequence[Submitted]) -> tuple[list[Violation], int]:
-    """Every Workflow; and how many pods the Job controller has doubled."""
+def judge_all(s: Scene, submitted: Sequence[Submitted]) -> tuple[list[Violation], list[Judgement]]:
+    """Every Workflow; what is kept of those that were violated is named."""
     s.say(f"judging {len(submitted)} workflows")
     owner = "kipu.dev/workflow-uid"
     reader = Reader(s.api, s.pods.by_label(owner), s.jobs.by_label(owner), s.shown.by_uid())
-    violations, doubled = [], 0
+    violations, judgements = [], []
     for each in submitted:
         judgement = reader.judge(each)
-        doubled += judgement.doubled
+        judgements.append(judgement)
         name = f"{each.namespace}/{each.name}"
         violations += [Violation(workflow=name, kind=k, detail=d) for k, d in judgement.faults.items()]
         if judgement.faults:
             s.say(f"{name} is violated, see {keep(each, judgement, s.proxy.seen()[0])}")
-    return violations, doubled
+    return violations, judgements
 
 
 def collect(api: PatientApi, submitted: Sequence[Submitted]) -> list[Violation]:

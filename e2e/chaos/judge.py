@@ -1,8 +1,9 @@
 """The judgement of one Workflow: what was seen from outside, what the log says, what the status shows. Pure.
 
 Promises: every kind of fault has its own name; no fault means that it ended as if nothing had been. What Kipu does not
-promise is no fault: a Job that started its pod twice (the Job controller does so when an answer to it is lost), and
-whatever an attempt has done that was given up.
+promise is counted, and no fault: a Job that started its pod twice (the Job controller does so when an answer to it is
+lost), and an attempt that was given up and came back before it was proven gone (a create that was sent long ago landed
+between the deletion of its Job and the placeholder: ADR 0008).
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The faults, each kind with its details; and how many pods the Job controller started twice."""
+    """The faults, each kind with its details; and what is only counted."""
 
     faults: Mapping[str, str]
-    doubled: int = 0
+    doubled: int = 0  # pods that the Job controller started twice
+    came_back: int = 0  # Jobs of an attempt that had been given up
     evidence: Evidence | None = None  # on which it rests; None where there is no sound log
 
 
@@ -51,11 +53,14 @@ def judge(shape: Shape, evidence: Evidence) -> Judgement:
     found: dict[str, object] = {}
     found |= wrong_end(shape, evidence.status)
     found |= wrong_runs(shape, single, evidence.log)
-    found |= wrong_jobs(evidence.jobs)
+    found |= wrong_jobs(evidence.jobs, evidence.log)
     found |= wrong_order(evidence)
+    found["attempts of a step that ran at once"] = ran_at_once(evidence.pods)
     found |= wrong_status(evidence)
     faults = {kind: str(detail) for kind, detail in found.items() if detail}
-    return Judgement(faults=faults, doubled=len(runs) - len(single), evidence=evidence)
+    given_up = Counter(attempt for attempt in jobs_of(evidence.jobs).values() if attempt in evidence.log.given_up())
+    came_back = (given_up - Counter(set(given_up))).total()
+    return Judgement(faults=faults, doubled=len(runs) - len(single), came_back=came_back, evidence=evidence)
 
 
 def without_doubles(runs: Sequence[Execution]) -> list[Execution]:
@@ -88,22 +93,49 @@ def wrong_runs(shape: Shape, runs: Sequence[Execution], log: Log) -> dict[str, o
     """Executions counted from outside, against the log."""
     settled = [run for run in runs if (run.step, run.attempt) not in log.given_up()]
     faults: dict[str, object] = dict(faults_found(shape.succeed, settled, log))
-    ran = Counter((run.step, run.attempt) for run in runs)
+    ran = Counter((run.step, run.attempt) for run in settled)
     faults["attempts run twice"] = [each for each, times in ran.items() if times > 1]
-    faults["executions not in the log"] = sorted(set(ran) - log.attempts())
+    faults["executions not in the log"] = sorted({(run.step, run.attempt) for run in runs} - log.attempts())
     decided = Counter((record["step"], record["attempt"]) for record in log.of("StepScheduled"))
     faults["attempts decided twice"] = [each for each, times in decided.items() if times > 1]
     faults["ended more than once"] = max(0, len(log.of("WorkflowFinished")) - 1)
     return faults
 
 
-def wrong_jobs(changes: Sequence[Change]) -> dict[str, object]:
-    """An attempt has one Job, whether it came to run or not."""
-    made: dict[tuple[str, str], set[str]] = {}
-    for change in changes:
-        if not is_placeholder(change.body):
-            made.setdefault((change.labels["kipu.dev/step"], change.labels["kipu.dev/attempt"]), set()).add(change.uid)
-    return {"attempts with two Jobs": [attempt for attempt, uids in made.items() if len(uids) > 1]}
+def wrong_jobs(changes: Sequence[Change], log: Log) -> dict[str, object]:
+    """An attempt has one Job; one that was given up may have had more, until a placeholder took its name."""
+    attempts_of = jobs_of(changes)
+    many = Counter(attempts_of.values())
+    first = first_versions(changes)
+    held = {attempt_of(c): first[c.uid] for c in changes if is_placeholder(c.body)}
+    return {
+        "attempts with two Jobs": [each for each, jobs in many.items() if jobs > 1 and each not in log.given_up()],
+        "attempts that came back from behind their placeholder": [
+            each for uid, each in attempts_of.items() if first[uid] > held.get(each, first[uid])
+        ],
+    }
+
+
+def jobs_of(changes: Sequence[Change]) -> dict[str, tuple[str, int]]:
+    """The attempt of each Job that was to run."""
+    return {change.uid: attempt_of(change) for change in changes if not is_placeholder(change.body)}
+
+
+def attempt_of(change: Change) -> tuple[str, int]:
+    """Of which attempt this Job or pod is."""
+    return change.labels["kipu.dev/step"], int(change.labels["kipu.dev/attempt"])
+
+
+def ran_at_once(pods: Sequence[Change]) -> list[str]:
+    """Pods that were created while a pod of another attempt of their step was not over."""
+    begun, over = first_versions(pods), first_versions(change for change in pods if is_over(change))
+    attempts = {change.uid: attempt_of(change) for change in pods}
+    return [
+        f"{later} beside {earlier}"
+        for later, (step, number) in attempts.items()
+        for earlier, (other, before) in attempts.items()
+        if step == other and before < number and 0 < begun[later] < over.get(earlier, begun[later] + 1)
+    ]
 
 
 def wrong_order(evidence: Evidence) -> dict[str, object]:

@@ -10,14 +10,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .proxy import Client, Entry
 
 HEAD = re.compile(r"kipu-log-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def recoveries_seconds(journal: Sequence[Entry], first_seen: Mapping[Client, float]) -> list[float]:
-    """From ownership to the claim, for each Workflow and each new owner, in order of size."""
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Recovery:
+    """One Workflow that got a new owner, and how long after that one owned."""
+
+    seconds: float
+    head: str
+    client: Client = field(compare=False)
+
+
+def recoveries(journal: Sequence[Entry], first_seen: Mapping[Client, float]) -> list[Recovery]:
+    """Each Workflow and each new owner, the quickest first."""
     owned = dict(first_seen)
     committed: dict[str, set[Client]] = {}  # by the head's name
     has_lease: set[Client] = set()
@@ -30,7 +40,7 @@ def recoveries_seconds(journal: Sequence[Entry], first_seen: Mapping[Client, flo
         if call.resource == "configmaps" and HEAD.fullmatch(call.name):
             owners = committed.setdefault(call.name, set())
             if owners and client not in owners:
-                found.append(entry.at - owned[client])
+                found.append(Recovery(seconds=entry.at - owned[client], head=call.name, client=client))
             owners.add(client)
     return sorted(found)
 

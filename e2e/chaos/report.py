@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from .faults import Kind
 from .killer import KILLS, Deed
-from .recovery import quantile
+from .recovery import Recovery, quantile
 
 LISTED_MAX = 50  # violations; beyond that something is so wrong that more would tell nothing
+SLOWEST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +32,12 @@ class Outcome:
     workflows: Mapping[str, int]  # by shape
     executions: int
     doubled: int  # pods that the Job controller started twice
+    came_back: int  # Jobs of attempts that had been given up, before they were proven gone
     deeds: Mapping[tuple[Deed, str], int]
     stops_outlasting_the_lease: int
     faults: Mapping[tuple[Kind, str, str], int]  # by kind, verb and resource
     requests: Mapping[tuple[str, str], int]
-    recoveries_seconds: Sequence[float]
+    recoveries: Sequence[Recovery]
     gaps: int  # of the witnesses
     violations: Sequence[Violation]
     missed: str  # what was asked for and not reached; empty where all was
@@ -57,9 +59,8 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield from _table("workflow", outcome.workflows, "workflows")
     yield from _table("deed", {f"{deed} {where}".strip(): n for (deed, where), n in outcome.deeds.items()}, "deeds")
     yield from _faults(outcome)
-    yield f"\nrequests through the proxy {sum(outcome.requests.values())}, executions {outcome.executions}, "
-    yield f"pods doubled by the Job controller {outcome.doubled}, gaps of the watch {outcome.gaps}, "
-    yield f"leader stops that outlasted the lease {outcome.stops_outlasting_the_lease}\n"
+    yield from _table("counted beside", _beside(outcome), "times", total=False)
+    yield from _slowest(outcome)
     for violation in outcome.violations[:LISTED_MAX]:
         yield f"VIOLATION {violation.workflow}: {violation.kind}: {violation.detail}"
     if outcome.missed:
@@ -69,8 +70,29 @@ def lines(outcome: Outcome) -> Iterator[str]:
     yield "| " + " | ".join(_summary(outcome)) + " |"
 
 
+def _beside(outcome: Outcome) -> dict[str, int]:
+    """What explains the rest, and is no violation."""
+    return {
+        "requests through the proxy": sum(outcome.requests.values()),
+        "executions of a step's program": outcome.executions,
+        "pods that the Job controller started twice": outcome.doubled,
+        "given-up attempts that came back before they were proven gone": outcome.came_back,
+        "leader stops that outlasted the lease": outcome.stops_outlasting_the_lease,
+        "gaps of our own watches": outcome.gaps,
+        "recoveries": len(outcome.recoveries),
+    }
+
+
+def _slowest(outcome: Outcome) -> Iterator[str]:
+    yield "\n| slowest recoveries | seconds | by |"
+    yield "| --- | ---: | --- |"
+    for each in list(reversed(outcome.recoveries))[:SLOWEST_SHOWN]:
+        yield f"| {each.head} | {each.seconds:.1f} | {each.client.address}/{each.client.life} |"
+    yield ""
+
+
 def _summary(outcome: Outcome) -> list[str]:
-    ordered = outcome.recoveries_seconds
+    ordered = [each.seconds for each in outcome.recoveries]
     counts = (outcome.workflows, outcome.faults)
     workflows, faults = (str(sum(count.values())) for count in counts)
     quantiles = [f"{quantile(ordered, fraction):.2f} s" for fraction in (0.5, 0.99)]
@@ -90,9 +112,10 @@ def _faults(outcome: Outcome) -> Iterator[str]:
     yield f"| **all** | {sum(outcome.requests.values())} | {' | '.join(sums)} |"
 
 
-def _table(title: str, counts: Mapping[str, int], of: str) -> Iterator[str]:
+def _table(title: str, counts: Mapping[str, int], of: str, *, total: bool = True) -> Iterator[str]:
     yield f"\n| {title} | {of} |"
     yield "| --- | ---: |"
-    for name, count in sorted(counts.items()):
+    for name, count in sorted(counts.items()) if total else counts.items():
         yield f"| {name} | {count} |"
-    yield f"| **all** | {sum(counts.values())} |"
+    if total:
+        yield f"| **all** | {sum(counts.values())} |"

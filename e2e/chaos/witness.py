@@ -55,7 +55,7 @@ class Witness:
     ) -> None:
         self._stopping = True
         if self._answer is not None:
-            with suppress(ValueError):  # it has ended by itself
+            with suppress(ValueError, OSError):  # it has ended by itself
                 self._answer.shutdown()
         self._thread.join(END_SECONDS)
 

@@ -47,11 +47,11 @@ def pod(
     return Change(kind=kind, at=0.0, version=version, body=body)
 
 
-def job(name: str, version: int, uid: str = "", *, placeholder: bool = False) -> Change:
+def job(name: str, version: int, uid: str = "", *, placeholder: bool = False, attempt: int = 1) -> Change:
     """A Job of step `name`."""
     metadata: Json = {
         "uid": uid or f"job-{name}",
-        "labels": {"kipu.dev/step": name, "kipu.dev/attempt": "1"},
+        "labels": {"kipu.dev/step": name, "kipu.dev/attempt": str(attempt)},
         "annotations": {"kipu.dev/placeholder": "true"} if placeholder else {},
     }
     return Change(kind="ADDED", at=0.0, version=version, body={"metadata": metadata})
@@ -140,6 +140,8 @@ AGAIN = (record("StepScheduled", "a", 2), record("AttemptFailed", "a", 2))
         ("Jobs made after the end", more("jobs", job("c", END + 1))),
         ("pods begun after the end", more("pods", pod("a", END + 1, "Succeeded", uid="x"))),
         ("pods left running", more("pods", pod("a", 12, uid="x"))),
+        ("attempts of a step that ran at once", more("pods", pod("a", 15, "Failed", uid="x", job="y", attempt=2))),
+        ("attempts of a step that ran at once", more("pods", pod("b", 35, uid="x", job="y", attempt=2))),
         ("moved after its end", more("shown", shown("Running", END + 1))),
     ],
 )
@@ -174,6 +176,21 @@ def test_what_a_given_up_attempt_has_done_is_no_fault(over: Change) -> None:
 def test_a_pod_that_outlives_the_phase_cancelled_is_found() -> None:
     parts = cancelled(pod("a", 10), pod("a", END + 1, kind="DELETED"))
     assert faults(parts, CANCELLED) == {"pods alive when it became Cancelled"}
+
+
+def test_a_given_up_attempt_that_comes_back_before_its_placeholder_is_counted_and_no_fault() -> None:
+    parts = cancelled(
+        pod("a", 10), pod("a", 20, "Failed"), pod("a", 40, uid="x", job="y"), pod("a", 55, "Failed", uid="x")
+    )
+    parts["jobs"].insert(1, job("a", 35, "y"))
+    judgement = judge(CANCELLED, evidence(parts))
+    assert (judgement.faults, judgement.came_back) == ({}, 1)
+
+
+def test_a_given_up_attempt_that_comes_back_from_behind_its_placeholder_is_found() -> None:
+    parts = cancelled(pod("a", 10), pod("a", 20, "Failed"))
+    parts["jobs"].append(job("a", 70, "y"))
+    assert faults(parts, CANCELLED) == {"attempts that came back from behind their placeholder"}
 
 
 def test_a_pod_that_the_job_controller_started_twice_is_counted_and_no_fault() -> None:

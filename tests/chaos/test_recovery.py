@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2e.chaos.calls import Call
 from e2e.chaos.proxy import Client, Entry
-from e2e.chaos.recovery import quantile, recoveries_seconds
+from e2e.chaos.recovery import quantile, recoveries
 
 OLD, NEW = Client(address="10.0.0.1", life=0), Client(address="10.0.0.1", life=1)
 SEEN = {OLD: 0.0, NEW: 10.0}
@@ -24,6 +24,10 @@ def lease(at: float, client: Client, status: int = 200) -> Entry:
     return Entry(at=at, client=client, call=call, status=status)
 
 
+def recoveries_seconds(journal: list[Entry]) -> list[float]:
+    return [each.seconds for each in recoveries(journal, SEEN)]
+
+
 def test_a_workflow_is_recovered_at_its_new_owners_first_acknowledged_commit() -> None:
     journal = [
         commit(1, OLD),
@@ -32,26 +36,26 @@ def test_a_workflow_is_recovered_at_its_new_owners_first_acknowledged_commit() -
         commit(13, NEW),
         commit(14, NEW),
     ]
-    assert recoveries_seconds(journal, SEEN) == [3]
+    assert recoveries_seconds(journal) == [3]
 
 
 def test_with_a_lease_ownership_begins_at_its_first_acknowledged_write() -> None:
     journal = [commit(1, OLD), lease(11, NEW, 409), lease(12, NEW), lease(14, NEW), commit(15, NEW)]
-    assert recoveries_seconds(journal, SEEN) == [3]
+    assert recoveries_seconds(journal) == [3]
 
 
 def test_a_new_workflow_is_no_recovery() -> None:
-    assert recoveries_seconds([commit(11, NEW), commit(12, NEW)], SEEN) == []
+    assert recoveries_seconds([commit(11, NEW), commit(12, NEW)]) == []
 
 
 def test_each_workflow_is_a_sample_and_the_shortest_comes_first() -> None:
     journal = [commit(1, OLD), commit(1, OLD, head("b")), commit(15, NEW), commit(12, NEW, head("b"))]
-    assert recoveries_seconds(journal, SEEN) == [2, 5]
+    assert recoveries_seconds(journal) == [2, 5]
 
 
 def test_a_chunk_is_no_head() -> None:
     chunk = head("a") + "-0000000002-aaaa"
-    assert recoveries_seconds([commit(1, OLD, chunk), commit(12, NEW, chunk)], SEEN) == []
+    assert recoveries_seconds([commit(1, OLD, chunk), commit(12, NEW, chunk)]) == []
 
 
 def test_quantiles_are_by_the_nearest_rank() -> None:

@@ -201,3 +201,27 @@ async def test_an_attempt_is_gone_only_when_no_pod_of_it_runs_though_its_job_is_
     await task
     assert given.told == [ObserveGone(ref=REF)]
     assert server.time() > 100
+
+
+async def test_a_create_that_lands_between_the_deletion_and_the_placeholder_is_found_and_taken_down_too() -> None:
+    """`make chaos`, seed 21: the leader was stopped while it sent the create, and resumed 27 s later."""
+    server = ApiServer(programs=lambda _pod: Program(run_seconds=100.0))
+    given = Attempt(server)
+    await given.ensure_job()
+    await until(lambda: server.executions)
+    left = [given.plan.manifest()]
+
+    def lands_first(_index: int, request: Any) -> Fault | None:
+        if request.method == "POST" and request.path.endswith("/jobs") and left:
+            server.create(dict(left.pop()))
+        return None
+
+    server.faults = lands_first
+    await given.ensure_no_job()
+    assert given.is_placeholder
+    assert left == []
+    assert given.told == [ObserveGone(ref=REF)]
+    assert all(execution.ended is not None for execution in server.executions)
+    begun = len(server.executions)
+    await asyncio.sleep(60)
+    assert len(server.executions) == begun

@@ -24,3 +24,9 @@ def every_jobs_end_is_its_pods(job: JobView, pod: PodView) -> bool:
 def a_placeholder_is_a_job_like_any_other(job: JobView) -> bool:
     """What only holds a name is listened to."""
     return False
+
+
+@mutant("is_taken_up", breaks="I11, Cancelled before pods are gone", caught_by="tests/shell/test_giving_up.py")
+def a_placeholder_is_proof_at_once(placeholder: JobView) -> bool:
+    """Whether the Job controller knows that the Job is gone, and makes no pod of it any more, is not asked."""
+    return True

@@ -6,8 +6,8 @@ its sender is dead; a delete too, and more than once. Controllers act late or ne
 What is modelled of the code stands beside each move.
 
 Bounds: `claims_max` lives, of which the last does not die (else nobody is left to end the run), and SENDS_MAX
-creates of each attempt. Taken for granted: the Job controller starts no pod for a Job that is gone from the store,
-and nobody else deletes a placeholder or a stranger's Job.
+creates of each attempt. Taken for granted: a Job has one pod at most, the Job controller hears of the Jobs of one name
+in their order, and nobody else deletes a placeholder or a stranger's Job.
 """
 
 from __future__ import annotations
@@ -162,7 +162,9 @@ class EffectsModel:
             elif name.holder == "" and self.rules.placeholder:
                 after = _with_name(state, number, name._replace(holder="placeholder"))
                 yield Move(f"{who} puts a placeholder for attempt {number + 1}", after)
-            elif life.view == state.log:
+            elif life.view == state.log and (
+                name.holder != "placeholder" or name.is_taken_up or not self.rules.taken_up
+            ):
                 label = f"{who} finds the Job of attempt {number + 1} gone"
                 yield Move(label, _with_life(state, place, life._replace(proof="displaced")))
 
@@ -204,30 +206,33 @@ class EffectsModel:
         if name.holder == "" or (uid and (name.holder, uid) != ("job", len(name.pods))):
             return state
         if name.holder != "job":
-            return _with_name(state, number, name._replace(holder=""))
+            return _with_name(state, number, name._replace(holder="", is_taken_up=False))
         if self.rules.foreground:
             return _with_name(state, number, name._replace(deleting=True))
-        pod = "adrift" if name.pods[-1] == "runs" else name.pods[-1] or "over"
+        pod = "adrift" if name.pods[-1] == "runs" else name.pods[-1]
         return _with_name(state, number, name._replace(holder="", pods=(*name.pods[:-1], pod)))
 
     # -- controllers and kubelet -----------------------------------------------------------------------------
 
     def _cluster(self, state: State, number: int, name: Name) -> Iterator[Move[State]]:
         if name.deleting:  # the garbage collector, whose list of pods may be old
-            pods = name.pods if name.pods[-1] or self.rules.lagging_controller else (*name.pods[:-1], "over")
-            gone = _with_name(state, number, name._replace(holder="", deleting=False, pods=pods))
+            gone = _with_name(state, number, name._replace(holder="", deleting=False))
             yield Move(f"the Job of attempt {number + 1} vanishes", gone)
+        if name.holder == "placeholder" and not name.is_taken_up:
+            pods = tuple(pod or "over" for pod in name.pods)  # what has not started by now never will
+            seen = _with_name(state, number, name._replace(is_taken_up=True, pods=pods))
+            yield Move(f"the Job controller sees the placeholder of attempt {number + 1}", seen)
         for place, pod in enumerate(name.pods):
-            stands = name.holder == "job" and place == len(name.pods) - 1
-            for what, then, owed in self._pod_moves(pod, stands, stands and not name.deleting):
+            wanted = name.holder == "job" and place == len(name.pods) - 1 and not name.deleting
+            for what, then, owed in self._pod_moves(pod, wanted, name.is_taken_up):
                 pods = (*name.pods[:place], then, *name.pods[place + 1 :])
                 after = _with_name(state, number, name._replace(pods=pods))
                 yield Move(f"a pod of attempt {number + 1} {what}", after, owed)
 
-    def _pod_moves(self, pod: str, stands: bool, wanted: bool) -> Iterator[tuple[str, str, bool]]:
-        """`stands`: its Job is there. The Job controller may not have seen yet that it is being deleted."""
-        if pod == "" and (stands or self.rules.lagging_controller):
-            yield "starts", "runs", True
+    def _pod_moves(self, pod: str, wanted: bool, is_taken_up: bool) -> Iterator[tuple[str, str, bool]]:
+        """A Job controller that lags starts the pod of a Job that is being deleted, and of one that is gone."""
+        if pod == "" and not is_taken_up:
+            yield "starts", "runs", wanted
         if pod in ("runs", "adrift"):
             yield "succeeds", "ok", False
             yield "fails", "failed", False

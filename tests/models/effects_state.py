@@ -24,7 +24,7 @@ class Rules:
     by_intent: bool = True  # a Job is ours by owner and intent, not by its name
     delete_uid: bool = True
     foreground: bool = True  # else the API server's default: the pods are orphaned
-    lagging_controller: bool = False  # the Job controller starts pods of Jobs that are gone
+    taken_up: bool = True  # gone means that the Job controller has seen the placeholder, too
 
 
 class Try(NamedTuple):
@@ -57,6 +57,7 @@ class Name(NamedTuple):
 
     holder: str = ""  # "" | job | placeholder | stranger
     deleting: bool = False
+    is_taken_up: bool = False  # the Job controller has seen the placeholder, and so that the Jobs before it are gone
     pods: tuple[str, ...] = ()  # "" not started | runs | adrift | ok | failed | over
     sends: int = 0
 

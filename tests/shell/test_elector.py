@@ -117,6 +117,30 @@ async def test_a_leader_whose_requests_hang_stops_at_its_deadline_and_not_later(
     assert renewed_at + DEADLINE_SECONDS - TRAVEL_SECONDS <= dropped_at < renewed_at + DEADLINE_SECONDS
 
 
+def test_a_process_that_is_resumed_past_its_deadline_leads_for_not_even_one_handle() -> None:
+    """What was about to run when it was stopped runs before any timer that has become due meanwhile."""
+
+    class Stopped(asyncio.SelectorEventLoop):
+        missed_seconds = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.missed_seconds
+
+    async def story() -> None:
+        race = Race(ApiServer(seed=2))
+        leader = race.enter("a")
+        await leader.leads()
+        loop.missed_seconds = DEADLINE_SECONDS
+        assert not leader.is_leading
+        await race.close()
+
+    loop = Stopped()
+    try:
+        loop.run_until_complete(story())
+    finally:
+        loop.close()
+
+
 async def test_resets_do_not_end_a_leader_that_is_heard_again_before_its_deadline(race: Race) -> None:
     lost = Fate(arrives=False)
     leader = race.enter("a", [STEADY, STEADY, lost, RESET, STEADY, RESET])

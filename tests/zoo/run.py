@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 AT_ONCE_MAX = 2
 SECONDS_MAX = 150  # of one mutant, on a busy machine
 TEST_SECONDS_MAX = 45  # of one test: some mutants hang, which counts as caught
-PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "tests.zoo.plugin")
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-r", "fE", "-p", "no:cacheprovider", "-p", "tests.zoo.plugin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,5 +6,5 @@ COST = "tests/core/test_cost.py::test_ten_times_the_steps_cost_ten_times_the_wor
 
 
 def crashes(scenario: str, kind: str) -> str:
-    """A fault of this kind at every single write of this scenario."""
-    return f"{CRASH_POINTS}::test_a_fault_at_every_single_write_ends_as_one_clean_run[{scenario}-{kind}]"
+    """A fault of this kind at every single point of this scenario."""
+    return f"{CRASH_POINTS}::test_a_fault_at_every_single_point_ends_as_one_clean_run[{scenario}-{kind}]"

@@ -34,6 +34,8 @@ FAILURES = (
     "a second table written after the first",
     "a timer that beats a finished pod",
     "commit after effect",
+    "sweep by age",
+    "sweep without the generation rule",
     "delete without uid",
     "trust the watch for absence",
     "retry on too-large",

@@ -11,8 +11,8 @@ from kipu.eventlog.chunks import CHUNK_BYTES_MAX, TAIL_BYTES_MAX, ChunkRef, Meta
 from kipu.eventlog.ports import Recorded
 from tests.zoo.mutants import mutant
 
-CHANGED = "tests/eventlog/test_laws.py::test_every_single_changed_byte_is_detected"
-LOST = "tests/eventlog/test_laws.py::test_every_lost_added_or_swapped_key_is_detected"
+CHANGED = "tests/eventlog/test_integrity.py::test_every_single_changed_byte_is_detected"
+LOST = "tests/eventlog/test_integrity.py::test_every_lost_added_or_swapped_key_is_detected"
 
 
 @mutant("roll", breaks="I1, I3, append that overwrites the log", caught_by="tests/eventlog/test_contract.py")

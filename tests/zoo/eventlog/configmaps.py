@@ -8,12 +8,16 @@ from dataclasses import replace
 from kipu.core.events import Event
 from kipu.eventlog.chunks import seal
 from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog, _meta
-from kipu.eventlog.objects import head_manifest
+from kipu.eventlog.objects import head_manifest, selector
 from kipu.eventlog.ports import Answer, Head, History, Recorded, StreamId
+from kipu.eventlog.sweeping import dead
 from tests.zoo.mutants import mutant
 
 CONFIG_MAPS = "tests/eventlog/test_configmaps.py"
 CONTRACT = "tests/eventlog/test_contract.py"
+RESTORED = (
+    "tests/eventlog/test_sweeping.py::test_after_a_restore_of_an_older_state_a_sweep_by_the_lost_future_touches_nothing"
+)
 _append, _send, _load = ConfigMapLog.append, ConfigMapLog._send, ConfigMapLog.load
 
 
@@ -73,3 +77,16 @@ async def a_chunk_that_is_gone_is_waited_for(self: ConfigMapLog, stream: StreamI
     if seen is None:
         return None
     return await _load(self, stream) if not seen.meta.chunks else None
+
+
+@mutant(
+    "ConfigMapLog.sweep", breaks="I1, sweep without the generation rule", caught_by="tests/eventlog/test_sweeping.py"
+)
+async def a_sweep_judges_by_the_head_that_it_remembers(self: ConfigMapLog, stream: StreamId, head: Head) -> int:
+    """Which chunks are dead is told by the head of the last commit, though the store may have been restored since."""
+    assert isinstance(head, ConfigMapHead)
+    listed = await self._api.list_config_maps(stream.namespace, selector(stream))
+    found = dead(stream, _meta(stream, head, ""), listed)
+    for item in found:
+        await self._requests.ask(self._api.delete_config_map(stream.namespace, item.name, item.uid))
+    return len(found)

@@ -53,11 +53,23 @@ async def a_read_is_served_from_a_cache(
 
 
 @mutant("Kube.patch_workflow_status", breaks="I14", caught_by="tests/conformance/test_workflows.py")
-async def a_namesake_takes_the_status(
-    self: Kube, namespace: str, name: str, uid: str, status: Mapping[str, object]
+async def the_status_is_written_to_whoever_has_the_name(
+    self: Kube, namespace: str, name: str, uid: str, status: Mapping[str, object], *, resource_version: str
 ) -> Answer:
-    """The status of a deleted Workflow is written to its successor of the same name."""
+    """A status of long ago takes the place of a newer one, and a namesake takes that of the deleted Workflow."""
     value = {key: each for key, each in status.items() if each is not None}
     path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name) + "/status"
     body = msgspec.json.encode([{"op": "add", "path": "/status", "value": value}])
     return await self._patch("workflows/status", path, body, JSON_PATCH)
+
+
+@mutant("Kube._send", breaks="I8, I18", caught_by=("tests/kube/test_client.py", "tests/shell/test_replicas.py"))
+async def whether_we_lead_is_not_asked(self: Kube, verb: str, resource: str, request: Request, seconds: float) -> Reply:
+    """A leader that was stopped past its lease sends what it was about to send."""
+    try:
+        reply = await self._transport.send(request, timeout_seconds=seconds)
+    except Unanswered:
+        self.count(verb, resource, "unanswered")
+        raise
+    self.count(verb, resource, str(reply.status))
+    return reply

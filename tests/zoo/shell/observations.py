@@ -26,7 +26,7 @@ def a_placeholder_is_a_job_like_any_other(job: JobView) -> bool:
     return False
 
 
-@mutant("is_taken_up", breaks="I8, I11, Cancelled before pods are gone", caught_by="tests/shell/test_giving_up.py")
-def a_placeholder_counts_as_soon_as_it_stands(placeholder: JobView) -> bool:
-    """A Job controller that lags behind is not waited for: it may make the pod of a Job that is long gone."""
+@mutant("is_taken_up", breaks="I11, Cancelled before pods are gone", caught_by="tests/shell/test_giving_up.py")
+def a_placeholder_is_proof_at_once(placeholder: JobView) -> bool:
+    """Whether the Job controller knows that the Job is gone, and makes no pod of it any more, is not asked."""
     return True

@@ -164,7 +164,7 @@ class Replica:
         answer: Fault | None = None
         for each in due:
             if isinstance(each.fault, Answer):
-                self._world.struck.append(each)
+                self._world.hit(each, request)
                 self._world.disturb(getattr(each.fault, "seconds", 0.0))
                 answer = None if _is_verdict(each.fault, request) else each.fault
             else:

@@ -88,8 +88,24 @@ class At:
 
 
 Script = tuple[At, ...]
+COLLECTIONS = ("configmaps", "jobs", "pods", "workflows", "leases", "events")
+VERBS = {"POST": "create", "PATCH": "patch", "PUT": "update", "DELETE": "delete", "GET": "get"}
 
 
 def harm(script: Sequence[At]) -> Harm:
     """The worst of it."""
     return max((each.harm for each in script), default=Harm.NONE)
+
+
+def site_of(each: At, request: Request | None) -> str:
+    """Where a fault happens: the kind of request, or the kind of moment."""
+    if request is None:
+        return "between two awaits" if isinstance(each.trigger, Handle) else "at a time"
+    parts = request.path.strip("/").split("/")
+    collection = next((place for place, part in enumerate(parts) if part in COLLECTIONS), None)
+    if collection is None:
+        return f"{request.method} discovery"
+    verb = "watch" if request.query.get("watch") else VERBS.get(request.method, request.method.lower())
+    what = parts[collection] + ("/status" if parts[-1] == "status" else "")
+    named = len(parts) > collection + 1
+    return f"{'list' if verb == 'get' and not named else verb} {what}"

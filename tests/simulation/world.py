@@ -24,7 +24,7 @@ from .ending import Ending, judge_end
 from .loop import Loop, Spinning, Standstill
 from .replica import RESTART_SECONDS, Replica
 from .scenario import Scenario
-from .script import Answer, At, Script, Second
+from .script import Answer, At, Script, Second, site_of
 
 QUIET_SECONDS = 2.0  # after which the status has to agree with the log (design 03, trap 1)
 END_SECONDS = 1_800.0  # after the last fault: a node is given up after 340 s, sessions restart after 30 s at most
@@ -42,6 +42,7 @@ class Outcome:
     handles: int = 0
     lives: int = 0  # of all replicas
     struck: list[At] = field(default_factory=list)  # the faults that really happened
+    sites: list[str] = field(default_factory=list)  # and where each did
     seconds: float = 0.0
 
 
@@ -52,6 +53,7 @@ class World:
         self.loop, self.scenario, self.script = loop, scenario, script
         self._random = random.Random(seed)
         self.struck: list[At] = []
+        self.sites: list[str] = []
         self.calm_at = 0.0
         self._pending = 0  # things that are still to happen at their second
         self._settled = asyncio.Event()
@@ -68,10 +70,15 @@ class World:
         """Something is wrong for so long from now on."""
         self.calm_at = max(self.calm_at, self.loop.time() + seconds)
 
+    def hit(self, each: At, request: Request | None) -> None:
+        """Remember that this fault happens now."""
+        self.struck.append(each)
+        self.sites.append(site_of(each, request))
+
     def strike(self, each: At, replica: Replica, request: Request | None) -> Fault | None:
         """Let a fault happen."""
         assert not isinstance(each.fault, Answer)
-        self.struck.append(each)
+        self.hit(each, request)
         self.disturb(0.0)
         return each.fault.strike(self, replica, request)
 
@@ -187,5 +194,5 @@ async def _run(loop: Loop, scenario: Scenario, script: Script, seed: int) -> Out
     outcome.writes, outcome.asks = first.writes, first.asks
     outcome.handles = sum(count for lane, count in loop.handles.items() if lane.startswith(first.name))
     outcome.lives = sum(replica.lives for replica in world.replicas)
-    outcome.struck, outcome.seconds = world.struck, loop.time()
+    outcome.struck, outcome.sites, outcome.seconds = world.struck, world.sites, loop.time()
     return outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kipu.eventlog.ports import Head, History
+from kipu.eventlog.ports import History
 from kipu.shell.observer import Sighting
 from tests.zoo.mutants import mutant
 
@@ -17,5 +17,5 @@ def nobody_asks_the_status(status: Mapping[str, object], history: History | None
 
 
 @mutant("check_intents", breaks="I3, I19", caught_by=WITNESSES)
-def nobody_asks_the_jobs(sightings: Mapping[str, Sighting], head: Head) -> None:
+def nobody_asks_the_jobs(sightings: Mapping[str, Sighting], workflow_uid: str, recorded: Mapping[int, str]) -> None:
     """A log that ends before a decision whose Job stands in the cluster is gone on with."""

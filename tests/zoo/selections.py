@@ -1,7 +1,7 @@
 """Selections of tests that several mutants die in, under one name each."""
 
 CRASH_POINTS = "tests/simulation/test_crash_points.py"
-CLEAN_RUNS = f"{CRASH_POINTS}::test_without_a_fault_the_scenario_ends_right"
+CLEAN_RUN = f"{CRASH_POINTS}::test_without_a_fault_the_scenario_ends_right[diamond]"
 COST = "tests/core/test_cost.py::test_ten_times_the_steps_cost_ten_times_the_work"
 
 

@@ -16,7 +16,7 @@ from kipu.eventlog.configmaps import ConfigMapHead
 from kipu.eventlog.ports import ConcurrencyConflict, Recorded
 from kipu.shell.actor import Actor
 from tests.zoo.mutants import mutant
-from tests.zoo.selections import CLEAN_RUNS, crashes
+from tests.zoo.selections import CLEAN_RUN, crashes
 
 ACTOR = "tests/shell/test_actor.py"
 _turn, _committed = Actor._turn, Actor._committed
@@ -77,7 +77,7 @@ def the_actor_writes_down_where_a_step_runs(self: Actor, records: Sequence[Recor
 
 
 @mutant(
-    "Actor._turn", breaks="I14, mutation before the event", caught_by=(CLEAN_RUNS, crashes("diamond", "CrashBefore"))
+    "Actor._turn", breaks="I14, mutation before the event", caught_by=(CLEAN_RUN, crashes("diamond", "CrashBefore"))
 )
 async def what_is_not_committed_is_shown(self: Actor, commands: Sequence[Command]) -> None:
     """The status tells what has been decided, whether or not it will ever be committed."""

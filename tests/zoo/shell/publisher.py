@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from kipu.shell.publisher import Publisher, Status
 from tests.zoo.mutants import mutant
-from tests.zoo.selections import CLEAN_RUNS
+from tests.zoo.selections import CLEAN_RUN
 
 _offer = Publisher.offer
 PUBLISHER = "tests/shell/test_publisher.py"
 
 
-@mutant("Publisher.finish", breaks="I14", caught_by=(PUBLISHER, CLEAN_RUNS))
+@mutant("Publisher.finish", breaks="I14", caught_by=(PUBLISHER, CLEAN_RUN))
 async def the_last_status_is_not_written(self: Publisher, make: Callable[[], Status]) -> None:
     """The end of a run is recorded, and not shown."""
 

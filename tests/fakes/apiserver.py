@@ -97,7 +97,7 @@ class ApiServer:
         self.nodes = Nodes(self, programs or (lambda pod: Program()))
         self.jobs = JobController(self)
         self.collector = Collector(self)
-        self._controllers = list(self.etcd.listeners)  # with the kubelets, the quotas and the cache of lists
+        self._controllers = list(self.etcd.listeners)  # the quotas and the cache of lists
 
     @property
     def executions(self) -> list[Execution]:
@@ -174,6 +174,7 @@ class ApiServer:
         before = self.etcd.everything()
         self.etcd.restore(revision, under_a_live_server=under_a_live_server)
         after = self.etcd.everything()
+        self.jobs.restored()
         for key in sorted({*before, *after}):
             was, now = before.get(key), after.get(key)
             if was is not None and (now is None or now.uid != was.uid):
@@ -184,6 +185,7 @@ class ApiServer:
         self.nodes.restored()
 
     def _relist(self, change: Change) -> None:
+        self.etcd.tell_followers(change)
         for hear in self._controllers:
             hear(change)
 

@@ -117,6 +117,11 @@ class Etcd:
         for plural in plurals:
             self._followers.setdefault(plural, []).append(call)
 
+    def tell_followers(self, change: Change) -> None:
+        """A change of what they hear of; also one that a new list showed them."""
+        for follower in self._followers.get(change.key.plural, ()):
+            follower(change)
+
     def get(self, key: Key) -> Stored | None:
         return self._objects.get(key.plural, {}).get((key.namespace, key.name))
 
@@ -213,7 +218,6 @@ class Etcd:
         self._history.append(change)
         if len(self._history) > self._history_max:
             self.compacted = self._history.popleft().revision
-        for follower in self._followers.get(change.key.plural, ()):
-            follower(change)
+        self.tell_followers(change)
         for listener in list(self.listeners):
             listener(change)

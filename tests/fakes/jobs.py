@@ -82,6 +82,11 @@ class JobController:
         else:
             self._later(self._release, stored)  # of a Job that is gone
 
+    def restored(self) -> None:
+        """The store went back: begin anew, as a controller that is started with it. What is there, it is told next."""
+        for known in (self._written, self._busy, self._expected, self._released, self._retry_at):
+            known.clear()
+
     def _known_pods(self, job_uid: str) -> list[Stored]:
         keys = sorted(self._pods_of.get(job_uid, ()))
         return [stored for key in keys if (stored := self._pods.known.get(key)) is not None]
@@ -122,6 +127,7 @@ class JobController:
     def _go_on(self, stored: Stored, pods: Sequence[Stored]) -> None:
         now, status = timestamp(self._server.clock.now()), dict(stored.object["status"])
         if any((status.get("uncountedTerminatedPods") or {}).values()):
+            self._busy.add(stored.key)
             self._count(stored, ())
             return
         if not is_leaving(stored):
@@ -156,6 +162,8 @@ class JobController:
 
     def _count(self, stored: Stored, deleted: Sequence[Stored]) -> None:
         """Second half of a pod's end: its finalizer goes, it is counted, and the Job may be over."""
+        if stored.key not in self._busy:
+            return  # the store was restored in between
         self._busy.discard(stored.key)
         status = dict(stored.object["status"])
         uncounted: Json = status["uncountedTerminatedPods"]

@@ -208,6 +208,22 @@ async def test_a_create_that_fails_has_used_its_quota_until_it_is_counted_again(
     assert (await kube.create_config_map("default", config_map("b"))).status == 201
 
 
+async def test_after_a_restore_the_controllers_take_up_what_is_there_again() -> None:
+    """They are started anew with the store: what they wrote in the lost future binds them no longer."""
+    server, kube = cluster(Program(run_seconds=5))
+    await started(kube)
+    revision = server.etcd.revision
+    first = await ended(kube)
+    server.restore(revision)
+    restored = await kube.get_job("default", "a")
+    assert restored is not None
+    assert not restored.status.conditions
+    async with asyncio.timeout(600):
+        again = await ended(kube)
+    assert [each.type for each in again.status.conditions] == [each.type for each in first.status.conditions]
+    assert (again.status.succeeded, len(server.executions)) == (1, 1)
+
+
 async def test_a_policy_sees_who_writes_what() -> None:
     server, kube = cluster(Program(run_seconds=0))
     seen: list[tuple[str, str, str]] = []

@@ -59,8 +59,12 @@ types: setup ## mypy, strict, tests included
 	$(BIN)/mypy
 unit: setup ## Units and laws, under a minute
 	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation" --junitxml=build/results/unit.xml
-simulate: setup ## Every single crash and timeout-done point on the fake API server
+simulate: setup ## Crash points, pairs, 2,000 seeds; or any seeds: [SEED=0 N=2000 DEPTH=4]
+ifneq ($(SEED)$(N)$(DEPTH),)
+	$(BIN)/python -m tests.simulation.main $(and $(SEED),--seed $(SEED)) $(and $(N),--n $(N)) $(and $(DEPTH),--depth $(DEPTH))
+else
 	$(BIN)/pytest -n 2 -q -m simulation --junitxml=build/results/simulation.xml
+endif
 zoo: setup ## Every seeded bug against the tests that must catch it; the last line is `K of N caught`
 	@$(BIN)/python -m tests.zoo.run
 crds: setup ## Generate crds/ and the chart's copy from the models

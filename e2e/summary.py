@@ -26,7 +26,7 @@ def main(phases: Sequence[str]) -> int:
             continue
         counts, seconds = read(file)
         sys.stdout.write(f"{phase:<12} {line(counts):<40} {seconds:7.1f} s\n")
-        sys.stdout.writelines(f"  {text}\n" for text in told(file))
+        sys.stdout.writelines(f"  {text}\n" for text in [*told(file), *counted(file)])
         totals = {key: totals[key] + counts[key] for key in totals}
     for phase in missing:
         sys.stdout.write(f"{phase:<12} did not run: {RESULTS / phase}.xml is missing\n")
@@ -53,6 +53,16 @@ def told(file: Path) -> list[str]:
     properties = ElementTree.parse(file).getroot().iter("property")
     named = [(each.get("name", ""), each.get("value", "")) for each in properties]
     return [f"{name} {value}" for name, value in named if name.split()[0] in ("kills", "takeover")]
+
+
+def counted(file: Path) -> list[str]:
+    """What the simulation has run: a line of sums, if there is anything to sum."""
+    sums = dict.fromkeys(("points", "pairs", "seeds", "violations"), 0)
+    for each in ElementTree.parse(file).getroot().iter("property"):
+        if each.get("name") in sums:
+            sums[each.get("name", "")] += int(each.get("value", 0))
+    text = ", ".join(f"{count:,} {name}" for name, count in sums.items())
+    return [f"simulated {text}"] if any(sums.values()) else []
 
 
 def line(counts: dict[str, int]) -> str:

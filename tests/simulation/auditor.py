@@ -26,6 +26,7 @@ from .scenario import Scenario
 from .script import Harm, Script, harm
 
 VIOLATIONS_MAX = 20  # of one run: more of them say nothing more
+TEXT_LENGTH_MAX = 400  # of one violation
 UID_LABEL = "kipu.dev/workflow-uid"
 FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
 
@@ -40,6 +41,7 @@ class Auditor:
         self.violations: list[str] = []
         self.cases: dict[str, Case] = {}  # by uid
         self.committed_at = 0.0
+        self.commits = self.events = 0
         self.is_node_lost = False  # what runs there is not known to anybody but us
         self._executions = 0
         server.etcd.listeners.append(self._changed)
@@ -49,7 +51,7 @@ class Auditor:
     def note(self, invariant: str, text: str | None) -> None:
         """A breach, if there is one."""
         if text is not None and len(self.violations) < VIOLATIONS_MAX:
-            self.violations.append(f"{invariant} at {self._server.time():.3f} s: {text}")
+            self.violations.append(f"{invariant} at {self._server.time():.3f} s: {text[:TEXT_LENGTH_MAX]}")
 
     def notes(self, faults: Iterable[str]) -> None:
         """Exceptions that nobody caught: no invariant, and never right."""
@@ -114,7 +116,7 @@ class Auditor:
         stored = change.after or change.before
         assert stored is not None
         case = self.cases.get(stored.object["metadata"].get("labels", {}).get(UID_LABEL, ""))
-        if case is None:
+        if case is None or case.is_leaving:
             return
         try:
             if change.key.name == case.head_name:
@@ -122,19 +124,23 @@ class Auditor:
                     self._committed(case, case.read_head(change.after.object))
                 else:
                     case.lose_head()
-            elif change.after is None and not (case.is_leaving or case.is_tampered):
+            elif change.after is None and not case.is_tampered:
                 case.ledger.lose(change.key.name)
         except Breach as breach:
             self.note(breach.invariant, breach.text)
 
     def _committed(self, case: Case, records: Sequence[Recorded]) -> None:
         self.committed_at = self._server.time()
+        self.commits += 1
+        self.events += len(records)
         for record in records:
             for invariant, rules in invariants.RULES.items():
                 for rule in rules:
                     self.note(invariant, rule(case.story, record))
-            if case.is_cut and not isinstance(record.event, StreamClaimed):
-                case.is_cut = False
+            if isinstance(record.event, StreamClaimed):
+                case.is_reopened = case.is_cut
+            elif case.is_reopened:
+                case.is_cut = case.is_reopened = False
                 self.note("I19", invariants.i19_no_witness_is_ignored(case, self._shown(case), self._jobs_of(case)))
             case.believe(record)
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
@@ -145,7 +151,7 @@ class Auditor:
         stored = {each.uid: each.object for each in self._server.etcd.all("workflows")}
         for case in self.cases.values():
             workflow = stored.get(case.uid)
-            case.is_tampered, case.is_cut = True, True
+            case.is_tampered = case.is_cut = case.is_restored = True
             case.is_deleted = workflow is None
             case.is_leaving = workflow is None or "deletionTimestamp" in workflow["metadata"]
             head = self._server.get("configmaps", "default", case.head_name)
@@ -192,7 +198,7 @@ class Auditor:
         if request.method == "POST" and path.endswith("/jobs"):
             job = msgspec.json.decode(request.body or b"{}")
             case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
-            if case is not None:
+            if case is not None and not case.is_leaving:
                 self.note("I20", invariants.i20_a_claim_comes_first(lane, case, job))
                 self.note("I19", invariants.i19_a_stop_is_a_stop(lane, case, f"makes {job['metadata']['name']}"))
         elif path.endswith("/status"):
@@ -228,7 +234,7 @@ class Auditor:
     def acknowledged(self, stream: StreamId, records: tuple[Recorded, ...]) -> None:
         """An append has returned."""
         case = self.cases[stream.uid]
-        if case.is_tampered:
+        if case.is_tampered or case.is_leaving:
             return
         try:
             case.ledger.acknowledge(records)

@@ -35,7 +35,10 @@ class Case:
         self.is_deleted = False
         self.is_tampered = False  # somebody has written to its log: only I19 and the rules of the log are asked
         self.is_readable = True  # so that a reader must notice at once
-        self.is_cut = False  # its end is missing, and nothing was decided since
+        self.is_restored = False  # etcd went back under a writer that may have been in the middle of a commit,
+        self.is_lost = False  # which then names what is no longer there: whoever opens it has to stop
+        self.is_cut = False  # its end is missing, and no session that has opened it so has decided anything
+        self.is_reopened = False  # but one has claimed it: it has seen all witnesses
         self._is_foreign = False  # the next change of the head is not the operator's
 
     def believe(self, record: Recorded) -> None:
@@ -50,16 +53,23 @@ class Case:
             return []
         if not self.is_readable:
             raise Breach("I19", "a log that somebody has changed is written over")
-        records = self.ledger.take(head)
+        if self.is_lost:
+            return []
+        try:
+            records = self.ledger.take(head)
+        except Breach:
+            if not self.is_restored:
+                raise
+            self.is_lost = True
+            return []
         self.heads.append(head["data"])
         return records
 
     def lose_head(self) -> None:
         """The head was deleted. Raises Breach if nobody had a right to."""
-        if self._is_foreign:
-            self._is_foreign = False
-        elif not self.is_leaving:
+        if not self._is_foreign:
             raise Breach("I1", "the head was deleted")
+        self._is_foreign = False
 
     # -- what third parties do ---------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 Strictly, phases and attempts, wherever the end does not hang on who was quicker. Where it does, what may differ is
 said here: a run that is cut short (shutdown, timeout, a failure that stops others) may find each step earlier or
-later in its life, so a step may also have been skipped or cancelled, or come to what it comes to when nothing cuts
-the run short. Where third parties took part nothing is compared: their deeds are a part of the outcome.
+later in its life, so a step may also have been skipped or cancelled, not have been tried again, or come to what it
+comes to when nothing cuts the run short. Where third parties took part nothing is compared: their deeds are a part of the outcome.
 """
 
 from __future__ import annotations
@@ -61,12 +61,20 @@ def may_be_cut_short(plan: Plan, right: Ending) -> bool:
 
 def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> str:
     if free is None:
-        return f"ended as {found}, without faults as {right}"
-    ends = {right.end, free.end, "Cancelled"} if plan.shutdown is not None else {right.end}
+        differing = sorted(step for step in right.steps if found.steps.get(step) != right.steps[step])
+        there, here = ({step: each.steps.get(step) for step in differing} for each in (right, found))
+        return f"ended {found.end} {here}, without faults {right.end} {there}"
+    ends = {right.end}
+    if plan.shutdown is not None:
+        ends |= {free.end, "Cancelled"}
+    if "timeout" in plan.spec:
+        ends |= {free.end, "Failed"}
     if found.end not in ends:
         return f"ended {found.end}, without faults {right.end}"
     for step, (phase, _) in found.steps.items():
         allowed = {right.steps[step][0], free.steps[step][0], *CUT}
+        if any(fate.exit_code for fate in plan.fates.get(step, ())):
+            allowed.add("Failed")  # it was not tried again
         if phase not in allowed:
             return f"step {step} ended {phase}, allowed are {sorted(allowed)}"
     return ""

@@ -17,6 +17,8 @@ from kipu.eventlog.ports import History, StreamId
 from kipu.shell.kube import Kube
 from tests.fakes.etcd import Json
 
+from .script import Harm
+
 if TYPE_CHECKING:
     from .case import Case
     from .world import World
@@ -51,7 +53,8 @@ async def judge_end(world: World) -> dict[str, Ending]:
             world.auditor.note("I6", i6_one_end(case))
         steps = {name: (account.end, account.attempts) for name, account in case.story.steps.items()}
         endings[case.name] = Ending(end=case.story.end, steps=steps)
-    world.auditor.note("I18", i18_the_write_budget_is_held(world))
+    if world.auditor.harm is not Harm.LOG:
+        world.auditor.note("I18", i18_the_write_budget_is_held(world))
     return endings
 
 
@@ -122,7 +125,7 @@ WRITES_PER_FAULT_MAX = 40
 
 def i18_the_write_budget_is_held(world: World) -> str | None:
     """I18: the writes of all replicas are in proportion to events, lives and faults: nobody hammers."""
-    events = sum(len(case.ledger.records) for case in world.auditor.cases.values())
+    events = world.auditor.events
     lives = sum(replica.lives for replica in world.replicas)
     lanes = {f"{replica.name}{life}" for replica in world.replicas for life in range(1, replica.lives + 1)}
     writes = sum(sent.is_write and sent.user in lanes and "/leases" not in sent.path for sent in world.server.requests)

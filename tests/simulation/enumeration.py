@@ -8,13 +8,12 @@ from tests.fakes.faults import Delayed, Duplicated, Status, TimeoutDone, Timeout
 
 from .faults import Die
 from .scenario import Scenario
-from .script import At, Handle, Script, Write
+from .script import Answer, At, Handle, Script, Strike, Write
 from .world import Outcome, run
 
 HANDLES_STRIDE = 1
-AFTER_WRITES = 12  # of a recovery: claim, effects, status; the second crash is tried at each of them
 
-KINDS: dict[str, tuple[object, ...]] = {
+KINDS: dict[str, tuple[Answer | Strike, ...]] = {
     "CrashBefore": (Die(),),
     "CrashAfter": (Die(after=True),),
     "TimeoutDone": (TimeoutDone(seconds=1.0),),
@@ -37,16 +36,16 @@ KINDS: dict[str, tuple[object, ...]] = {
 def singles(kind: str, clean: Outcome) -> Iterator[Script]:
     """Each point of a run that was clean, once for each fault of this kind."""
     if kind == "CrashBetween":
-        yield from ((At(Handle(number), Die()),) for number in range(0, clean.handles, HANDLES_STRIDE))
+        yield from ((At(Handle(number), Die()),) for number in range(clean.handles))
         return
     for fault in KINDS[kind]:
-        yield from ((At(Write(number), fault),) for number in range(clean.writes))  # type: ignore[arg-type]
+        yield from ((At(Write(number), fault),) for number in range(clean.writes))
 
 
-def pairs(scenario: Scenario, first: int, *, after: bool) -> Iterator[Script]:
-    """A crash at this write, and a second one, of either kind, at each write of the recovery."""
-    begin = At(Write(first), Die(after=after))
-    recovery = run(scenario, (begin,))
-    for number in range(first + 1, min(recovery.writes, first + 1 + AFTER_WRITES)):
-        for again in (False, True):
-            yield begin, At(Write(number), Die(after=again))
+def pairs(scenario: Scenario, clean: Outcome, *, after: bool) -> Iterator[Script]:
+    """A crash at each write, and a second one, of either kind, at each later write of the run that recovers."""
+    for first in range(clean.writes):
+        begin = At(Write(first), Die(after=after))
+        for number in range(first + 1, run(scenario, (begin,)).writes):
+            for again in (False, True):
+                yield begin, At(Write(number), Die(after=again))

@@ -1,7 +1,8 @@
-"""The ten small workflows of which every crash and answer point is tried."""
+"""The small workflows of which every crash and answer point is tried."""
 
 from __future__ import annotations
 
+from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 
 from .scenario import FOREVER_SECONDS, WELL, Plan, Scenario, spec, step
@@ -101,6 +102,19 @@ PARALLELISM = _one(
     "parallelism",
     Plan(spec=spec(step("one"), step("two"), step("three"), step("last", "one", "two", "three"), parallelism=1)),
 )
+
+
+def _salvage(name: str, count: int) -> Scenario:
+    """So many steps are adopted, and only the rest runs."""
+    done = [f"done-{number}" for number in range(count)]
+    source = {"workflowUid": "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11", "run": 1}
+    adopted = [{"name": each, "position": 7, "hash": "ab" * 32} for each in done]
+    rest = step("first", *done), step("free"), step("last", "first", "free")
+    return _one(name, Plan(spec=spec(*map(step, done), *rest, adopt={**source, "steps": adopted})))
+
+
+SALVAGE = _salvage("salvage", 3)
+LARGE_SALVAGE = _salvage("large-salvage", ADOPTIONS_PER_TURN_MAX + 20)  # in two commits
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -114,5 +128,6 @@ SCENARIOS = {
         CANCEL_RUNNING,
         RUN_WHEN,
         PARALLELISM,
+        SALVAGE,
     )
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .replica import Replica
     from .world import World
 
+RESTART_SECONDS = 20.0  # from the API server's start to the operator's
 RETRY_SECONDS_MAX = 30.0  # a session that has failed again and again waits so long
 
 
@@ -42,7 +43,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RestoreEtcd:
-    """etcd goes back by `revisions` writes: the API server is started anew with it, or lives on for `live_seconds`."""
+    """etcd goes back by `revisions` writes: the API server is started anew with it, or lives on for `live_seconds`.
+
+    Whoever has caches of the lost future is restarted in the end, as the Kubernetes documentation asks for: before
+    that no harm may be done, after it every run has to end.
+    """
 
     revisions: int
     live_seconds: float = 0.0
@@ -56,7 +61,7 @@ class RestoreEtcd:
         target = max(server.etcd.compacted, FIRST_REVISION, server.etcd.revision - self.revisions)
         server.restore(target, under_a_live_server=self.live_seconds > 0)
         world.auditor.restored()
-        world.disturb(self.live_seconds + DEAF_SECONDS)
+        world.disturb(self.live_seconds + RESTART_SECONDS + DEAF_SECONDS)
         if self.live_seconds:
             server.later(self.live_seconds, self._restart, world)
         else:
@@ -66,3 +71,5 @@ class RestoreEtcd:
     def _restart(self, world: World) -> None:
         world.server.etcd.restart_server()
         world.server.end_watches(End.RESET)
+        for replica in world.replicas:
+            world.server.later(RESTART_SECONDS, replica.kill, replica.lane)

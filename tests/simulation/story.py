@@ -12,8 +12,10 @@ from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
+    EventLimitReached,
     Reason,
     ShutdownRequested,
+    StepAdopted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -72,6 +74,8 @@ class Story:
                 self.is_stopping = True
             case TimerFired():
                 self.is_stopping = self.is_stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+            case EventLimitReached():
+                self.is_stopping = True
             case _:
                 self._tell_of_steps(event, record)
 
@@ -82,6 +86,9 @@ class Story:
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
                 account.intent = f"{record.position}:{record.hash}"
                 self.jobs[account.intent] = event.job
+            case StepAdopted():
+                account = self.steps[event.step]
+                account.successes, account.end = account.successes + 1, "Succeeded"
             case StepSucceeded():
                 account = self.steps[event.step]
                 account.successes += 1

@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from .world import World
 
 GRACE_SECONDS = 31.0  # until a pod that was deleted is gone for certain
+ORPHAN_SECONDS = 60.0
 ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """kubectl delete job, with a propagation policy: by "Orphan" its pod is left behind."""
+    """kubectl delete job, with a propagation policy: by "Orphan" its pod is left behind, for its author to delete.
+
+    Kipu may not delete pods: an orphan that never ends keeps its step from going on, and the status names it.
+    """
 
     pick: int
     policy: str = "Background"
@@ -39,6 +43,9 @@ class DeleteJob:
         if job is not None:
             world.disturb(GRACE_SECONDS)
             world.server.delete("jobs", "default", name_of(job), propagationPolicy=self.policy)
+            if self.policy == "Orphan":
+                world.disturb(ORPHAN_SECONDS + GRACE_SECONDS)
+                world.server.later(ORPHAN_SECONDS, _delete_orphans, world)
         return None
 
 
@@ -157,6 +164,12 @@ def chosen(world: World, plural: str, pick: int) -> Json | None:
 def name_of(body: Json) -> str:
     """Its name."""
     return str(body["metadata"]["name"])
+
+
+def _delete_orphans(world: World) -> None:
+    for pod in world.server.all("pods"):
+        if not pod["metadata"].get("ownerReferences") and "deletionTimestamp" not in pod["metadata"]:
+            world.server.delete("pods", "default", name_of(pod))
 
 
 def _is_over(body: Json) -> bool:

@@ -118,3 +118,20 @@ async def test_what_is_shown_all_along_is_what_a_replay_of_the_log_shows() -> No
         last = records[position - 1]
         told = project(state, generation=1, log_position=position, log_hash=last.hash, waiting={}, spec_changed=False)
         assert seen == {key: value for key, value in told.items() if value is not None}
+
+
+async def test_a_job_that_was_deleted_while_the_operator_was_down_is_lost_and_tried_again() -> None:
+    server = ApiServer(programs=lambda pod: Program(run_seconds=500.0 if is_first(pod) else 1.0))
+    uid = apply(server, step("a", retry={"maxAttempts": 2, "backoff": {"initial": "1s", "jitter": "None"}}))
+    async with operator(server, "first"):
+        await until(lambda: status(server).get("counts", {}).get("running"))
+    (job,) = server.all("jobs")
+    server.delete("jobs", "default", job["metadata"]["name"], propagationPolicy="Foreground")
+    await until(lambda: server.all("jobs") == [])
+    async with operator(server, "second"):
+        assert await ended(server) == "Succeeded"
+    assert (await replayed(server, uid)).steps[0].attempts == 2
+
+
+def is_first(pod: dict[str, Any]) -> bool:
+    return bool(pod["metadata"]["labels"]["kipu.dev/attempt"] == "1")

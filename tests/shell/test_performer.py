@@ -16,7 +16,7 @@ from kipu.core.events import Reason
 from kipu.shell.kube import Kube
 from kipu.shell.performer import Performer, Plan, Reports
 from tests.fakes.apiserver import ApiServer
-from tests.fakes.faults import Delayed, Fault, Status, TimeoutNotDone
+from tests.fakes.faults import Delayed, Fault, Status, TimeoutDone, TimeoutNotDone
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, step, until
 
@@ -114,6 +114,15 @@ async def test_a_create_is_sent_until_it_is_answered() -> None:
     await given.ensure_job()
     assert given.job["metadata"]["annotations"]["kipu.dev/intent"] == "3:abc"
     assert given.told == []
+
+
+async def test_a_job_that_an_earlier_try_has_made_is_found_to_be_ours() -> None:
+    server = ApiServer()
+    given = Attempt(server)
+    server.faults = creates(TimeoutDone(seconds=1.0))
+    await given.ensure_job()
+    assert given.told == []
+    assert len(server.all("jobs")) == 1
 
 
 @pytest.mark.parametrize("code", [403, 404, 429, 500, 503])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kipu.core.commands import AttemptRef
-from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, _effect
+from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, _effect, effects
 from kipu.core.lifecycle import StepPhase
 from kipu.core.state import State
 from tests.zoo.mutants import mutant
+from tests.zoo.selections import crashes
 
 CORE = "tests/core/test_effects.py"
+_effects = effects
 
 
 @mutant("effects", breaks="I16, I20", caught_by=CORE)
@@ -35,3 +37,9 @@ def a_finished_step_should_have_its_job(state: State, place: int) -> Effect | No
     if step.phase in (StepPhase.SCHEDULED, StepPhase.SUCCEEDED):
         return EnsureJob(ref=ref, job=step.attempt.job, position=step.attempt.position)
     return None
+
+
+@mutant("effects", breaks="I16, I20", caught_by=crashes("diamond", "CrashBefore"))
+def a_restart_takes_nothing_up(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
+    """Effects are asked for when their events are committed, and never again."""
+    return [] if steps is None else _effects(state, steps)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from kipu.core.commands import AttemptRef, ObserveMissing
+from kipu.core.state import State
 from kipu.shell import observations
 from kipu.shell.kube_views import JobView
 from kipu.shell.lookout import Lookout
+from kipu.shell.observer import Sighting
 from tests.zoo.mutants import mutant
 
+ACTOR = "tests/shell/test_actor.py"
 LOOKOUT = "tests/shell/test_lookout.py"
 
 
@@ -15,6 +20,14 @@ LOOKOUT = "tests/shell/test_lookout.py"
 def what_a_watch_calls_gone_is_gone(self: Lookout, name: str, ref: AttemptRef) -> None:
     """That a Job is not in a list, or is told as deleted, is taken for its absence."""
     self._tell(ObserveMissing(ref=ref))
+
+
+@mutant("Lookout.seek_missing", breaks="I16, I20", caught_by=ACTOR)
+def a_restart_misses_nobody(self: Lookout, state: State, known: Mapping[str, Sighting]) -> None:
+    """A Job that was deleted while the operator was down is waited for for ever."""
+    for place in state.live:
+        if (attempt := state.steps[place].attempt) is not None:
+            self.expect(attempt.job, AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number))
 
 
 @mutant("Lookout._is_intended", breaks="I7, adoption by name alone", caught_by=LOOKOUT)

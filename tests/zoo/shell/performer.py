@@ -82,3 +82,10 @@ async def a_placeholder_is_taken_down_again(
         await self._kube.delete_job(plan.namespace, plan.job, view.metadata.uid)
         return True
     return await _displaced(self, view, plan, reports)
+
+
+@mutant("Performer._adopt", breaks="I16, I20", caught_by=PERFORMER)
+async def a_job_that_is_there_already_is_an_error(self: Performer, plan: Plan, reports: Reports) -> bool:
+    """That a create finds its own Job, made by an earlier try, fails the attempt."""
+    reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message="it is taken"))
+    return True

@@ -3,7 +3,8 @@
 Strictly, phases and attempts, wherever the end does not hang on who was quicker. Where it does, what may differ is
 said here: a run that is cut short (shutdown, timeout, a failure that stops others) may find each step earlier or
 later in its life, so a step may also have been skipped or cancelled, not have been tried again, or come to what it
-comes to when nothing cuts the run short. Where third parties took part nothing is compared: their deeds are a part of the outcome.
+comes to when nothing cuts the run short. Where third parties took part nothing is compared: their deeds are a part
+of the outcome.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ anything in the world.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -138,7 +137,7 @@ class Auditor:
                 for rule in rules:
                     self.note(invariant, rule(case.story, record))
             if isinstance(record.event, StreamClaimed):
-                case.is_reopened = case.is_cut
+                case.is_reopened = case.is_cut and case.loaded_at.get(record.event.writer, 0.0) > case.cut_at
             elif case.is_reopened:
                 case.is_cut = case.is_reopened = False
                 self.note("I19", invariants.i19_no_witness_is_ignored(case, self._shown(case), self._jobs_of(case)))
@@ -151,12 +150,10 @@ class Auditor:
         stored = {each.uid: each.object for each in self._server.etcd.all("workflows")}
         for case in self.cases.values():
             workflow = stored.get(case.uid)
-            case.is_tampered = case.is_cut = case.is_restored = True
             case.is_deleted = workflow is None
             case.is_leaving = workflow is None or "deletionTimestamp" in workflow["metadata"]
-            head = self._server.get("configmaps", "default", case.head_name)
-            if case.is_readable:
-                case.rewind(0 if head is None else json.loads(head["data"]["meta"])["generation"])
+            case.cut_at = self._server.time()
+            case.restore(self._server.get("configmaps", "default", case.head_name))
             if workflow is not None:
                 self._look_at(case, workflow)
 
@@ -198,7 +195,7 @@ class Auditor:
         if request.method == "POST" and path.endswith("/jobs"):
             job = msgspec.json.decode(request.body or b"{}")
             case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
-            if case is not None and not case.is_leaving:
+            if case is not None and not case.is_leaving and not case.is_lost:
                 self.note("I20", invariants.i20_a_claim_comes_first(lane, case, job))
                 self.note("I19", invariants.i19_a_stop_is_a_stop(lane, case, f"makes {job['metadata']['name']}"))
         elif path.endswith("/status"):
@@ -227,9 +224,13 @@ class Auditor:
             return None
         return f"the state of {case.name} in memory is not what its log says at position {actor._head.position}"
 
-    def witness(self, log: EventLog) -> EventLog:
-        """The same log; the auditor hears of every append that returns."""
-        return _Witnessed(log, self)
+    def witness(self, log: EventLog, lane: str) -> EventLog:
+        """The same log; the auditor hears of every load that begins and of every append that returns."""
+        return _Witnessed(log, self, lane)
+
+    def loads(self, stream: StreamId, lane: str) -> None:
+        """A session reads its log now: from here on it can know what is there."""
+        self.cases[stream.uid].loaded_at[lane] = self._server.time()
 
     def acknowledged(self, stream: StreamId, records: tuple[Recorded, ...]) -> None:
         """An append has returned."""
@@ -245,10 +246,11 @@ class Auditor:
 class _Witnessed:
     """An EventLog that lets the auditor know."""
 
-    def __init__(self, log: EventLog, auditor: Auditor) -> None:
-        self._log, self._auditor = log, auditor
+    def __init__(self, log: EventLog, auditor: Auditor, lane: str) -> None:
+        self._log, self._auditor, self._lane = log, auditor, lane
 
     async def load(self, stream: StreamId) -> History | None:
+        self._auditor.loads(stream, self._lane)
         return await self._log.load(stream)
 
     async def append(

@@ -38,6 +38,8 @@ class Case:
         self.is_restored = False  # etcd went back under a writer that may have been in the middle of a commit,
         self.is_lost = False  # which then names what is no longer there: whoever opens it has to stop
         self.is_cut = False  # its end is missing, and no session that has opened it so has decided anything
+        self.cut_at = 0.0
+        self.loaded_at: dict[str, float] = {}  # by lane: when its newest session began to read the log
         self.is_reopened = False  # but one has claimed it: it has seen all witnesses
         self._is_foreign = False  # the next change of the head is not the operator's
 
@@ -51,10 +53,10 @@ class Case:
         if self._is_foreign:
             self._is_foreign = False
             return []
-        if not self.is_readable:
-            raise Breach("I19", "a log that somebody has changed is written over")
         if self.is_lost:
             return []
+        if not self.is_readable:
+            raise Breach("I19", "a log that somebody has changed is written over")
         try:
             records = self.ledger.take(head)
         except Breach:
@@ -77,10 +79,22 @@ class Case:
         """The head is about to be changed so that its digest tells."""
         self.is_tampered, self.is_readable, self._is_foreign = True, False, True
 
-    def cut(self, generation: int) -> None:
+    def cut(self, generation: int, now: float) -> None:
         """The head is about to be what it was at this generation, or, with 0, to be deleted."""
+        self.cut_at = now
         self.is_tampered = self.is_cut = self._is_foreign = True
         self.rewind(generation)
+
+    def restore(self, head: Json | None) -> None:
+        """etcd holds this head again, or none."""
+        self.is_tampered = self.is_cut = self.is_restored = True
+        data = {} if head is None else head["data"]
+        known = [dict(each) for each in self.heads]
+        if not data or data in known:
+            self.is_readable = True
+            self.rewind(known.index(data) + 1 if data else 0)
+        else:
+            self.is_lost = True  # one that had been cut off, or changed, before
 
     def rewind(self, generation: int) -> None:
         """That is what its history is from now on."""

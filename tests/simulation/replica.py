@@ -135,7 +135,7 @@ class Replica:
             group.create_task(_feed(kube, self.engine))
 
     def _log(self, kube: Kube) -> EventLog:
-        return self._world.auditor.witness(ConfigMapLog(kube, nonce=self._world.nonce))
+        return self._world.auditor.witness(ConfigMapLog(kube, nonce=self._world.nonce), self.lane)
 
     # -- faults ------------------------------------------------------------------------------------------
 

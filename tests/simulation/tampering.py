@@ -58,7 +58,7 @@ class CutLog:
             return None
         generation = max(1, len(case.heads) - self.commits)
         data = case.heads[generation - 1]
-        case.cut(generation)
+        case.cut(generation, world.loop.time())
 
         def cut(body: Json) -> Json:
             return {**body, "data": dict(data)}
@@ -83,7 +83,7 @@ class DeleteFromLog:
         name = case.head_name if self.what == "head" else part_of(world, case, self.pick)
         if name is not None and world.server.get("configmaps", "default", name) is not None:
             if self.what == "head":
-                case.cut(0)
+                case.cut(0, world.loop.time())
             else:
                 case.is_tampered = True
             world.server.delete("configmaps", "default", name)

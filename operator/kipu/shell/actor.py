@@ -70,8 +70,9 @@ class Services:
 class Actor:
     """One session of one workflow: from the claim to the end, a conflict or `stop`."""
 
-    def __init__(self, view: WorkflowView, services: Services) -> None:
+    def __init__(self, view: WorkflowView, services: Services, *, seen: Head | None = None) -> None:
         self.view = view
+        self._seen = seen  # how far an earlier session of this process has read or written the log
         self.stream = StreamId(namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid)
         self._services = services
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
@@ -109,6 +110,7 @@ class Actor:
         """Read the log and fold it. Raises what `EventLog.load` raises, and HistoryRollback."""
         history = await self._services.log.load(self.stream)
         witnesses.check_status(self.view.status, history)
+        witnesses.check_earlier(self._seen, history)
         if history is not None:
             self._head = history.head
             self._upkeep.opened()
@@ -130,6 +132,11 @@ class Actor:
                 self._cancel_tasks()
         finally:
             self._close()
+
+    @property
+    def head(self) -> Head | None:
+        """The last one that this session has read or committed for certain."""
+        return self._head
 
     @property
     def state(self) -> State:

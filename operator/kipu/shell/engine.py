@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from kipu.api import status as projections
 from kipu.core.errors import CorruptionError, TransientError
-from kipu.eventlog.ports import ConcurrencyConflict, LogFull, LogWriteRefused
+from kipu.eventlog.ports import ConcurrencyConflict, Head, LogFull, LogWriteRefused
 
 from .actor import Actor, Services
 from .kube_views import WorkflowView
@@ -37,6 +37,7 @@ class _Entry:
     actor: Actor | None = None
     task: asyncio.Task[None] | None = None
     done_generation: int | None = None  # of the spec for which nothing is left to do
+    seen: Head | None = None  # of its log, by the sessions so far: a witness for the next one
 
 
 class Engine:
@@ -176,11 +177,11 @@ class Engine:
     async def _session(self, entry: _Entry) -> Exception | None:
         """Run one actor to its end; returns what ended it early. The one boundary of the process."""
         name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
+        entry.actor = actor = Actor(entry.view, self._services, seen=entry.seen)
         try:
-            entry.actor = Actor(entry.view, self._services)
             async with self._opening:
-                await entry.actor.open()
-            await entry.actor.run()
+                await actor.open()
+            await actor.run()
         except Exception as caught:
             error = first_of(caught)
             self._services.telemetry.failures.labels(kind=type(error).__name__).inc()
@@ -197,6 +198,8 @@ class Engine:
                 case _:
                     log.exception("%s: starting over after an unexpected error", name, exc_info=error)
             return error
+        finally:
+            entry.seen = actor.head or entry.seen
         return None
 
     async def _stall(self, entry: _Entry, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What has seen more of a log than the log itself shows: the status, and each Job's intent.
+"""What has seen more of a log than the log itself shows: the status, each Job's intent, an earlier session.
 
 A log that was cut at its end, or restored from an older backup, still has a valid chain; only a witness tells
 (design 02, "Integrity"). Promises: whatever a witness has seen is in the log, or the workflow stops with a
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kipu.core.errors import CorruptionError
-from kipu.eventlog.ports import History, LogMissing
+from kipu.eventlog.ports import Head, History, LogMissing
 
 from .observer import Sighting
 
@@ -22,15 +22,23 @@ class HistoryRollback(CorruptionError):
 def check_status(status: Mapping[str, object], history: History | None) -> None:
     """`.status.log` says how far the log was when it was written: it may not be behind. Raises CorruptionError."""
     log = status.get("log")
-    if not isinstance(log, dict) or not isinstance(log.get("position"), int):
-        return
-    position, witnessed = log["position"], log.get("hash")
+    if isinstance(log, dict) and isinstance(log.get("position"), int):
+        _check_seen("the status", log["position"], log.get("hash"), history)
+
+
+def check_earlier(head: Head | None, history: History | None) -> None:
+    """What an earlier session of this process has read or committed must be there. Raises CorruptionError."""
+    if head is not None:
+        _check_seen("an earlier session", head.position, head.hash, history)
+
+
+def _check_seen(who: str, position: int, digest: object, history: History | None) -> None:
     if history is None:
-        raise LogMissing(f"the status has seen position {position}, but there is no log")
+        raise LogMissing(f"{who} has seen position {position}, but there is no log")
     if history.head.position < position:
-        raise HistoryRollback(f"the status has seen position {position}, the log ends at {history.head.position}")
-    if history.records[position - 1].hash != witnessed:
-        raise HistoryRollback(f"the record at position {position} is not the one that the status has seen")
+        raise HistoryRollback(f"{who} has seen position {position}, the log ends at {history.head.position}")
+    if history.records[position - 1].hash != digest:
+        raise HistoryRollback(f"the record at position {position} is not the one that {who} has seen")
 
 
 def check_intents(sightings: Mapping[str, Sighting], workflow_uid: str, recorded: Mapping[int, str]) -> None:

@@ -34,6 +34,7 @@ class Attempt:
     waited: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.waits = asyncio.Event()  # set at the very moment at which it first has to wait
         self.performer = Performer(Kube(self.server.connect(user="operator")))
         self.uid = apply(self.server, step("a"))
 
@@ -66,8 +67,12 @@ class Attempt:
             command=self.told.append,
             job_seen=lambda _view: None,
             created=lambda _job, _uid: None,
-            waiting=lambda _step, why: self.waited.append(why),
+            waiting=self._waiting,
         )
+
+    def _waiting(self, _step: str, why: str) -> None:
+        self.waited.append(why)
+        self.waits.set()
 
     async def ensure_job(self) -> None:
         await self.performer.ensure_job(self.plan, self.reports)
@@ -175,7 +180,7 @@ async def test_a_create_that_comes_after_the_attempt_was_given_up_finds_the_name
     given = Attempt(server)
     server.faults = creates(Delayed(seconds=30.0))
     task = asyncio.create_task(given.ensure_job())
-    await until(lambda: given.waited)
+    await given.waits.wait()  # before its next try
     task.cancel()
     await given.ensure_no_job()
     assert server.time() < 30

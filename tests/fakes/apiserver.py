@@ -30,7 +30,7 @@ from .clock import LoopClock
 from .collector import Collector
 from .etcd import HISTORY_MAX, Change, Etcd, Json, Key, Stored
 from .faults import Fault, FaultHook
-from .informers import Lags
+from .informers import Informer, Lags
 from .jobs import JobController
 from .kinds import BY_PLURAL, KINDS, Kind
 from .lists import Lists
@@ -94,6 +94,7 @@ class ApiServer:
         self.requests: list[Sent] = []
         self.faults: FaultHook = no_fault  # evaluated at every request of a faulty user: (index of the write, request)
         self.watches: list[Watch] = []
+        self.informers: list[Informer] = []
         self.nodes = Nodes(self, programs or (lambda pod: Program()))
         self.jobs = JobController(self)
         self.collector = Collector(self)
@@ -175,6 +176,7 @@ class ApiServer:
         self.etcd.restore(revision, under_a_live_server=under_a_live_server)
         after = self.etcd.everything()
         self.jobs.restored()
+        self.collector.restored()
         for key in sorted({*before, *after}):
             was, now = before.get(key), after.get(key)
             if was is not None and (now is None or now.uid != was.uid):
@@ -183,6 +185,8 @@ class ApiServer:
             if now is not None and now is not was:
                 self._relist(Change(self.etcd.revision, key, was, now))
         self.nodes.restored()
+        for informer in self.informers:
+            informer.relist()
 
     def _relist(self, change: Change) -> None:
         self.etcd.tell_followers(change)

@@ -38,6 +38,11 @@ class Collector:
         Informer(server, ["pods"], lambda lags: lags.collector_pods_seconds, self._heard, _changes_ties)
         Informer(server, others, lambda lags: lags.collector_others_seconds, self._heard, _changes_ties)
 
+    def restored(self) -> None:
+        """The store went back: begin anew. What is there, it is told next."""
+        self._known.clear()
+        self._dependents.clear()
+
     # -- the graph ---------------------------------------------------------------------------------------
 
     def _heard(self, change: Change) -> None:

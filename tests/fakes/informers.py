@@ -55,7 +55,9 @@ class Informer:
         self._coming: deque[Change] = deque()
         self._last_due = 0.0  # loop time
         self.known: dict[Key, Stored] = {}
-        server.etcd.follow(plurals, self._stored)
+        self._plurals = tuple(plurals)
+        server.etcd.follow(self._plurals, self._stored)
+        server.informers.append(self)
 
     def _stored(self, change: Change) -> None:
         if not self._matters(change):
@@ -65,6 +67,12 @@ class Informer:
         self._last_due = max(self._last_due + GAP_SECONDS, server.time() + late_seconds)
         self._coming.append(change)
         server.later(self._last_due - server.time(), self._hear)
+
+    def relist(self) -> None:
+        """Tell of everything that is there, as a controller hears of it that is started anew."""
+        for plural in self._plurals:
+            for stored in self._server.etcd.all(plural):
+                self._stored(Change(self._server.etcd.revision, stored.key, None, stored))
 
     def _hear(self) -> None:
         """The oldest change that is under way, whichever timer this is."""

@@ -39,6 +39,7 @@ class Auditor:
         self.harm = harm(script)
         self.violations: list[str] = []
         self.cases: dict[str, Case] = {}  # by uid
+        self.engines: dict[str, Engine] = {}  # by lane
         self.committed_at = 0.0
         self.commits = self.events = 0
         self.is_node_lost = False  # what runs there is not known to anybody but us
@@ -140,7 +141,7 @@ class Auditor:
                 case.is_reopened = case.is_cut and case.loaded_at.get(record.event.writer, 0.0) > case.cut_at
             elif case.is_reopened:
                 case.is_cut = case.is_reopened = False
-                self.note("I19", invariants.i19_no_witness_is_ignored(case, self._shown(case), self._jobs_of(case)))
+                self.note("I19", self._ignores(case))
             case.believe(record)
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
                 self.note("I11", invariants.i11_nothing_runs_at_the_end(case.executions))
@@ -157,12 +158,13 @@ class Auditor:
             if workflow is not None:
                 self._look_at(case, workflow)
 
-    def _shown(self, case: Case) -> Json:
-        workflow = self._server.get("workflows", "default", case.name)
-        return dict((workflow or {}).get("status", {}))
-
-    def _jobs_of(self, case: Case) -> list[Json]:
-        return [j for j in self._server.all("jobs") if j["metadata"].get("labels", {}).get(UID_LABEL) == case.uid]
+    def _ignores(self, case: Case) -> str | None:
+        """I19: what the replica that decides has been shown of the status and of Jobs bears its log out."""
+        engine = self.engines[case.state.writer]
+        entry = engine._entries[case.uid]
+        jobs = [seen.job for seen in engine.observer.known(case.uid).values() if seen.job is not None]
+        intents = {job.metadata.name: job.metadata.annotations[invariants.INTENT] for job in jobs}
+        return invariants.i19_no_witness_is_ignored(case, entry.view.status, intents)
 
     def _job(self, change: Change) -> None:
         if change.before is not None or change.after is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from kipu.core.events import WorkflowFinished
 from kipu.core.evolve import fold
 from kipu.core.state import canonical
 from kipu.eventlog.configmaps import ConfigMapLog
-from kipu.eventlog.ports import History, StreamId
+from kipu.eventlog.ports import ConcurrencyConflict, History, LogFull, StreamId
 from kipu.shell.kube import Kube
+from kipu.shell.publisher import WorkflowGone
 from tests.fakes.etcd import Json
 
 from .script import Harm
@@ -53,6 +54,8 @@ async def judge_end(world: World) -> dict[str, Ending]:
             world.auditor.note("I6", i6_one_end(case))
         steps = {name: (account.end, account.attempts) for name, account in case.story.steps.items()}
         endings[case.name] = Ending(end=case.story.end, steps=steps)
+    for fault in i0_only_what_is_foreseen_goes_wrong(world):
+        world.auditor.note("I0", fault)
     if world.auditor.harm is not Harm.LOG:
         world.auditor.note("I18", i18_the_write_budget_is_held(world))
     return endings
@@ -116,6 +119,25 @@ def i17_a_replay_gives_the_same_bytes(case: Case, history: History) -> str | Non
         return f"the log of {case.name} reads differently from how it was written"
     replayed = fold((record.event, record.ts) for record in history.records)
     return None if canonical(replayed) == canonical(case.state) else f"a replay of {case.name} gives another state"
+
+
+EXPECTED = (ConcurrencyConflict, TransientError, CorruptionError, LogFull, WorkflowGone)
+
+
+def i0_only_what_is_foreseen_goes_wrong(world: World) -> Iterator[str]:
+    """No invariant, and never right: a session that ended by an error that nobody has thought of."""
+    for replica in world.replicas:
+        for telemetry in replica.telemetries:
+            for metric in telemetry.failures.collect():
+                kinds = {sample.labels["kind"] for sample in metric.samples}
+                yield from (
+                    f"a session of {replica.name} ended by {kind}" for kind in sorted(kinds - names_of(EXPECTED))
+                )
+
+
+def names_of(kinds: Iterable[type]) -> set[str]:
+    """Of these exceptions and all of their kinds."""
+    return {name for kind in kinds for name in ({kind.__name__} | names_of(kind.__subclasses__()))}
 
 
 WRITES_PER_EVENT_MAX = 3.0

@@ -223,23 +223,19 @@ def i19_a_stop_is_a_stop(lane: str, case: Case, deed: str) -> str | None:
     return f"{lane} has stopped {case.name}, and {deed}" if lane in case.stalled_by else None
 
 
-def i19_no_witness_is_ignored(case: Case, status: Mapping[str, Any], jobs: Iterable[Job]) -> str | None:
-    """I19: nothing is decided on a log whose end is missing, if anything that is there has seen that end.
+def i19_no_witness_is_ignored(case: Case, status: Mapping[str, Any], intents: Mapping[str, str]) -> str | None:
+    """I19: nothing is decided on a log whose end is missing, if anything that was shown has seen that end.
 
-    Asked at the first decision after the cut; the records so far are the ones that are left, and claims.
+    Asked at the first decision of a session that has read it so; `intents` are those of the Jobs that it knows.
     """
-    shown = status.get("log")
+    shown, records = status.get("log"), case.ledger.records
     if shown:
         position = shown["position"]
-        records = case.ledger.records
         if position > len(records) or records[position - 1].hash != shown["hash"]:
             return f"it goes on at {len(records)}, though the status has seen position {position}"
-    for job in jobs:
-        intent = job["metadata"]["annotations"][INTENT]
+    for job, intent in intents.items():
         if intent not in case.story.jobs:
-            return (
-                f"it goes on at {len(case.ledger.records)}, though Job {job['metadata']['name']} was made at {intent}"
-            )
+            return f"it goes on at {len(records)}, though Job {job} was made at {intent}"
     return None
 
 

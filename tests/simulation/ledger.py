@@ -133,7 +133,7 @@ class Ledger:
         head = self._read(f"kipu-log-{self.uid}")
         try:
             return {chunk["name"] for chunk in json.loads(head["data"]["meta"])["chunks"]} if head else set()
-        except ValueError:
+        except (ValueError, KeyError, TypeError):
             return set()
 
     # -- what a writer was told --------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class Loop(BaseEventLoop):
     def bury(self) -> None:
         """After the run: cancel every task and let it end, those of dead lanes included."""
         self._alarms.clear()
+        self._instant = 0
         for lane in list(self._parked):
             self.resume_lane(lane)
         open_tasks = [task for task in self._tasks if not task.done()]

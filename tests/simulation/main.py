@@ -33,10 +33,15 @@ def simulate(scenario: Scenario, script: Script, seed: int, baselines: Baselines
     return outcome
 
 
+def one_of(seed: int, depth: int) -> tuple[Scenario, Script]:
+    """What a seed stands for."""
+    scenario = scenario_of(seed)
+    return scenario, script_of(seed, scenario, depth)
+
+
 def one(seed: int, depth: int, baselines: Baselines) -> tuple[Scenario, Script, Outcome]:
     """The run of a seed."""
-    scenario = scenario_of(seed)
-    script = script_of(seed, scenario, depth)
+    scenario, script = one_of(seed, depth)
     return scenario, script, simulate(scenario, script, seed, baselines)
 
 

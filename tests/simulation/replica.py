@@ -59,6 +59,7 @@ class Replica:
             trigger = each.trigger
             if isinstance(trigger, Write | Ask | Handle) and trigger.replica == place:
                 self._waiting.setdefault((type(trigger), trigger.number), []).append(each)
+        self.telemetries: list[Telemetry] = []  # of each life
         self.engine: Engine
         self.transport: FakeTransport
 
@@ -120,6 +121,7 @@ class Replica:
     async def _live(self) -> None:
         world = self._world
         clock, telemetry = ProcessClock(self.skew_ms), Telemetry()
+        self.telemetries.append(telemetry)
         settings = Settings(identity=self.lane, lease_holder=self.name)
         self.transport = world.server.connect(user=self.lane, faults=self._fault)
         if world.scenario.lease:
@@ -130,6 +132,7 @@ class Replica:
             kube = Kube(self.transport)
             self.engine = compose(kube, self._log(kube), settings, clock, telemetry)
             work = self.engine.run()
+        world.auditor.engines[self.lane] = self.engine
         async with asyncio.TaskGroup() as group:
             group.create_task(work)
             group.create_task(_feed(kube, self.engine))

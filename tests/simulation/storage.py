@@ -37,8 +37,12 @@ class Quota:
         world.disturb(self.seconds + RETRY_SECONDS_MAX)
         manifest = {"kind": "ResourceQuota", "apiVersion": "v1", "metadata": {"name": name}}
         world.server.create({**manifest, "spec": {"hard": {f"count/{self.resource}": "0"}}})
-        world.server.later(self.seconds, world.server.delete, "resourcequotas", "default", name)
+        world.server.later(self.seconds, self._lift, world, name)
         return None
+
+    def _lift(self, world: World, name: str) -> None:
+        if world.server.get("resourcequotas", "default", name) is not None:
+            world.server.delete("resourcequotas", "default", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kipu.shell.kube_http import Request
-from tests.fakes.apiserver import ApiServer
+from tests.fakes.apiserver import ApiServer, Sent
 from tests.fakes.etcd import Change
 from tests.fakes.faults import Fault
 from tests.fakes.informers import Lags
@@ -44,6 +44,7 @@ class Outcome:
     struck: list[At] = field(default_factory=list)  # the faults that really happened
     sites: list[str] = field(default_factory=list)  # and where each did
     seconds: float = 0.0
+    requests: list[Sent] = field(default_factory=list)  # that the API server has seen, of whomever
 
 
 class World:
@@ -185,7 +186,7 @@ def run(scenario: Scenario, script: Script = (), seed: int = 0) -> Outcome:
 
 async def _run(loop: Loop, scenario: Scenario, script: Script, seed: int) -> Outcome:
     world = World(loop, scenario, script, seed)
-    outcome = Outcome()
+    outcome = Outcome(requests=world.server.requests)
     await world.live()
     outcome.endings = await judge_end(world)
     world.auditor.notes(loop.faults)

@@ -60,5 +60,12 @@ class Duplicated:
     seconds: float = 0.0
 
 
-Fault = CrashBefore | CrashAfter | TimeoutDone | TimeoutNotDone | Status | Delayed | Duplicated
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stale:
+    """A list is answered as it was so many writes ago: a watch cache that is behind (time travel)."""
+
+    revisions: int
+
+
+Fault = CrashBefore | CrashAfter | TimeoutDone | TimeoutNotDone | Status | Delayed | Duplicated | Stale
 FaultHook = Callable[[int, Request], Fault | None]

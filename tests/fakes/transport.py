@@ -5,12 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from kipu.eventlog.ports import Unanswered
 from kipu.shell.kube_http import Reply, Request
 
-from .faults import CrashAfter, CrashBefore, Delayed, Duplicated, Fault, FaultHook, Status, TimeoutDone, TimeoutNotDone
+from .faults import (
+    CrashAfter,
+    CrashBefore,
+    Delayed,
+    Duplicated,
+    Fault,
+    FaultHook,
+    Stale,
+    Status,
+    TimeoutDone,
+    TimeoutNotDone,
+)
 from .wire import reply
 
 if TYPE_CHECKING:
@@ -93,6 +105,14 @@ class FakeTransport:
             case Delayed():
                 server.later(fault.seconds, server.answer, self.user, request)
                 self._settle(answered, 0.0, lost)
+            case Stale():
+                self._settle(answered, server.travel_seconds(), server.answer(self.user, self._earlier(request, fault)))
+
+    def _earlier(self, request: Request, fault: Stale) -> Request:
+        etcd = self._server.etcd
+        revision = max(etcd.compacted, etcd.revision - fault.revisions)
+        exact = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
+        return replace(request, query={**request.query, **exact})
 
     def _settle(self, answered: asyncio.Future[Reply], seconds: float, outcome: Reply | Unanswered) -> None:
         self._server.later(seconds, _deliver, answered, outcome)

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.fakes.faults import Delayed, Duplicated, Status, TimeoutDone, TimeoutNotDone
+from tests.fakes.faults import Delayed, Duplicated, Stale, Status, TimeoutDone, TimeoutNotDone
 from tests.fakes.nodes import Program
 from tests.fakes.watching import End
 
@@ -158,6 +158,7 @@ def _answer(draw: random.Random) -> Answer:
         lambda: Status(code=422, reason="Invalid"),
         lambda: Status(code=429, reason="TooManyRequests", retry_after_seconds=draw.choice((None, 1, 5))),
         lambda: Status(code=500, reason="InternalError", done=draw.random() < 0.5),
+        lambda: Stale(revisions=draw.choice((1, 5, 30))),
         lambda: Status(code=503, reason="ServiceUnavailable"),
         lambda: Status(code=504, reason="Timeout", done=draw.random() < 0.5),
     ]

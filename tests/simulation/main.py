@@ -17,7 +17,7 @@ from .compare import Baselines, i15_the_outcome_is_that_of_a_run_without_faults
 from .generator import scenario_of, script_of
 from .scenario import Scenario, show
 from .script import Harm, Script, harm
-from .shrink import shrink
+from .shrink import shrink, shrink_scenario
 from .world import Outcome, run
 
 PROCESSES = 2
@@ -58,12 +58,21 @@ def block(arguments: tuple[int, int, int]) -> list[tuple[int, list[str]]]:
     return found
 
 
+def breaks(scenario: Scenario, script: Script, seed: int, invariant: str) -> bool:
+    """Whether this run is wrong in the same way, and not already without its faults."""
+    if run(scenario).violations:
+        return False
+    return any(each.startswith(invariant) for each in simulate(scenario, script, seed, Baselines()).violations)
+
+
 def explain(seed: int, depth: int) -> str:
     """A failing seed, as small as it gets."""
     baselines = Baselines()
     scenario, script, outcome = one(seed, depth, baselines)
     lines = [f"SEED={seed} DEPTH={depth} at commit {commit()}", *(f"  {text}" for text in outcome.violations)]
-    small = shrink(script, lambda tried: bool(simulate(scenario, tried, seed, baselines).violations))
+    wrong = outcome.violations[0].split()[0]
+    small = shrink(script, lambda tried: breaks(scenario, tried, seed, wrong))
+    scenario = shrink_scenario(scenario, lambda tried: breaks(tried, small, seed, wrong))
     outcome = simulate(scenario, small, seed, baselines)
     lines += [
         "  smallest script:",

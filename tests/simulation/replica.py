@@ -20,7 +20,7 @@ from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
 from tests.fakes.clock import LoopClock
-from tests.fakes.faults import Fault, Status
+from tests.fakes.faults import Fault, Stale, Status
 from tests.fakes.transport import FakeTransport
 from tests.fakes.watching import Watch
 
@@ -169,14 +169,21 @@ class Replica:
             if isinstance(each.fault, Answer):
                 self._world.hit(each, request)
                 self._world.disturb(getattr(each.fault, "seconds", 0.0))
-                answer = None if _is_verdict(each.fault, request) else each.fault
+                answer = None if _is_out_of_place(each.fault, request) else each.fault
             else:
                 answer = self._world.strike(each, self, request) or answer
         return answer
 
 
-def _is_verdict(fault: Answer, request: Request) -> bool:
-    """To a Job, 422 is no mishap: the API server says that it will never take this one, and that is believed."""
+def _is_out_of_place(fault: Answer, request: Request) -> bool:
+    """Answers that a request like this never gets.
+
+    To a Job, 422 is no mishap: the API server says that it will never take this one, and that is believed. And a
+    list may only be stale where a watch follows that catches up; one that proves an absence is consistent.
+    """
+    if isinstance(fault, Stale):
+        is_list = request.method == "GET" and "limit" in request.query and "watch" not in request.query
+        return not is_list or "/namespaces/" in request.path or "continue" in request.query
     return isinstance(fault, Status) and fault.code == 422 and request.path.endswith("/jobs")
 
 

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
 from kipu.shell.kube_http import Request
-from tests.fakes.faults import Delayed, Duplicated, Fault, Status, TimeoutDone, TimeoutNotDone
+from tests.fakes.faults import Delayed, Duplicated, Fault, Stale, Status, TimeoutDone, TimeoutNotDone
 
 if TYPE_CHECKING:
     from .replica import Replica
@@ -70,7 +70,7 @@ class Strike(Protocol):
         """Do it; what comes back befalls the request, if there is one."""
 
 
-Answer = Status | TimeoutDone | TimeoutNotDone | Delayed | Duplicated
+Answer = Status | TimeoutDone | TimeoutNotDone | Delayed | Duplicated | Stale
 Trigger = Write | Ask | Handle | Second
 
 

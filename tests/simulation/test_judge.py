@@ -39,6 +39,8 @@ from tests.simulation.story import Story
 from tests.simulation.third_parties import DeleteWorkflow
 from tests.simulation.world import World, run
 
+pytestmark = pytest.mark.simulation
+
 STEPS = (
     Step(name="a", retry=Retry(max_attempts=2, backoff=Backoff())),
     Step(name="b", depends_on=("a",)),

@@ -17,6 +17,8 @@ from tests.simulation.script import Ask, At, Script, Second, Write
 from tests.simulation.tampering import CutLog, DeleteFromLog
 from tests.simulation.third_parties import SuspendJob
 
+pytestmark = pytest.mark.simulation
+
 CASES: dict[str, tuple[Scenario, Script]] = {
     "a status that was sent long ago replaced the last one": (DIAMOND, (At(Write(10), Delayed(seconds=3.0)),)),
     "a refusal without a reason was taken for a deletion": (DIAMOND, (At(Write(10), Status(code=422)),)),

@@ -17,12 +17,14 @@ from kipu.shell.engine import Engine
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Change, Json
+from tests.fakes.nodes import Execution
 
 from . import invariants
 from .case import Case
 from .ledger import Breach
 from .scenario import Scenario
 from .script import Harm, Script, harm
+from .third_parties import SuspendJob
 
 VIOLATIONS_MAX = 20  # of one run: more of them say nothing more
 TEXT_LENGTH_MAX = 400  # of one violation
@@ -36,6 +38,7 @@ class Auditor:
     def __init__(self, server: ApiServer, scenario: Scenario, script: Script) -> None:
         self._server = server
         self._scenario = scenario
+        self._script = script
         self.harm = harm(script)
         self.violations: list[str] = []
         self.cases: dict[str, Case] = {}  # by uid
@@ -184,10 +187,17 @@ class Auditor:
                 continue
             same = [each for each in case.executions if each.step == started.step]
             self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
-            self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
-            self.note("I11", invariants.i11_nothing_starts_after_the_end(case.story, started))
+            if not self._was_uncounted(started, same):
+                self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
+                self.note("I11", invariants.i11_nothing_starts_after_the_end(case.story, started))
             case.executions.append(started)
         self._executions = len(executions)
+
+    def _was_uncounted(self, started: Execution, same: Sequence[Execution]) -> bool:
+        """A Job that is suspended in the moment in which its pod ends well may let it go uncounted, and runs another
+        one when it is resumed: whoever resumes it wants that. The success that was seen is one all the same."""
+        ended_well = any(each.job_uid == started.job_uid and each.exit_code == 0 for each in same)
+        return ended_well and any(isinstance(each.fault, SuspendJob) for each in self._script)
 
     # -- what a replica does -----------------------------------------------------------------------------
 

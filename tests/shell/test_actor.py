@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from kipu.api.status import project
 from kipu.core.events import StepScheduled, StreamClaimed
 from kipu.core.evolve import fold
+from kipu.eventlog.ports import EventLog, History, StreamId
+from kipu.shell.actor import Actor
+from kipu.shell.kube_views import decode_workflow
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import TimeoutNotDone
 from tests.fakes.nodes import Program
@@ -135,3 +141,32 @@ async def test_a_job_that_was_deleted_while_the_operator_was_down_is_lost_and_tr
 
 def is_first(pod: dict[str, Any]) -> bool:
     return bool(pod["metadata"]["labels"]["kipu.dev/attempt"] == "1")
+
+
+class ReadLong:
+    """A log of which a read takes so long that something happens meanwhile."""
+
+    def __init__(self, log: EventLog, meanwhile: Callable[[], None]) -> None:
+        self._log, self._meanwhile = log, meanwhile
+        self.append, self.archive, self.sweep = log.append, log.archive, log.sweep
+
+    async def load(self, stream: StreamId) -> History | None:
+        history = await self._log.load(stream)
+        self._meanwhile()
+        return history
+
+
+async def test_a_status_that_comes_while_the_log_is_read_is_no_witness_against_it() -> None:
+    """It shows what another session has committed since the read began."""
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    apply(server, step("a"))
+    async with operator(server) as engine:
+        await until(lambda: status(server).get("phase") == "Running")
+        known = decode_workflow(server.get("workflows", "default", "w") or {})
+        further = {**known.status, "log": {"position": 1_000, "hash": "0" * 64}}
+        newer = msgspec.structs.replace(known, status=further)
+        services = engine._services
+        actor = Actor(known, replace(services, log=ReadLong(services.log, lambda: actor.changed(newer))))
+        await actor.open()
+        assert actor.head is not None
+        assert actor.head.position < 1_000

@@ -143,6 +143,7 @@ def names_of(kinds: Iterable[type]) -> set[str]:
 WRITES_PER_EVENT_MAX = 3.0
 WRITES_PER_LIFE_MAX = 40  # of a recovery: claim, effects again, status
 WRITES_PER_FAULT_MAX = 40
+WRITES_PER_FAULT_SECOND_MAX = 8  # what is refused is tried again, at most every 0.1 to 5 s, by each of three replicas
 
 
 def i18_the_write_budget_is_held(world: World) -> str | None:
@@ -151,9 +152,9 @@ def i18_the_write_budget_is_held(world: World) -> str | None:
     lives = sum(replica.lives for replica in world.replicas)
     lanes = {f"{replica.name}{life}" for replica in world.replicas for life in range(1, replica.lives + 1)}
     writes = sum(sent.is_write and sent.user in lanes and "/leases" not in sent.path for sent in world.server.requests)
-    allowed = (
-        20 + WRITES_PER_EVENT_MAX * events + WRITES_PER_LIFE_MAX * lives + WRITES_PER_FAULT_MAX * len(world.struck)
-    )
+    seconds = sum(getattr(each.fault, "seconds", 0.0) for each in world.struck)
+    allowed = 20 + WRITES_PER_EVENT_MAX * events + WRITES_PER_LIFE_MAX * lives
+    allowed += WRITES_PER_FAULT_MAX * len(world.struck) + WRITES_PER_FAULT_SECOND_MAX * seconds
     return (
         f"{writes} writes for {events} events, {lives} lives and {len(world.struck)} faults"
         if writes > allowed

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import EventLog
 from kipu.shell.engine import Engine
-from kipu.shell.kube import Kube
+from kipu.shell.kube import LIST_SECONDS, Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose, compose_replica
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
-from kipu.shell.watch import list_and_watch
+from kipu.shell.watch import BACKOFF_SECONDS, list_and_watch
 from tests.fakes.clock import LoopClock
 from tests.fakes.faults import Fault, Stale, Status
 from tests.fakes.transport import FakeTransport
@@ -29,6 +29,8 @@ from .script import Answer, Ask, At, Handle, Write
 if TYPE_CHECKING:
     from .world import World
 
+# After the net is back: a request that went out in the last moment is waited for, then a watch waits its longest.
+RECONNECT_SECONDS = LIST_SECONDS + BACKOFF_SECONDS[-1]
 RESTART_SECONDS = 1.0  # how long the cluster takes to start the operator's pod anew
 
 
@@ -108,7 +110,7 @@ class Replica:
         self.transport.is_cut = True
         for watch in self.watches():
             watch.hold(seconds)
-        self._world.disturb(seconds)
+        self._world.disturb(seconds + RECONNECT_SECONDS)
         self._world.server.later(seconds, self._connect, self.transport)
 
     def _connect(self, transport: FakeTransport) -> None:

@@ -74,6 +74,8 @@ class RestoreEtcd:
 
     def _restart(self, world: World) -> None:
         world.server.etcd.restart_server()
+        for quota in world.server.all("resourcequotas"):  # one that has come back is lifted again
+            world.server.delete("resourcequotas", "default", quota["metadata"]["name"])
         world.server.end_watches(End.RESET)
         for replica in world.replicas:
             world.server.later(RESTART_SECONDS, replica.kill, replica.lane)

@@ -108,8 +108,9 @@ class Actor:
 
     async def open(self) -> None:
         """Read the log and fold it. Raises what `EventLog.load` raises, and HistoryRollback."""
+        status = self.view.status  # as it was before the log is read: a newer one may come meanwhile
         history = await self._services.log.load(self.stream)
-        witnesses.check_status(self.view.status, history)
+        witnesses.check_status(status, history)
         witnesses.check_earlier(self._seen, history)
         if history is not None:
             self._head = history.head

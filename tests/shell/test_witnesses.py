@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from kipu.core.events import StepScheduled
+from kipu.core.events import StepScheduled, StreamClaimed
+from kipu.eventlog.ports import Head, History, LogMissing, Recorded
+from kipu.shell.witnesses import HistoryRollback, check_earlier
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, history, operator, status, step, until
@@ -66,3 +68,25 @@ async def test_a_log_behind_its_jobs_stops_the_workflow_although_the_status_know
     scheduled = [r.event.step for r in (await history(server, uid)).records if isinstance(r.event, StepScheduled)]
     assert scheduled == ["a"]
     assert [write for write in server.writes("second") if "/jobs" in write.path] == []
+
+
+def head_at(position: int, digest: str) -> Head:
+    return Head(position=position, hash=digest, epoch=1)
+
+
+def history_to(position: int) -> History:
+    claimed = StreamClaimed(epoch=1, writer="w")
+    records = [Recorded(position=n, epoch=1, ts=n, hash=f"h{n}", event=claimed) for n in range(1, position + 1)]
+    return History(head=head_at(position, f"h{position}"), records=tuple(records))
+
+
+def test_what_an_earlier_session_of_the_process_has_seen_must_be_in_the_log() -> None:
+    check_earlier(None, None)
+    check_earlier(head_at(3, "h3"), history_to(3))
+    check_earlier(head_at(3, "h3"), history_to(5))
+    with pytest.raises(HistoryRollback):
+        check_earlier(head_at(3, "h3"), history_to(2))
+    with pytest.raises(HistoryRollback):
+        check_earlier(head_at(3, "another"), history_to(5))
+    with pytest.raises(LogMissing):
+        check_earlier(head_at(3, "h3"), None)

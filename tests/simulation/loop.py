@@ -111,7 +111,7 @@ class Loop(BaseEventLoop):
         alarm = self._alarms.get(lane)
         if alarm is not None and alarm[0] <= number:
             del self._alarms[lane]
-            alarm[1]()
+            Handle(alarm[1], (), self)._run()  # an exception of it is noted like any other
             return
         queue = queues[lane]
         handle = queue.popleft()

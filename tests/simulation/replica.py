@@ -72,6 +72,7 @@ class Replica:
         self.lives += 1
         self.lane = f"{self.name}{self.lives}"
         self.is_alive, self._frozen_until = True, 0.0
+        self.transport = self._world.server.connect(user=self.lane, faults=self._fault)
         self._world.loop.begin(self.lane, self._live())
         self._set_alarm()
 
@@ -125,7 +126,6 @@ class Replica:
         clock, telemetry = ProcessClock(self.skew_ms), Telemetry()
         self.telemetries.append(telemetry)
         settings = Settings(identity=self.lane, lease_holder=self.name)
-        self.transport = world.server.connect(user=self.lane, faults=self._fault)
         if world.scenario.lease:
             replica = compose_replica(self.transport, self.transport, settings, clock, telemetry, self._log)
             kube, self.engine = replica.kube, replica.engine
@@ -170,11 +170,18 @@ class Replica:
         for each in due:
             if isinstance(each.fault, Answer):
                 self._world.hit(each, request)
-                self._world.disturb(getattr(each.fault, "seconds", 0.0))
+                self._world.disturb(_lasts_seconds(each.fault))
                 answer = None if _is_out_of_place(each.fault, request) else each.fault
             else:
                 answer = self._world.strike(each, self, request) or answer
         return answer
+
+
+def _lasts_seconds(fault: Answer) -> float:
+    """Until then the client waits, or something is still to land."""
+    if isinstance(fault, Status):
+        return float(fault.retry_after_seconds or 0)
+    return 0.0 if isinstance(fault, Stale) else fault.seconds
 
 
 def _is_out_of_place(fault: Answer, request: Request) -> bool:

@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -90,7 +91,7 @@ class ApiServer:
         self.request("DELETE", path, options)
 
     def open_watch(self, path: str, **query: str) -> BaseHTTPResponse:
-        """The answer to a watch, to be read with `lines`. `shutdown` on it ends a read in another thread."""
+        """The answer to a watch, to be read with `lines`; `shut` ends a read in another thread."""
         answer: BaseHTTPResponse = self._pool.request(
             "GET",
             self._host + _with(path, {**query, "watch": "true"}),
@@ -112,6 +113,12 @@ def lines(answer: BaseHTTPResponse) -> Iterator[JsonObject]:
         for line in whole:
             if line:
                 yield _object(line)
+
+
+def shut(answer: BaseHTTPResponse) -> None:
+    """End a read of it in another thread; nothing where it has ended by itself (urllib3 has three ways to say so)."""
+    with suppress(OSError, RuntimeError, ValueError):
+        answer.shutdown()
 
 
 def kubectl(*arguments: str, stdin: str = "", check: bool = True) -> str:

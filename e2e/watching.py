@@ -1,7 +1,8 @@
 """What happened in the cluster, in its exact order, as a watch told it: the tests' own witness.
 
-Promises: every change of the selection since `with` is in `history`, in order, or the watch fails loudly;
-resourceVersions order changes of different kinds too, since one etcd counts them all.
+Promises: every change of the selection since `with` is in `history`, in order, or the watch fails loudly: one that
+the API server closes (it does so to a reader that it judges slow) goes on where it was. resourceVersions order changes
+of different kinds too, since one etcd counts them all.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import TypeVar
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from .apiserver import ApiServer, JsonObject, lines
+from .apiserver import ApiServer, JsonObject, lines, shut
 
 T = TypeVar("T")
+RESUMES_MAX = 20  # a server that closes more often than this within one test is a finding, not noise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Watch:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._stopping = False
         self._answer: BaseHTTPResponse
+        self._version = ""  # to go on from
         self._broken: BaseException | None = None
         self.history: list[Change] = []
 
@@ -62,8 +65,8 @@ class Watch:
         kind = str(begun["kind"]).removesuffix("List")
         for item in begun["items"]:
             self._add("ADDED", {"kind": kind, **item})
-        version = str(begun["metadata"]["resourceVersion"])
-        self._answer = self._api.open_watch(self._path, resourceVersion=version, **self._query)
+        self._version = str(begun["metadata"]["resourceVersion"])
+        self._open()
         self._thread.start()
         return self
 
@@ -71,7 +74,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping = True
-        self._answer.shutdown()
+        shut(self._answer)
         self._thread.join(10)
         self._answer.close()
         if kind is None and self._broken is not None:
@@ -98,19 +101,32 @@ class Watch:
         """The first change that fulfils the condition."""
         return next((change for change in self.history if condition(change)), None)
 
+    def _open(self) -> None:
+        query = {**self._query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
+        self._answer = self._api.open_watch(self._path, **query)
+
     def _read(self) -> None:
         try:
-            for event in lines(self._answer):
-                if event["type"] == "ERROR":
-                    raise AssertionError(f"the watch ended: {event['object']}")
-                self._add(event["type"], event["object"])
-            if not self._stopping:
-                raise AssertionError("the API server closed the watch")
+            for _ in range(RESUMES_MAX):
+                self._follow()
+                if self._stopping:
+                    return
+                self._open()
+            raise AssertionError(f"the API server closed the watch {RESUMES_MAX} times")
         except (HTTPError, OSError, ValueError, AssertionError) as error:
             if not self._stopping:
                 with self._changed:
                     self._broken = error
                     self._changed.notify_all()
+
+    def _follow(self) -> None:
+        """Until the API server closes it."""
+        for event in lines(self._answer):
+            if event["type"] == "ERROR":
+                raise AssertionError(f"the watch ended: {event['object']}")
+            if event["type"] != "BOOKMARK":
+                self._add(event["type"], event["object"])
+            self._version = str(event["object"]["metadata"]["resourceVersion"])
 
     def _add(self, kind: str, body: JsonObject) -> None:
         version = int(body["metadata"]["resourceVersion"])

@@ -11,14 +11,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from e2e.apiserver import POLL_SECONDS, ApiError, JsonObject, lines
+from e2e.apiserver import POLL_SECONDS, ApiError, JsonObject, lines, shut
 from e2e.watching import Change
 
 from .patient import PatientApi
@@ -55,8 +54,7 @@ class Witness:
     ) -> None:
         self._stopping = True
         if self._answer is not None:
-            with suppress(ValueError, OSError):  # it has ended by itself
-                self._answer.shutdown()
+            shut(self._answer)
         self._thread.join(END_SECONDS)
 
     def wait_for(self, condition: Callable[[Witness], T | None], timeout_seconds: float) -> T | None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from e2e.apiserver import ApiServer
 from e2e.chaos.patient import PatientApi
 from e2e.chaos.witness import Witness
+from e2e.watching import Watch
 
 Json = dict[str, Any]
 PODS = "/api/v1/pods"
@@ -146,3 +148,21 @@ def test_what_nobody_judges_is_not_kept(server: Server) -> None:
         "metadata": {"name": "a", "uid": "a", "resourceVersion": "3"},
         "status": {"phase": "Pending"},
     }
+
+
+def test_the_strict_watch_goes_on_when_the_server_closes_it_too(server: Server) -> None:
+    server.lists = [(5, [pod("a", 3, "Pending")])]
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+    server.watches = [[{"type": "MODIFIED", "object": pod("a", 6, "Running")}, bookmark], [], []]
+    with Watch(ApiServer(), PODS) as watch:
+        assert server.is_at_its_last.wait(PATIENCE_SECONDS)
+        server.over.set()
+    assert [(change.kind, change.version) for change in watch.history] == [("ADDED", 3), ("MODIFIED", 6)]
+    assert ["resourceVersion=9" in path for path in server.asked[1:]] == [False, True, True]
+
+
+def test_the_strict_watch_fails_loudly_where_changes_are_lost(server: Server) -> None:
+    server.lists = [(5, [])]
+    server.watches = [[{"type": "ERROR", "object": {"code": 410}}], []]
+    with pytest.raises(AssertionError, match="has seen too little"), Watch(ApiServer(), PODS) as watch:
+        watch._thread.join(PATIENCE_SECONDS)

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from kipu.api.definition import immutable_part, parse, spec_hash
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
+from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import UserError
 from tests.api.specs import problems, spec, step
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kipu.api.definition import parse, spec_hash
 from kipu.api.jobs import AttemptRef, job_manifest
 from kipu.core import adoption
-from kipu.core.definition import Definition, from_json, to_json
+from kipu.core.definition import Definition
+from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting

@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step, from_json, to_json
+from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition_json import from_json, to_json
 from tests.core.given import adoption
 from tests.core.laws import FEWER
 

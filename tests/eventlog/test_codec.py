@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kipu.core.definition import Definition, Step, from_json, to_json
+from kipu.core.definition import Definition, Step
+from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
 from kipu.core.events import EVENT_TYPES, Event, StepStarted, StreamClaimed, WorkflowRejected
 from kipu.eventlog import upcasting

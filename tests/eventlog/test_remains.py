@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kipu.core.definition import to_json
+from kipu.core.definition_json import to_json
 from kipu.core.events import Event, WorkflowAccepted
 from kipu.eventlog import chunks
 from kipu.eventlog.codec import UnknownEvent, canonical

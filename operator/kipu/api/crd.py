@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from .v1alpha1 import GROUP, KIND, NAME_LENGTH_MAX, PLURAL, VERSION, WorkflowSpec
+from .v1alpha1 import WorkflowSpec
+from .v1alpha1_base import GROUP, KIND, NAME_LENGTH_MAX, PLURAL, VERSION
 from .v1alpha1_status import WorkflowStatus
 
 Schema = dict[str, Any]

@@ -28,14 +28,14 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
-from . import v1alpha1
+from . import v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .problems import translate
 from .rules import step_problems, template_problems
 
 MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
-CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1.Container.model_fields.items())
+CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
 
 
 def parse(raw: object) -> Definition:
@@ -113,7 +113,7 @@ def _sound_steps(raw: JsonMap, *, whole: bool) -> Iterator[tuple[int, JsonMap]]:
                 yield place, step
 
 
-def _is_sound(model: type[v1alpha1.Model], raw: object) -> bool:
+def _is_sound(model: type[v1alpha1_base.Model], raw: object) -> bool:
     try:
         model.model_validate(raw)
     except ValidationError:
@@ -174,10 +174,10 @@ def _backoff_problems(retry: Retry, path: str) -> Iterator[Problem]:
 # -- the graph ---------------------------------------------------------------------------------------
 
 
-class _Node(v1alpha1.Model):
+class _Node(v1alpha1_base.Model):
     model_config = ConfigDict(extra="ignore")
-    name: v1alpha1.Name
-    depends_on: list[v1alpha1.Name] | None = None
+    name: v1alpha1_base.Name
+    depends_on: list[v1alpha1_base.Name] | None = None
     run_when: object = None  # judged elsewhere; what is no rule hides nothing here
 
 

@@ -16,7 +16,7 @@ from kipu.core.naming import attempt_id, idempotency_key
 
 from .passthrough import merge
 from .pods import MAIN, main_container, mapping, pod_template
-from .v1alpha1 import API_VERSION, KIND
+from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"

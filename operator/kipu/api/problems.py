@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from kipu.core.errors import Problem
 
 from .passthrough import TEXT_LENGTH_MAX, join, printable
-from .v1alpha1 import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
+from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
 LATER = frozenset(

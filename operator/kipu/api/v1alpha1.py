@@ -7,143 +7,30 @@ default is applied here: absent stays absent, `definition.py` fills in. Names ar
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, StringConstraints
 
 from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX, Jitter, OnFailure, RunWhen
 from kipu.core.events import ShutdownMode
 
-from .durations import DURATION_MAX_MS, to_ms
-
-GROUP, VERSION, KIND, PLURAL = "kipu.dev", "v1alpha1", "Workflow", "workflows"
-API_VERSION = f"{GROUP}/{VERSION}"
-
-NAME_LENGTH_MAX = 63  # a DNS-1123 label: step and workflow names are label values
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"  # GEP-2257
-DURATION_LENGTH_MAX = 28  # 4 x (5 digits + "ms")
-# Linux takes at most 131,071 bytes as one argument of a program: 32,000 characters x 4 bytes of UTF-8.
-ARGUMENT_LENGTH_MAX = 32_000
-ARGUMENTS_MAX = 256
-ENV_MAX = 256
-MOUNTS_MAX = 256
-PARALLELISM_MAX = 10_000
-RUN_MAX = 1_000_000
-POSITION_MAX = 1_000_000_000  # far above what any log holds
-UID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-UID_LENGTH_MAX = 36
-HASH_PATTERN = r"^[0-9a-f]{64}$"
-HASH_LENGTH_MAX = 64
-EXPRESSION = "${{"
-
-
-def _check_duration(text: str) -> str:
-    milliseconds = to_ms(text)
-    if milliseconds == 0:
-        raise PydanticCustomError("kipu", "must be longer than zero")
-    if milliseconds > DURATION_MAX_MS:
-        raise PydanticCustomError("kipu", "must be at most 365 days (8760h)")
-    return text
-
-
-def _check_script(text: str) -> str:
-    if EXPRESSION in text:
-        raise PydanticCustomError(
-            "kipu",
-            "expressions are not put into scripts: a value could then run as a command",
-            {"hint": 'pass the value through env and write "$NAME"'},
-        )
-    return text
-
-
-def _check_argument(text: str) -> str:
-    # Refused now, so that they may mean something later without changing what runs today.
-    if EXPRESSION in text:
-        raise PydanticCustomError("kipu", "expressions are not supported yet", {"hint": "write the value itself"})
-    return text
-
-
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=NAME_LENGTH_MAX)]
-Duration = Annotated[
-    str,
-    StringConstraints(pattern=DURATION_PATTERN, max_length=DURATION_LENGTH_MAX),
-    AfterValidator(_check_duration),
-]
-Argument = Annotated[str, StringConstraints(max_length=ARGUMENT_LENGTH_MAX), AfterValidator(_check_argument)]
-Image = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
-LabelValue = Annotated[str, StringConstraints(max_length=NAME_LENGTH_MAX)]
-Annotation = Annotated[str, StringConstraints(max_length=ARGUMENT_LENGTH_MAX)]
-PassedThrough = dict[str, Any]  # checked by the API server when the Job is made
-Loose = Field(strict=False)  # an enum is written as a string
-
-
-class Model(BaseModel):
-    """What all parts of the resource have in common."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, alias_generator=to_camel, use_attribute_docstrings=True
-    )
-
-
-class EnvVar(Model):
-    """One environment variable of the step's program, as in core/v1."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=253)]
-    """The variable's name. Names that begin with KIPU_ are Kipu's own."""
-    value: Argument | None = None
-    """The variable's value. Always a string: quote numbers and booleans."""
-    value_from: PassedThrough | None = None
-    """Where the value comes from instead (fieldRef, configMapKeyRef, secretKeyRef), as in core/v1 EnvVarSource."""
-
-
-class Container(Model):
-    """The short way to say what a step runs: core/v1 Container fields, put on the container named `main`."""
-
-    image: Image | None = None
-    """The image that the step runs. Absent: that of the template, then that of spec.defaults."""
-    command: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
-    """The program and its first arguments, in place of the image's entrypoint. No shell reads it; $(NAME) is the
-    value of an environment variable, as in core/v1."""
-    args: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
-    """Arguments for the command, or for the image's entrypoint if there is no command."""
-    env: Annotated[list[EnvVar], Field(max_length=ENV_MAX)] | None = None
-    """Environment variables; one of the same name in a template is replaced."""
-    env_from: Annotated[list[PassedThrough], Field(max_length=ENV_MAX)] | None = None
-    """ConfigMaps and Secrets whose keys become environment variables, as in core/v1 EnvFromSource."""
-    resources: PassedThrough | None = None
-    """Requests and limits, as in core/v1 ResourceRequirements."""
-    volume_mounts: Annotated[list[PassedThrough], Field(max_length=MOUNTS_MAX)] | None = None
-    """Where volumes of the template are mounted; one at the same mountPath in a template is replaced."""
-    working_dir: Annotated[str, StringConstraints(max_length=4_096)] | None = None
-    """The program's working directory."""
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    """When the image is pulled."""
-    security_context: PassedThrough | None = None
-    """The container's privileges, as in core/v1 SecurityContext."""
-
-
-class TemplateMetadata(Model):
-    """Labels and annotations of the step's pods. The Job and its pods are named by Kipu."""
-
-    labels: Annotated[dict[str, LabelValue], Field(max_length=100)] | None = None
-    """Labels of the pods. Those of kipu.dev are Kipu's own."""
-    annotations: Annotated[dict[str, Annotation], Field(max_length=100)] | None = None
-    """Annotations of the pods."""
-
-
-class PodTemplate(Model):
-    """A core/v1 PodTemplateSpec. Merged in the order: spec.defaults.template, spec.defaults.image, the step's
-    template, the step's own fields. Objects are merged key by key; containers and initContainers are merged by
-    name; of env, volumes and imagePullSecrets an entry replaces that of the same name, of volumeMounts that of
-    the same mountPath; any other list is replaced as a whole; null removes. restartPolicy is Never."""
-
-    metadata: TemplateMetadata | None = None
-    """Labels and annotations of the pods."""
-    spec: PassedThrough | None = None
-    """A core/v1 PodSpec. The container that decides the step's outcome is named `main`."""
+from .v1alpha1_base import (
+    ARGUMENT_LENGTH_MAX,
+    HASH_LENGTH_MAX,
+    HASH_PATTERN,
+    PARALLELISM_MAX,
+    POSITION_MAX,
+    RUN_MAX,
+    UID_LENGTH_MAX,
+    UID_PATTERN,
+    Duration,
+    Image,
+    Loose,
+    Model,
+    Name,
+    check_script,
+)
+from .v1alpha1_pod import Container, PodTemplate
 
 
 class Backoff(Model):
@@ -211,7 +98,7 @@ class Step(Container):
         Annotated[
             str,
             StringConstraints(min_length=1, max_length=ARGUMENT_LENGTH_MAX),
-            AfterValidator(_check_script),
+            AfterValidator(check_script),
         ]
         | None
     ) = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kipu.api import definition as specs
-from kipu.core.definition import to_json
+from kipu.core.definition_json import to_json
 from kipu.core.errors import CorruptionError, UserError
 from kipu.core.texts import shorten
 from kipu.eventlog.codec import UnknownEvent, canonical

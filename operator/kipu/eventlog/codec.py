@@ -22,7 +22,8 @@ from typing import Annotated, Any, Literal, Union, get_type_hints
 
 import msgspec
 
-from kipu.core.definition import Definition, from_json, to_json
+from kipu.core.definition import Definition
+from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
 from kipu.core.events import EVENT_TYPES, Event, StreamClaimed
 

@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kipu.api import definition as specs
-from kipu.api import jobs, status
-from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject, RequestShutdown
+from kipu.api import status
+from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
 from kipu.core.errors import UserError
-from kipu.core.events import ShutdownMode
 from kipu.core.evolve import fold
 from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
 
-from . import witnesses
+from . import plans, requests, witnesses
 from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .kube import Kube
 from .kube_views import WorkflowView
@@ -34,7 +33,7 @@ from .lookout import Lookout
 from .mailbox import Mailbox
 from .notifier import Notifier
 from .observer import Observer, Sighting
-from .performer import Performer, Plan, Reports
+from .performer import Performer, Reports
 from .publisher import Publisher
 from .retention import Shelf
 from .settings import Settings
@@ -201,12 +200,9 @@ class Actor:
             return [Reject(spec_hash=spec_hash, problems=error.problems)]
 
     def _read_spec(self) -> None:
-        """Take a request for shutdown out of the spec. Any other edit is only shown, as SpecChanged."""
-        shutdown = self.view.spec.get("shutdown")
-        if isinstance(shutdown, dict) and shutdown.get("mode") in list(ShutdownMode):
-            run = shutdown.get("run", 1)
-            mode = ShutdownMode(str(shutdown["mode"]))
-            self._mailbox.put(RequestShutdown(run=run if isinstance(run, int) else 1, mode=mode))
+        """Take the requests out of the spec. Any other edit is only shown, as SpecChanged."""
+        for command in requests.read(self.view.spec):
+            self._mailbox.put(command)
         self._publisher.mark()
 
     # -- the turn ------------------------------------------------------------------------------------
@@ -303,7 +299,8 @@ class Actor:
     # -- effects -------------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
-        plan = self._plan(effect)
+        intent = self._lookout.intent_of(effect.ref.step)
+        plan = plans.plan(effect, self.state, stream=self.stream, intent=intent)
         performer = self._services.performer
         if isinstance(effect, EnsureJob):
             self._lookout.expect(effect.job, effect.ref)
@@ -315,32 +312,6 @@ class Actor:
             if (creating := self._tasks.pop(effect.job, None)) is not None:
                 creating.cancel()
             self._spawn(key, performer.ensure_no_job(plan, self._reports()))
-
-    def _plan(self, effect: Effect) -> Plan:
-        definition = self.state.definition
-        assert definition is not None
-        place = self.state.place_of(effect.ref.step)
-        assert place is not None
-        attempt = jobs.AttemptRef(
-            namespace=self.stream.namespace,
-            workflow_name=self.stream.name,
-            workflow_uid=self.stream.uid,
-            run=effect.ref.run,
-            step=effect.ref.step,
-            attempt=effect.ref.attempt,
-            job_name=effect.job,
-            intent=self._lookout.intent_of(effect.ref.step),
-            attempt_timeout_ms=self.state.step(place).attempt_timeout_ms,
-        )
-        return Plan(
-            namespace=self.stream.namespace,
-            workflow_uid=self.stream.uid,
-            ref=effect.ref,
-            job=effect.job,
-            intent=attempt.intent,
-            manifest=lambda: jobs.job_manifest(definition, effect.ref.step, attempt),
-            placeholder=lambda: jobs.placeholder_manifest(attempt),
-        )
 
     def _reports(self) -> Reports:
         return Reports(

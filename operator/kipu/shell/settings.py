@@ -13,7 +13,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from kipu.api.durations import to_ms
-from kipu.api.v1alpha1 import Duration
+from kipu.api.v1alpha1_base import Duration
 from kipu.core.errors import Problem, UserError
 
 LEASE_DURATION_SECONDS_MAX = 300

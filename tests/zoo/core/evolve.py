@@ -6,19 +6,18 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import replace
 
-from kipu.core.events import AttemptFailed, Event, TimerFired, TimerKind
-from kipu.core.evolve import _fail_attempt, _place, _release, evolve
+from kipu.core.events import Event, TimerFired, TimerKind
+from kipu.core.evolve import evolve
+from kipu.core.folding import place_named
 from kipu.core.lifecycle import StepPhase, WorkflowPhase
 from kipu.core.state import State, Stopping, next_timer
 from tests.zoo.mutants import mutant
-
-_sound_fail_attempt = _fail_attempt
 
 
 @mutant("_fire", breaks="I16, retry that looks for a phase nobody sets", caught_by="tests/core/test_retrying.py")
 def a_retry_looks_for_a_phase_that_nobody_sets(state: State, event: TimerFired) -> None:
     """After its backoff a step is ready only if it is Scheduled; a step that waits never is."""
-    place = None if event.step is None else _place(state, event.step)
+    place = None if event.step is None else place_named(state, event.step)
     timer = next_timer(state)
     if timer is not None and (timer.due, timer.kind, timer.place) == (event.due, event.kind, place):
         heapq.heappop(state.timers)
@@ -28,23 +27,6 @@ def a_retry_looks_for_a_phase_that_nobody_sets(state: State, event: TimerFired) 
         state.steps[place] = replace(state.steps[place], retry_at=None)
         if state.steps[place].phase is StepPhase.SCHEDULED:
             state.ready[place] = None
-
-
-@mutant("_fail_attempt", breaks="I10, backoff not recorded", caught_by="tests/core/test_retrying.py")
-def the_recorded_backoff_is_not_read(state: State, event: AttemptFailed) -> None:
-    """A retry is due at once, whatever was recorded."""
-    _sound_fail_attempt(state, event if event.retry_at is None else replace(event, retry_at=state.ts))
-
-
-@mutant("_tell", breaks="I9", caught_by="tests/core/test_starting.py")
-def one_need_is_enough(state: State, dependent: int, finished: int) -> None:
-    """A step is ready once the first of its needs has finished."""
-    state.unmet[dependent] -= 1
-    phase = state.steps[finished].phase
-    if phase is StepPhase.FAILED:
-        state.any_failed.add(dependent)
-    if state.steps[dependent].phase is StepPhase.PENDING and dependent not in state.ready:
-        _release(state, dependent, culprit=state.step(finished).name)
 
 
 @mutant("fold", breaks="I2, ordering by time", caught_by=("tests/core/test_starting.py", "tests/core/test_retrying.py"))

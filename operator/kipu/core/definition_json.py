@@ -1,0 +1,156 @@
+"""The recorded form of a definition, inside `WorkflowAccepted` and thus for ever.
+
+Promises: from_json(to_json(d)) == d; a key that is absent means None, empty or the default of the time before the
+key existed, so that old records read as they always did. Must never apply a default that may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .definition import (
+    AdoptedStep,
+    Adoption,
+    Backoff,
+    Definition,
+    Jitter,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
+
+
+def to_json(definition: Definition) -> dict[str, object]:
+    """The recorded form; absent keys mean None or empty."""
+    return _without_none(
+        {
+            "adopt": None if definition.adopt is None else _adoption_to_json(definition.adopt),
+            "onFailure": definition.on_failure.value,
+            "parallelism": definition.parallelism,
+            "podDefaults": definition.pod_defaults or None,
+            "steps": [_step_to_json(step) for step in definition.steps],
+            "timeoutMs": definition.timeout_ms,
+        }
+    )
+
+
+def from_json(raw: Mapping[str, object]) -> Definition:
+    """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on a record that is not one."""
+    return Definition(
+        steps=tuple(_step_from_json(step) for step in _objects(raw["steps"])),
+        parallelism=_optional_int(raw.get("parallelism")),
+        timeout_ms=_optional_int(raw.get("timeoutMs")),
+        on_failure=OnFailure(_text(raw["onFailure"])),
+        pod_defaults=_object(raw.get("podDefaults", {})),
+        adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
+    )
+
+
+def _adoption_to_json(adoption: Adoption) -> dict[str, object]:
+    return {
+        "run": adoption.run,
+        "steps": [{"hash": step.hash, "name": step.name, "position": step.position} for step in adoption.steps],
+        "workflowUid": adoption.workflow_uid,
+    }
+
+
+def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
+    return Adoption(
+        workflow_uid=_text(raw["workflowUid"]),
+        run=_int(raw["run"]),
+        steps=tuple(
+            AdoptedStep(name=_text(step["name"]), position=_int(step["position"]), hash=_text(step["hash"]))
+            for step in _objects(raw["steps"])
+        ),
+    )
+
+
+def _step_to_json(step: Step) -> dict[str, object]:
+    backoff = step.retry.backoff
+    return _without_none(
+        {
+            "allowFailure": step.allow_failure or None,
+            "attemptTimeoutMs": step.attempt_timeout_ms,
+            "dependsOn": list(step.depends_on) or None,
+            "name": step.name,
+            "pod": step.pod or None,
+            "retry": {
+                "factor": backoff.factor,
+                "initialMs": backoff.initial_ms,
+                "jitter": backoff.jitter.value,
+                "maxAttempts": step.retry.max_attempts,
+                "maxMs": backoff.max_ms,
+                "nonRetryableExitCodes": list(step.retry.non_retryable_exit_codes),
+            },
+            "runWhen": step.run_when.value,
+            "startTimeoutMs": step.start_timeout_ms,
+            "timeoutMs": step.timeout_ms,
+        }
+    )
+
+
+def _step_from_json(raw: Mapping[str, object]) -> Step:
+    retry = _object(raw["retry"])
+    return Step(
+        name=_text(raw["name"]),
+        depends_on=tuple(_text(name) for name in _list(raw.get("dependsOn", []))),
+        run_when=RunWhen(_text(raw["runWhen"])),
+        allow_failure=_bool(raw.get("allowFailure", False)),
+        retry=Retry(
+            max_attempts=_int(retry["maxAttempts"]),
+            backoff=Backoff(
+                initial_ms=_int(retry["initialMs"]),
+                factor=_int(retry["factor"]),
+                max_ms=_int(retry["maxMs"]),
+                jitter=Jitter(_text(retry["jitter"])),
+            ),
+            non_retryable_exit_codes=tuple(_int(code) for code in _list(retry["nonRetryableExitCodes"])),
+        ),
+        start_timeout_ms=_optional_int(raw.get("startTimeoutMs")),
+        attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
+        timeout_ms=_optional_int(raw.get("timeoutMs")),
+        pod=_object(raw.get("pod", {})),
+    )
+
+
+def _without_none(raw: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in raw.items() if value is not None}
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    return [_object(item) for item in _list(value)]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {type(value).__name__}")
+    return value
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"expected a whole number, got {type(value).__name__}")
+    return value
+
+
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {type(value).__name__}")
+    return value
+
+
+def _optional_int(value: object) -> int | None:
+    return None if value is None else _int(value)

@@ -1,0 +1,113 @@
+"""What a fact about one step does to the state as a whole: its phase, the indexes, its dependents, its deadlines.
+
+Promises: every index of `state` stays true whichever event moves a step; the cost depends on the edges of the step,
+never on the number of steps. Called by `evolve` and its rooms (`attempts`) alone. Must never decide anything.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+
+from .errors import CorruptionError
+from .events import Event, Reason, SkipReason, TimerKind
+from .lifecycle import StepPhase, WorkflowPhase, next_phase
+from .policies import is_plain, never_reacts
+from .state import Attempt, State, StepState, Timer
+
+
+def move(state: State, place: int, event: Event, new: StepState) -> None:
+    """Give the step its new phase, by the table, and keep the indexes of phases true."""
+    old = state.steps[place]
+    phase = next_phase(old.phase, type(event), state.step(place).name)
+    state.steps[place] = replace(new, phase=phase)
+    state.counts[old.phase] -= 1
+    state.counts[phase] += 1
+    if phase is not old.phase:
+        for index in (state.plain, state.guarded, state.retrying, state.ready, state.doomed):
+            index.pop(place, None)
+
+
+def finish(
+    state: State, place: int, event: Event, *, reason: Reason | SkipReason | None = None, culprit: str | None = None
+) -> None:
+    """The step is over: let its dependents know."""
+    new = replace(state.steps[place], finished_at=state.ts, retry_at=None, culprit=culprit)
+    if reason is not None:
+        new = replace(new, reason=reason)
+    move(state, place, event, new)
+    release_place(state, place)
+    assert state.graph is not None
+    for dependent in state.graph.dependents[place]:
+        _tell(state, dependent, place)
+
+
+def release_place(state: State, place: int) -> None:
+    """The step's attempt, if it had one, is over."""
+    state.live.pop(place, None)
+    state.cancellable.pop(place, None)
+    if place in state.leaving:
+        del state.leaving[place]
+        attempt = state.steps[place].attempt
+        state.cancelling -= attempt is not None and attempt.abandoned is Reason.CANCELLED
+        show_phase(state)
+
+
+def show_phase(state: State) -> None:
+    """While a failure takes others down, too, and no longer: a clean-up step may run on."""
+    taking_down = state.stopping is not None or state.cancelling > 0
+    state.phase = WorkflowPhase.CANCELLING if taking_down else WorkflowPhase.RUNNING
+
+
+def _tell(state: State, dependent: int, finished: int) -> None:
+    """One of the step's dependencies is finished: it may now start, or never."""
+    phase = state.steps[finished].phase
+    state.unmet[dependent] -= 1
+    if phase is StepPhase.FAILED:
+        state.any_failed.add(dependent)
+    if state.steps[dependent].phase is not StepPhase.PENDING:
+        return
+    holds = phase is StepPhase.SUCCEEDED or (phase is StepPhase.FAILED and state.step(finished).allow_failure)
+    culprit = state.steps[finished].culprit or state.step(finished).name
+    if is_plain(state, dependent) and not holds:
+        state.doomed.setdefault(dependent, culprit)
+    elif state.unmet[dependent] == 0 and dependent not in state.doomed:
+        release(state, dependent, culprit=culprit)
+
+
+def release(state: State, place: int, *, culprit: str) -> None:
+    """All dependencies are finished and none stands against it: ready, unless it has nothing to react to."""
+    if never_reacts(state, place):
+        state.doomed[place] = culprit
+    else:
+        state.ready[place] = None
+
+
+def arm(state: State, kind: TimerKind, due: int, place: int | None = None, attempt: int | None = None) -> None:
+    """A deadline that this very event has recorded."""
+    heapq.heappush(state.timers, Timer(due=due, position=state.position, kind=kind, place=place, attempt=attempt))
+
+
+def place_named(state: State, step: str) -> int:
+    """Where the step stands. Raises CorruptionError if the definition has none of this name."""
+    place = state.place_of(step)
+    if place is None:
+        raise CorruptionError(f"there is no step '{step}' in the accepted definition")
+    return place
+
+
+def current(state: State, step: str, attempt: int) -> tuple[int, StepState, Attempt]:
+    """The step whose newest attempt this is."""
+    place = place_named(state, step)
+    old = state.steps[place]
+    if old.attempt is None or old.attempt.number != attempt:
+        raise CorruptionError(f"step '{step}': attempt {attempt} is not its newest, {old.attempts}")
+    return place, old, old.attempt
+
+
+def live(state: State, step: str, attempt: int) -> tuple[int, StepState, Attempt]:
+    """The same, and it was not given up."""
+    found = current(state, step, attempt)
+    if found[2].abandoned:
+        raise CorruptionError(f"step '{step}': attempt {attempt} was given up")
+    return found

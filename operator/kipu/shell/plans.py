@@ -1,0 +1,42 @@
+"""What an effect asks of the cluster: the attempt's Job as it is to be, or the placeholder in its stead.
+
+Promises: pure; the same effect of the same state gives the same plan, so that performing it twice is harmless.
+Must never look at the cluster.
+"""
+
+from __future__ import annotations
+
+from kipu.api import jobs
+from kipu.core.effects import Effect
+from kipu.core.state import State
+from kipu.eventlog.ports import StreamId
+
+from .performer import Plan
+
+
+def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:
+    """Of an effect of this state; `intent` is "position:hash" of the attempt's StepScheduled."""
+    ref, definition = effect.ref, state.definition
+    assert definition is not None
+    place = state.place_of(ref.step)
+    assert place is not None
+    attempt = jobs.AttemptRef(
+        namespace=stream.namespace,
+        workflow_name=stream.name,
+        workflow_uid=stream.uid,
+        run=ref.run,
+        step=ref.step,
+        attempt=ref.attempt,
+        job_name=effect.job,
+        intent=intent,
+        attempt_timeout_ms=state.step(place).attempt_timeout_ms,
+    )
+    return Plan(
+        namespace=stream.namespace,
+        workflow_uid=stream.uid,
+        ref=ref,
+        job=effect.job,
+        intent=intent,
+        manifest=lambda: jobs.job_manifest(definition, ref.step, attempt),
+        placeholder=lambda: jobs.placeholder_manifest(attempt),
+    )

@@ -46,8 +46,8 @@ lock: | $(UV) ## Resolve the dependencies anew and write both locks
 	  --no-emit-index-url --extra cli --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 ## Without a cluster
-.PHONY: check fmt lint types unit simulate zoo crds docs
-check: lint types unit ## All that needs no cluster, but the crash points
+.PHONY: check fmt lint types unit prove simulate zoo crds docs
+check: lint types unit prove ## All that needs no cluster, but the crash points
 fmt: setup ## Format the code
 	$(BIN)/ruff format operator tests e2e
 	$(BIN)/ruff check --fix operator tests e2e
@@ -57,8 +57,10 @@ lint: setup ## Style, imports between layers
 	$(BIN)/lint-imports
 types: setup ## mypy, strict, tests included
 	$(BIN)/mypy
-unit: setup ## Units and laws, under a minute
-	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation" --junitxml=build/results/unit.xml
+unit: setup ## Units, under a minute
+	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation and not proof" --junitxml=build/results/unit.xml
+prove: setup ## State spaces, laws and costs: what is too long for a unit
+	$(BIN)/pytest -n 2 -q -m "proof and not cluster" --junitxml=build/results/proof.xml
 simulate: setup ## Crash points, pairs, 2,000 seeds; or any seeds: [SEED=0 N=2000 DEPTH=4]
 ifneq ($(SEED)$(N)$(DEPTH),)
 	$(BIN)/python -m tests.simulation.main $(and $(SEED),--seed $(SEED)) $(and $(N),--n $(N)) $(and $(DEPTH),--depth $(DEPTH))

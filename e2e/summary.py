@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 RESULTS = Path("build/results")
-PHASES = ("unit", "simulation", "e2e", "alone")
+PHASES = ("unit", "proof", "simulation", "e2e", "alone")
 
 
 def main(phases: Sequence[str]) -> int:

@@ -35,6 +35,8 @@ from kipu.core.graph import check
 from kipu.core.state import State
 from tests.core.given import IDENTITY, START, adoption
 
+pytestmark = pytest.mark.proof
+
 FEW, MANY = 200, 2_000
 SLACK = 1.1
 CORE = str(Path(kipu.core.__file__).parent)

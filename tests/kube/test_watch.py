@@ -239,6 +239,7 @@ async def test_a_version_that_is_refused_again_and_again_is_dropped(server: ApiS
     assert lists_and_watches(server)[0] == 2
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("fault", [Status(code=403), Status(code=503), Status(code=429), TimeoutNotDone()])
 async def test_hours_of_refusal_do_not_end_it_and_do_not_hammer(server: ApiServer, feed: Feed, fault: Fault) -> None:
     await feed.synced()

@@ -6,6 +6,8 @@ from tests.models.effects import EffectsModel
 from tests.models.effects_state import Rules, State
 from tests.models.explorer import explore
 
+pytestmark = pytest.mark.proof
+
 TWICE = "two attempts of the step run at once"
 AGAIN = "the step has succeeded, and it runs again"
 AFTER = "the run is Cancelled, and a pod runs"

@@ -5,6 +5,8 @@ import pytest
 from tests.models.explorer import explore
 from tests.models.log import Guard, LogModel, Rules, Sweep
 
+pytestmark = pytest.mark.proof
+
 BROKEN = {
     "unreferenced chunks deleted without the generation rule": Rules(sweep=Sweep.ANY),
     "swept once nobody is about to name them": Rules(sweep=Sweep.ABANDONED),

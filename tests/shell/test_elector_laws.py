@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field
 
 import looptime
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from tests.core.laws import LAW
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.refusals import Refused
 from tests.shell.candidates import HANGS, LEASE_SECONDS, NAMESPACE, RESET, ROUND_SECONDS, STEADY, Fate, Race
+
+pytestmark = pytest.mark.proof
 
 IDENTITIES = ("a", "b", "c")
 ACTIONS_MAX = 25

@@ -25,7 +25,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 
 def test_every_example_has_a_test_here() -> None:
-    tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout"}
+    tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed"}
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 
@@ -99,3 +99,14 @@ def test_timeout_fails_with_that_reason(namespace: Namespace) -> None:
     status = namespace.status("timeout")
     assert status["phase"] == "Failed"
     assert "TimedOut" in {status["reason"], *(report["reason"] for report in status["failed"])}
+
+
+def test_indexed_runs_every_index_once_and_then_the_step_below(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "indexed")
+        wait_for_end(namespace, "indexed")
+        ran = executions(pods)
+    assert namespace.status("indexed")["phase"] == "Succeeded"
+    assert Counter(run.step for run in ran) == {"shard": 4, "merge": 1}
+    merge = next(run for run in ran if run.step == "merge")
+    assert all(run.ended is not None and run.ended < merge.created for run in ran if run.step == "shard")

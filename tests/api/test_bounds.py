@@ -59,6 +59,21 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         spec(parallelism="2"),
         "spec.parallelism: must be a whole number, not a string",
     ),
+    "a job of one pod at least": (
+        one(job={"completions": 1, "parallelism": 1}),
+        one(job={"completions": 0}),
+        "spec.steps[0].job.completions: must be at least 1",
+    ),
+    "a job of 10,000 pods at most": (
+        one(job={"completions": 10_000, "parallelism": 10_000}),
+        one(job={"parallelism": 10_001}),
+        "spec.steps[0].job.parallelism: must be at most 10000",
+    ),
+    "completionMode": (
+        one(job={"completionMode": "Indexed"}),
+        one(job={"completionMode": "indexed"}),
+        "spec.steps[0].job.completionMode: must be one of NonIndexed, Indexed, not 'indexed' (did you mean Indexed?)",
+    ),
     "timeout above zero": (spec(timeout="1ms"), spec(timeout="0s"), "spec.timeout: must be longer than zero"),
     "timeout to a year": (
         spec(timeout="8760h"),

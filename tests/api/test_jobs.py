@@ -108,3 +108,11 @@ def test_kipu_adds_no_security_context_and_no_right() -> None:
     pod = manifest["spec"]["template"]["spec"]
     assert set(pod) == {"containers", "restartPolicy"}
     assert set(pod["containers"][0]) == {"name", "image", "command", "env"}
+
+
+def test_a_step_of_several_pods_is_a_job_of_several() -> None:
+    shape = {"completions": 5, "parallelism": 2, "completionMode": "Indexed"}
+    given = parse(spec({"name": "load", "script": "true", "image": "busybox:1.36", "job": shape}))
+    manifest: Any = job_manifest(given, "load", attempt())
+    assert {key: manifest["spec"][key] for key in shape} == shape
+    assert (manifest["spec"]["backoffLimit"], manifest["spec"]["podReplacementPolicy"]) == (0, "Failed")

@@ -202,3 +202,33 @@ def test_why_a_pod_waits_is_said_in_the_clusters_own_words() -> None:
     assert waiting_reason(pod("Pending", containerStatuses=[creating])) == ""
     assert waiting_reason(pod("Pending", conditions=[unscheduled])) == "Unschedulable: 0/1 nodes"
     assert waiting_reason(pod("Pending")) == ""
+
+
+SEVERAL = {"completions": 3, "parallelism": 3}
+
+
+def named(view: PodView, name: str, finished_at: str) -> PodView:
+    raw = msgspec.to_builtins(view)
+    raw["metadata"]["name"] = name
+    raw["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"] = finished_at
+    return msgspec.convert(raw, PodView)
+
+
+def test_of_several_pods_the_first_that_failed_says_why() -> None:
+    taken_down = named(pod("Failed", exit_code=143), "a", "2026-11-24T03:00:09Z")
+    culprit = named(pod("Failed", exit_code=3), "b", END)
+    done = named(pod("Succeeded", exit_code=0), "c", START)
+    failed = job(spec=SEVERAL, conditions=[condition("Failed", "BackoffLimitExceeded")])
+    seen = outcome(observe(failed, [taken_down, done, culprit], advance_on_pod=True))
+    assert (seen.reason, seen.exit_code, seen.pod) == (Reason.EXIT_CODE, 3, "b")
+    assert needs_pods(failed, [done])
+    assert not needs_pods(failed, [done, culprit])
+
+
+def test_of_several_pods_none_is_the_success_or_the_timeout() -> None:
+    ended = [pod("Succeeded", exit_code=0)] * 3
+    seen = outcome(observe(job(spec=SEVERAL, conditions=[condition("Complete")]), ended, advance_on_pod=True))
+    assert (seen.reason, seen.pod, seen.finished_at) == (None, None, END_MS)
+    late = job(spec=SEVERAL, conditions=[condition("Failed", "DeadlineExceeded")])
+    seen = outcome(observe(late, [pod("Failed", exit_code=143)], advance_on_pod=True))
+    assert seen.reason is Reason.TIMED_OUT

@@ -31,6 +31,7 @@ from kipu.core.graph import check
 from . import v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
+from .pods import mapping
 from .problems import translate
 from .rules import step_problems, template_problems
 
@@ -129,6 +130,7 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         clean(pod["script"], f"{path}.script", problems)
     if step.get("template") is not None:
         pod["template"] = clean(step["template"], f"{path}.template", problems)
+    pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
 
 

@@ -44,11 +44,9 @@ class AttemptRef:
 def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
     """The batch/v1 Job of this attempt. The step is one of this definition."""
     step = next(step for step in definition.steps if step.name == step_name)
-    return _job(
-        attempt,
-        annotations={},
-        spec=_deadline(attempt) | {"template": _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)},
-    )
+    template = _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)
+    spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
+    return _job(attempt, annotations={}, spec=spec)
 
 
 def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:

@@ -7,7 +7,7 @@ default is applied here: absent stays absent, `definition.py` fills in. Names ar
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -31,6 +31,8 @@ from .v1alpha1_base import (
     check_script,
 )
 from .v1alpha1_pod import Container, PodTemplate
+
+PODS_MAX = 10_000  # of one Job; an Indexed one takes at most 100,000 (KEP-2214)
 
 
 class Backoff(Model):
@@ -72,6 +74,19 @@ class Defaults(Model):
     """The pod template on which every step's own is merged, such as its security context or service account."""
 
 
+class JobShape(Model):
+    """A step of several pods, as in batch/v1 JobSpec. Its attempt succeeds when so many pods have succeeded; the first
+    pod that fails ends it, and a retry begins all of them anew."""
+
+    completions: Annotated[int, Field(ge=1, le=PODS_MAX)] | None = None
+    """How many pods must succeed; 1 if absent."""
+    parallelism: Annotated[int, Field(ge=1, le=PODS_MAX)] | None = None
+    """How many pods may run at once; 1 if absent. spec.parallelism counts Jobs, not pods."""
+    completion_mode: Literal["NonIndexed", "Indexed"] | None = None
+    """Indexed: each pod has its own index from 0 to completions - 1, in the variable JOB_COMPLETION_INDEX.
+    NonIndexed if absent."""
+
+
 class Step(Container):
     """One node of the graph: a Job, tried until it has succeeded or may not be tried again. Says what it runs by
     `script`, by `command`, `args` or `image`, or by a `template` with a container named `main`."""
@@ -106,6 +121,8 @@ class Step(Container):
     Expressions are refused: pass values through env."""
     template: PodTemplate | None = None
     """A pod template, for all that the fields of the step cannot say."""
+    job: JobShape | None = None
+    """How many pods the step has; one if absent."""
 
 
 class Shutdown(Model):

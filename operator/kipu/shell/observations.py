@@ -8,12 +8,13 @@ GET may.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.events import Reason
 
-from .kube_views import JobView, PodView, epoch_ms
+from .kube_views import Condition, JobView, PodView, epoch_ms
 
 MAIN = "main"
 PLACEHOLDER = "kipu.dev/placeholder"
@@ -50,7 +51,7 @@ def observe(job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool) -> O
     own = [pod for pod in pods if controller_uid(pod) == job.metadata.uid]
     ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
     if finished_condition(job) is not None:
-        return _job_outcome(ref, job, ended)
+        return _job_outcome(ref, job, own)
     if ended is not None and advance_on_pod and _pod_decides(job, ended):
         return _pod_outcome(ref, job, ended)
     running = next((pod for pod in own if pod.status.phase == "Running"), ended)
@@ -69,9 +70,8 @@ def needs_pods(job: JobView, pods: Iterable[PodView]) -> bool:
     """Whether the Job failed and no ended pod was seen that says how: a list must tell, or its absence."""
     if finished_condition(job) != "Failed":
         return False
-    return not any(
-        controller_uid(pod) == job.metadata.uid and pod.status.phase in ("Succeeded", "Failed") for pod in pods
-    )
+    telling = ("Succeeded", "Failed") if _has_one_pod(job) else ("Failed",)
+    return not any(controller_uid(pod) == job.metadata.uid and pod.status.phase in telling for pod in pods)
 
 
 def finished_condition(job: JobView) -> str | None:
@@ -103,8 +103,7 @@ def _pod_decides(job: JobView, pod: PodView) -> bool:
     """The exact predicate of the fast path: this Job cannot do anything but follow this pod."""
     spec = job.spec
     as_we_made_it = (
-        spec.completions == 1
-        and spec.parallelism == 1
+        _has_one_pod(job)
         and spec.backoff_limit == 0
         and spec.restart_policy == "Never"
         and not spec.has_pod_failure_policy
@@ -118,6 +117,10 @@ def _pod_decides(job: JobView, pod: PodView) -> bool:
     # another pod runs. (One that was counted has no finalizer either: then the Job's condition comes next.)
     counts = is_leaving or TRACKING in pod.metadata.finalizers
     return as_we_made_it and counts and not killed
+
+
+def _has_one_pod(job: JobView) -> bool:
+    return job.spec.completions == 1 and job.spec.parallelism == 1
 
 
 def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView) -> ObserveOutcome:
@@ -156,9 +159,10 @@ def _judge(pod: PodView) -> tuple[Reason | None, str]:
     return Reason.POD_FAILED, f"{pod.status.reason}: {pod.status.message}".strip(": ") or "the pod failed"
 
 
-def _job_outcome(ref: AttemptRef, job: JobView, ended: PodView | None) -> ObserveOutcome:
+def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView]) -> ObserveOutcome:
     condition = next(c for c in job.status.conditions if c.type in ("Complete", "Failed") and c.status == "True")
-    if ended is not None and (ended.status.phase == "Failed") == (condition.type == "Failed"):
+    ended = _telling_pod(job, condition, own)
+    if ended is not None:
         return _pod_outcome(ref, job, ended)
     if condition.type == "Complete":
         reason, message = None, ""
@@ -175,6 +179,24 @@ def _job_outcome(ref: AttemptRef, job: JobView, ended: PodView | None) -> Observ
         started_at=epoch_ms(job.status.start_time),
         finished_at=epoch_ms(job.status.completion_time) or epoch_ms(condition.last_transition_time),
     )
+
+
+def _telling_pod(job: JobView, condition: Condition, own: Iterable[PodView]) -> PodView | None:
+    """The pod that says how the Job came to its end; None where no single one does."""
+    phase = "Failed" if condition.type == "Failed" else "Succeeded"
+    ended = [pod for pod in own if pod.status.phase == phase]
+    if _has_one_pod(job):
+        return ended[0] if ended else None
+    # Of several, the first that failed: the others were taken down for it. By all is a success made, or by the time.
+    if condition.type == "Complete" or condition.reason == "DeadlineExceeded":
+        return None
+    return min(ended, key=_ended_at, default=None)
+
+
+def _ended_at(pod: PodView) -> tuple[int, str]:
+    main = next((c for c in pod.status.container_statuses if c.name == MAIN), None)
+    end = main.state.terminated if main is not None else None
+    return epoch_ms(end.finished_at if end is not None else None) or sys.maxsize, pod.metadata.name
 
 
 def _started_at(job: JobView, pod: PodView) -> int:

@@ -62,6 +62,24 @@ class Retry:
     non_retryable_exit_codes: tuple[int, ...] = ()
 
 
+class ValueType(StrEnum):
+    """What an output is."""
+
+    STRING = "String"
+    INT = "Int"
+    BOOL = "Bool"
+    DOUBLE = "Double"
+    JSON = "Json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a step's program promises to write."""
+
+    name: str
+    type: ValueType = ValueType.STRING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One node of the graph."""
@@ -75,6 +93,8 @@ class Step:
     attempt_timeout_ms: int | None = None  # one attempt, from its Job's startTime
     timeout_ms: int | None = None  # the whole step with its retries, from its first scheduling
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
+    when: str | None = None  # an expression: whether it runs at all; opaque to the core
+    outputs: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +125,4 @@ class Definition:
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
     adopt: Adoption | None = None
+    params: JsonObject = field(default_factory=dict)  # name -> value; read by expressions alone

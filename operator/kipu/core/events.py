@@ -48,6 +48,9 @@ class Reason(StrEnum):
     JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
+    OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
+    OUTPUT_INVALID = "OutputInvalid"  # not what the step declares
+    EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
 
 
 class SkipReason(StrEnum):
@@ -55,6 +58,7 @@ class SkipReason(StrEnum):
 
     DEPENDENCY = "DependencyNotMet"  # its runWhen can no longer hold because of the culprit
     WORKFLOW_FAILING = "WorkflowFailing"  # onFailure lets nothing new start after the culprit failed
+    CONDITION_FALSE = "ConditionFalse"  # its own `when`: counts as succeeded for its dependents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

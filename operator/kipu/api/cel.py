@@ -26,8 +26,22 @@ _TYPES: Mapping[str, Any] = {
     MAP: cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
 }
 _FUNCTIONS = dict.fromkeys(
-    "all bool bytes contains double duration dyn endsWith exists exists_one filter has int map matches size "
-    "startsWith string timestamp type uint".split()
+    [
+        *(
+            "all",
+            "bool",
+            "bytes",
+            "contains",
+            "double",
+            "duration",
+            "dyn",
+            "endsWith",
+            "exists",
+            "exists_one",
+            "filter",
+        ),
+        *("has", "int", "map", "matches", "size", "startsWith", "string", "timestamp", "type", "uint"),
+    ]
 )
 _ERROR = re.compile(r"ERROR: <input>:(?P<line>-?\d+):(?P<column>-?\d+): (?P<message>[^\n]*)")
 _UNDECLARED = re.compile(r"undeclared reference to '(?P<name>[^']*)'")

@@ -28,7 +28,7 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
-from . import v1alpha1, v1alpha1_base, v1alpha1_pod
+from . import language, v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
@@ -56,9 +56,13 @@ def parse(raw: object) -> Definition:
     for place, step in steps:
         problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
     problems.extend(_graph_problems(sound))
+    params = language.params((spec and spec.params) or (), problems)
     if problems or spec is None:
         raise UserError(tuple(problems))
-    return _definition(spec, defaults or {}, pods, retries)
+    definition = _definition(spec, defaults or {}, pods, retries, params)
+    if faults := language.problems(definition):
+        raise UserError(tuple(faults))
+    return definition
 
 
 def immutable_part(raw: JsonMap) -> dict[str, object]:
@@ -218,7 +222,11 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
 
 
 def _definition(
-    spec: v1alpha1.WorkflowSpec, defaults: JsonMap, pods: Mapping[int, JsonMap], retries: Mapping[int, Retry]
+    spec: v1alpha1.WorkflowSpec,
+    defaults: JsonMap,
+    pods: Mapping[int, JsonMap],
+    retries: Mapping[int, Retry],
+    params: JsonMap,
 ) -> Definition:
     attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
     return Definition(
@@ -233,6 +241,8 @@ def _definition(
                 attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
                 timeout_ms=_ms(step.timeout),
                 pod=pods[place],
+                when=step.when,
+                outputs=language.outputs(step.outputs),
             )
             for place, step in enumerate(spec.steps)
         ),
@@ -240,6 +250,7 @@ def _definition(
         timeout_ms=_ms(spec.timeout),
         on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,
         adopt=None if spec.adopt is None else _adoption(spec.adopt),
+        params=params,
         pod_defaults={key: defaults[key] for key in ("image", "template") if key in defaults},
     )
 

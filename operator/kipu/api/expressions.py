@@ -17,8 +17,7 @@ from .cel import CelError, Program, compile_checked
 from .passthrough import is_unicode
 from .references import Fault, Path, Reference, Scope, scan
 from .tokens import OPEN
-
-LENGTH_MAX = 1_024  # in characters: what is longer is a program, and a program is a step
+from .v1alpha1_language import EXPRESSION_LENGTH_MAX as LENGTH_MAX
 
 
 class Expected(Enum):

@@ -9,17 +9,20 @@ or a right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition
 from kipu.core.naming import attempt_id, idempotency_key
 
+from .durations import timestamp
 from .passthrough import merge
 from .pods import MAIN, main_container, mapping, pod_template
+from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"
+OUTPUT_PATH = "/dev/termination-log"  # Kubernetes' own default: every image and every sandbox takes it
 PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
 # deadline before success, so an attempt that ended well in its last second would be reported as late.
@@ -39,12 +42,15 @@ class AttemptRef:
     job_name: str
     intent: str  # "position:hash" of its StepScheduled record
     attempt_timeout_ms: int | None = None
+    deadline: int | None = None  # of the step or of the whole workflow, in epoch milliseconds: whichever comes first
+    values: Mapping[str, str] = field(default_factory=dict)  # recorded: what the step's expressions came to
 
 
 def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
     """The batch/v1 Job of this attempt. The step is one of this definition."""
     step = next(step for step in definition.steps if step.name == step_name)
-    template = _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)
+    pod = filled(step.pod, attempt.values)
+    template = _with_ours(pod_template(definition.pod_defaults, pod), attempt, has_outputs=bool(step.outputs))
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
     return _job(attempt, annotations={}, spec=spec)
 
@@ -109,12 +115,14 @@ def _deadline(attempt: AttemptRef) -> dict[str, object]:
     return {"activeDeadlineSeconds": -(-attempt.attempt_timeout_ms // 1_000) + DEADLINE_GRACE_SECONDS}
 
 
-def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, object]:
+def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs: bool) -> dict[str, object]:
     spec, main = mapping(template, "spec"), main_container(template)
     containers, env = spec["containers"], main.get("env")
     assert isinstance(containers, list)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
-    ours = {**main, "env": [*_environment(attempt), *(env if isinstance(env, list) else [])]}
+    ours = {**main, "env": [*_environment(attempt, has_outputs), *(env if isinstance(env, list) else [])]}
+    if has_outputs:
+        ours |= {"terminationMessagePath": OUTPUT_PATH, "terminationMessagePolicy": "File"}
     return {
         "metadata": merge(mapping(template, "metadata"), {"labels": labels(attempt)}),
         "spec": {
@@ -125,7 +133,7 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, ob
     }
 
 
-def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
+def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:
     uid, step = attempt.workflow_uid, attempt.step
     variables = {
         "KIPU_NAMESPACE": attempt.namespace,
@@ -137,4 +145,8 @@ def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
         "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
         "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
     }
+    if has_outputs:
+        variables["KIPU_OUTPUT"] = OUTPUT_PATH
+    if (deadline := timestamp(attempt.deadline)) is not None:
+        variables["KIPU_DEADLINE"] = deadline
     return [{"name": name, "value": value} for name, value in variables.items()]

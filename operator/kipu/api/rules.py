@@ -12,6 +12,7 @@ from kipu.core.errors import Problem
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
+from .scopes import templates
 
 RUNS = ("command", "args")
 OWN_PREFIX = "KIPU_"
@@ -22,6 +23,7 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
     yield from _twice_said(step, path)
+    yield from _outputs_of_many(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
     if defaults is None:
@@ -60,6 +62,7 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
             yield Problem(path=f"{where}.containers[{place}].name", reason=f"'{name}' is already a container's name")
         elif name == MAIN:
             yield from _environment_problems(containers[place].get("env"), f"{where}.containers[{place}].env")
+            yield from _expression_problems(containers[place], f"{where}.containers[{place}]")
 
 
 def _environment_problems(env: object, path: str) -> Iterator[Problem]:
@@ -67,6 +70,22 @@ def _environment_problems(env: object, path: str) -> Iterator[Problem]:
         name = variable.get("name") if isinstance(variable, Mapping) else None
         if isinstance(name, str) and name.startswith(OWN_PREFIX):
             yield Problem(path=f"{path}[{place}].name", reason=f"names that begin with {OWN_PREFIX} are Kipu's own")
+
+
+def _expression_problems(container: JsonMap, path: str) -> Iterator[Problem]:
+    """A template is passed through: what looks like an expression in it would reach the program as it stands."""
+    for where, _ in templates({"container": container}):
+        hint = "set it among the step's own fields, which are laid over the template"
+        yield Problem(
+            path=f"{path}.{where}", reason="expressions stand in a step's own env, args and command", hint=hint
+        )
+
+
+def _outputs_of_many(step: JsonMap, path: str) -> Iterator[Problem]:
+    job = mapping(step, "job")
+    if step.get("outputs") is not None and any(job.get(key) not in (None, 1) for key in ("completions", "parallelism")):
+        reason = "a step of several pods has no outputs: which pod's would they be"
+        yield Problem(path=f"{path}.outputs", reason=reason, hint="let the pods write to a volume")
 
 
 def _twice_said(step: JsonMap, path: str) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ from .v1alpha1_base import (
     Name,
     check_script,
 )
+from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
 
 PODS_MAX = 10_000  # of one Job; an Indexed one takes at most 100,000 (KEP-2214)
@@ -98,6 +99,9 @@ class Step(Container):
     run_when: Annotated[RunWhen, Loose] | None = None
     """What the finished dependencies must have come to: AllSucceeded (default), AllFinished whatever the outcome,
     or AnyFailed, for clean-up. If it can no longer hold, the step is Skipped."""
+    when: Expression | None = None
+    """A CEL expression that yields true or false, such as steps['fetch'].outputs.rows > 0, evaluated once when the
+    step could start. If it is false the step is Skipped, and counts as succeeded for the steps that depend on it."""
     allow_failure: bool | None = None
     """Whether the workflow may succeed, and dependents may start, although this step has failed."""
     retry: Retry | None = None
@@ -121,6 +125,9 @@ class Step(Container):
     Expressions are refused: pass values through env."""
     template: PodTemplate | None = None
     """A pod template, for all that the fields of the step cannot say."""
+    outputs: Outputs | None = None
+    """What the step's program writes to the file $KIPU_OUTPUT, and later steps read as steps['NAME'].outputs.X. All of
+    it must be written, of the type declared and in less than 4,096 bytes; else the attempt has failed."""
     job: JobShape | None = None
     """How many pods the step has; one if absent."""
 
@@ -167,6 +174,8 @@ class WorkflowSpec(Model):
     that file: it takes this at its word, as it runs whatever the steps say. Absent: every step runs."""
     defaults: Defaults | None = None
     """What holds for every step that does not say otherwise."""
+    params: Params | None = None
+    """Values that expressions read as params.NAME."""
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None
     """How many Jobs of this workflow may exist at once. No limit of its own if absent."""
     timeout: Duration | None = None

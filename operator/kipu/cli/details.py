@@ -6,6 +6,7 @@ control characters escaped, so that a message cannot move the reader's cursor. M
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
@@ -15,8 +16,11 @@ from kipu.core.events import (
     AttemptFailed,
     Event,
     EventLimitReached,
+    LateResultIgnored,
     ShutdownRequested,
+    SkipReason,
     StepAdopted,
+    StepEvaluated,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -31,6 +35,7 @@ from kipu.core.events import (
 )
 from kipu.eventlog.ports import Recorded
 
+VALUE_SHOWN_MAX = 60  # of an output or of a text put into the manifest
 NAMES_SHOWN_MAX = 5  # of a record's up to 200 skipped steps; jsonl has them all
 
 
@@ -85,9 +90,16 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted():
+        case StepFailed() | StepAdopted() | StepEvaluated():
             return event.step
-        case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
+        case (
+            StepScheduled()
+            | StepStarted()
+            | StepSucceeded()
+            | AttemptAbandoned()
+            | AttemptFailed()
+            | LateResultIgnored()
+        ):
             return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
             return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
@@ -111,12 +123,15 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case StepEvaluated():
+            return ", ".join(f"{path}={_short(text)}" for path, text in event.values.items())
         case StepScheduled():
             return f"job {event.job}"
         case StepStarted():
             return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
         case StepSucceeded():
-            return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
+            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
+            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case AttemptAbandoned():
@@ -125,8 +140,12 @@ def _details(event: Event) -> str:
             code = "" if event.exit_code is None else f"exit code {event.exit_code}"
             lasted = _lasted(event.started_at, event.finished_at)
             return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case LateResultIgnored():
+            return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case StepFailed():
             return _because(event.reason.value, event.message)
+        case StepsSkipped() if event.reason is SkipReason.CONDITION_FALSE:
+            return "ConditionFalse: its `when` does not hold"
         case StepsSkipped():
             return f"{event.reason.value}, because of {event.culprit}"
         case StepsCancelled():
@@ -139,6 +158,11 @@ def _details(event: Event) -> str:
             return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
             assert_never(event)
+
+
+def _short(value: str | int | bool) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= VALUE_SHOWN_MAX else f"{text[:VALUE_SHOWN_MAX]}..."
 
 
 def _words(*parts: str) -> str:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 from . import policies
-from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
+from .events import Reason, SkipReason, StepEvaluated, StepScheduled, WorkflowEnd, WorkflowFinished
+from .language import Evaluated, Unevaluated
 from .naming import job_name
 from .state import State, Stopping
-from .texts import shorten
-from .turn import Turn
+from .texts import json_bytes, shorten
+from .turn import ATTEMPT_BYTES, Turn
 
 _WHY_STOPPING = {
     Stopping.SHUTDOWN: "shutdown requested",
@@ -26,9 +27,14 @@ _WHY_STOPPING = {
 def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
     settle(turn)
+    # What ends without a Job, by its `when` or for an expression without a value, may let others start.
+    while _may_start(turn) and _start_ready(turn):
+        settle(turn)
+
+
+def _may_start(turn: Turn) -> bool:
     # While names are left to be skipped, steps that must not start may still stand among the ready.
-    if turn.is_open and turn.state.stopping is None and turn.names_left > 0 and not turn.state.unadopted:
-        _schedule_ready(turn)
+    return turn.is_open and turn.state.stopping is None and turn.names_left > 0 and not turn.state.unadopted
 
 
 def settle(turn: Turn) -> None:
@@ -80,10 +86,42 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
             turn.attempts_left -= 1
 
 
-def _schedule_ready(turn: Turn) -> None:
+def _start_ready(turn: Turn) -> bool:
+    """Whether a step has ended instead of starting."""
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
-    for place in list(islice(turn.state.ready, free)):
-        _schedule(turn, place)
+    for place in list(islice(turn.state.ready, max(0, free))):
+        # Once for all attempts: a retry has what was recorded.
+        asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
+        cost = _cost(asked)
+        if cost > turn.attempts_left:
+            return False
+        turn.attempts_left -= cost
+        if not _start(turn, place, asked):
+            return True
+    return False
+
+
+def _cost(asked: Evaluated | Unevaluated) -> int:
+    """In places of ATTEMPTS_PER_TURN_MAX."""
+    if isinstance(asked, Unevaluated):
+        return 1 + json_bytes(asked.message) // ATTEMPT_BYTES
+    sizes = (json_bytes(path) + json_bytes(text) + 2 for path, text in asked.values.items())
+    return 1 + (ATTEMPT_BYTES + sum(sizes)) // ATTEMPT_BYTES if asked.values else 1
+
+
+def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
+    """Schedule the step's next attempt, or end it by what its expressions came to."""
+    name = turn.state.step(place).name
+    if isinstance(asked, Unevaluated):
+        turn.fail_step(place, Reason.EXPRESSION_ERROR, shorten(asked.message))
+        return False
+    if not asked.holds:
+        turn.skip([place], name, SkipReason.CONDITION_FALSE)
+        return False
+    if asked.values:
+        turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))
+    _schedule(turn, place)
+    return True
 
 
 def _schedule(turn: Turn, place: int) -> None:

@@ -15,9 +15,11 @@ from .definition import (
     Definition,
     Jitter,
     OnFailure,
+    Output,
     Retry,
     RunWhen,
     Step,
+    ValueType,
 )
 
 
@@ -28,6 +30,7 @@ def to_json(definition: Definition) -> dict[str, object]:
             "adopt": None if definition.adopt is None else _adoption_to_json(definition.adopt),
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
+            "params": definition.params or None,
             "podDefaults": definition.pod_defaults or None,
             "steps": [_step_to_json(step) for step in definition.steps],
             "timeoutMs": definition.timeout_ms,
@@ -44,6 +47,7 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
+        params=_object(raw.get("params", {})),
     )
 
 
@@ -74,6 +78,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
             "name": step.name,
+            "outputs": [{"name": output.name, "type": output.type.value} for output in step.outputs] or None,
             "pod": step.pod or None,
             "retry": {
                 "factor": backoff.factor,
@@ -86,6 +91,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "runWhen": step.run_when.value,
             "startTimeoutMs": step.start_timeout_ms,
             "timeoutMs": step.timeout_ms,
+            "when": step.when,
         }
     )
 
@@ -111,6 +117,11 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         pod=_object(raw.get("pod", {})),
+        when=None if raw.get("when") is None else _text(raw["when"]),
+        outputs=tuple(
+            Output(name=_text(output["name"]), type=ValueType(_text(output["type"])))
+            for output in _objects(raw.get("outputs", []))
+        ),
     )
 
 

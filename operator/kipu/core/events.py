@@ -9,6 +9,7 @@ milliseconds since 1970 UTC. Must never hold anything that a later version of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -108,6 +109,16 @@ class StepScheduled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvaluated:
+    """What the step's expressions came to: the texts put into its manifest, by their path in it. Never evaluated
+    again: every attempt has these."""
+
+    run: int
+    step: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """We saw this attempt run."""
 
@@ -123,7 +134,8 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
-    """The attempt ended well; the step is done and never runs again in this run."""
+    """The attempt ended well; the step is done and never runs again in this run. `outputs` are the only ones that
+    anybody will ever see of this step, whatever else was or will be written."""
 
     run: int
     step: str
@@ -133,6 +145,8 @@ class StepSucceeded:
     finished_at: int | None = None
     pod: str | None = None
     node: str | None = None
+    pod_uid: str | None = None
+    outputs: Mapping[str, str | int | bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +188,17 @@ class AttemptFailed:
     pod: str | None = None
     node: str | None = None
     retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateResultIgnored:
+    """An attempt that was given up has ended after all; nothing changes. `reason` None: it ended well."""
+
+    run: int
+    step: str
+    attempt: int
+    job_uid: str
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,12 +271,14 @@ Event = (
     | WorkflowAccepted
     | WorkflowRejected
     | ShutdownRequested
+    | StepEvaluated
     | StepScheduled
     | StepStarted
     | StepSucceeded
     | StepAdopted
     | AttemptAbandoned
     | AttemptFailed
+    | LateResultIgnored
     | StepFailed
     | StepsSkipped
     | StepsCancelled

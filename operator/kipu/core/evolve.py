@@ -19,8 +19,10 @@ from .events import (
     AttemptFailed,
     Event,
     EventLimitReached,
+    LateResultIgnored,
     ShutdownRequested,
     StepAdopted,
+    StepEvaluated,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -92,6 +94,8 @@ def _apply(state: State, event: Event) -> None:
         case ShutdownRequested():
             state.shutdown = event.mode
             _take_down(state, state.stopping or Stopping.SHUTDOWN)
+        case StepEvaluated():
+            attempts.evaluate(state, event)
         case StepScheduled():
             attempts.schedule(state, event)
         case StepStarted():
@@ -104,6 +108,8 @@ def _apply(state: State, event: Event) -> None:
             attempts.abandon(state, event)
         case AttemptFailed():
             attempts.fail_attempt(state, event)
+        case LateResultIgnored():
+            attempts.note_late(state, event)
         case StepFailed():
             attempts.fail_step(state, event)
         case StepsSkipped():

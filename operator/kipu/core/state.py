@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
@@ -38,6 +39,7 @@ class Attempt:
     deadline: int | None = None
     abandoned: Reason | None = None
     abandoned_message: str = ""
+    is_late: bool = False  # it ended by itself after it was given up, which is recorded once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class StepState:
     message: str = ""
     exit_code: int | None = None
     culprit: str | None = None  # why it was skipped
+    values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
+    outputs: Mapping[str, str | int | bool] | None = None  # committed: unique and for ever
 
     @property
     def attempts(self) -> int:

@@ -18,6 +18,7 @@ from kipu.core.commands import (
     ObserveRefused,
     ObserveStarted,
     RequestShutdown,
+    weight,
 )
 
 # A later observation replaces one that tells less about the same attempt.
@@ -64,7 +65,7 @@ class Mailbox:
         return _WEIGHT[type(command)] > _WEIGHT[type(known)]
 
     def take(self, limit: int) -> list[Command]:
-        """At most `limit` commands: requests, then observations, then timers. Nothing is waited for.
+        """Commands of at most this weight: requests, then observations, then timers. Nothing is waited for.
 
         After a mere nudge, starts that still wait for company stay.
         """
@@ -72,9 +73,13 @@ class Mailbox:
             self._wake.clear()
             return []
         taken: list[Command] = [c for c in (self._requests.pop(RequestShutdown, None),) if c is not None]
-        for step in list(self._observations)[: limit - len(taken)]:
+        left = limit - len(taken)
+        for step, command in list(self._observations.items())[:left]:
+            left -= weight(command)
+            if left < 0:
+                break
             taken.append(self._observations.pop(step))
-        if not self._observations and len(taken) < limit and (timers := self._requests.pop(FireTimers, None)):
+        if not self._observations and left > 0 and (timers := self._requests.pop(FireTimers, None)):
             taken.append(timers)
         if not len(self):
             self._wake.clear()

@@ -20,6 +20,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
     assert definition is not None
     place = state.place_of(ref.step)
     assert place is not None
+    step = state.step(place)
+    deadlines = [due for due in (state.steps[place].deadline, state.deadline) if due is not None]
     attempt = jobs.AttemptRef(
         namespace=stream.namespace,
         workflow_name=stream.name,
@@ -29,7 +31,9 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         attempt=ref.attempt,
         job_name=effect.job,
         intent=intent,
-        attempt_timeout_ms=state.step(place).attempt_timeout_ms,
+        attempt_timeout_ms=step.attempt_timeout_ms,
+        deadline=min(deadlines, default=None),
+        values=state.steps[place].values,
     )
     return Plan(
         namespace=stream.namespace,
@@ -37,6 +41,6 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: jobs.job_manifest(definition, ref.step, attempt),
+        manifest=lambda: jobs.job_manifest(definition, step.name, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
     )

@@ -11,10 +11,12 @@ from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
+    LateResultIgnored,
     Reason,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepEvaluated,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -45,6 +47,9 @@ class Account:
     retry_at: int | None = None
     end: str = ""
     culprit: str | None = None
+    unasked: bool = False  # its own `when` did not hold
+    evaluated: bool = False
+    late: int = 0  # the attempt whose late result was recorded
 
 
 @dataclass
@@ -79,6 +84,16 @@ class Audit:
         match event:
             case StepAdopted():
                 self.see_adopted(event.step)
+            case StepEvaluated():
+                account = self.steps[event.step]
+                assert not account.evaluated, "once for all attempts"
+                assert not account.attempts
+                account.evaluated = True
+            case LateResultIgnored():
+                account = self.steps[event.step]
+                assert account.abandoned, "only what was given up is late"
+                assert account.late < event.attempt == account.attempts, "and is said to be once"
+                account.late = event.attempt
             case StepScheduled():
                 self.see_scheduled(event, ts, held)
             case StepStarted():
@@ -94,6 +109,8 @@ class Audit:
                 self.see_failed(event)
             case StepFailed():
                 assert not self.steps[event.step].open
+                if event.reason is Reason.EXPRESSION_ERROR:
+                    self.see_unstarted(event.step)
                 self.close(event.step, "Failed")
                 if self.failing is None and not self.by_name[event.step].allow_failure:
                     self.failing = event.step
@@ -130,6 +147,12 @@ class Audit:
             assert not self.cancels(event.step)
         account.attempts, account.open, account.abandoned = event.attempt, True, False
 
+    def see_unstarted(self, name: str) -> None:
+        """It ends by its expressions, at the moment at which it could have started."""
+        assert not self.steps[name].attempts
+        assert self.rule_holds(self.by_name[name])
+        assert not (self.holds_back() and self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED)
+
     def see_adopted(self, name: str) -> None:
         assert not self.steps[name].attempts
         self.to_adopt.remove(name)
@@ -161,7 +184,13 @@ class Audit:
     def see_skipped(self, event: StepsSkipped) -> None:
         for name in event.steps:
             assert not self.steps[name].attempts
+            if event.reason is SkipReason.CONDITION_FALSE:
+                assert event.steps == (event.culprit,)
+                self.see_unstarted(name)
+                self.steps[name].unasked = True
             self.close(name, "Skipped", event.culprit)
+            if event.reason is SkipReason.CONDITION_FALSE:
+                continue
             if event.reason is SkipReason.WORKFLOW_FAILING:
                 assert event.culprit == self.failing
                 assert self.holds_back()
@@ -188,7 +217,8 @@ class Audit:
         """How each need has ended, and whether that is as good as success."""
         for need in step.depends_on:
             end = self.steps[need].end
-            yield end, end == "Succeeded" or (end == "Failed" and self.by_name[need].allow_failure)
+            forgiven = end == "Failed" and self.by_name[need].allow_failure
+            yield end, end == "Succeeded" or forgiven or self.steps[need].unasked
 
     def rule_holds(self, step: Step) -> bool:
         ends = list(self.ends(step))

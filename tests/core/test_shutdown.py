@@ -64,6 +64,7 @@ def test_a_shutdown_may_only_escalate() -> None:
 def test_an_attempt_that_is_being_taken_down_has_no_success_any_more() -> None:
     given = flow(step("a"))
     given.shut_down()
+    assert kinds(given.succeed("a")) == ["LateResultIgnored"]
     assert given.succeed("a") == []
     given.gone("a")
     assert given.phases == {"a": "Cancelled"}

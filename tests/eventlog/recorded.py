@@ -20,9 +20,11 @@ from kipu.core.definition import (
     Definition,
     Jitter,
     OnFailure,
+    Output,
     Retry,
     RunWhen,
     Step,
+    ValueType,
 )
 from kipu.core.errors import Problem
 from kipu.core.events import (
@@ -30,11 +32,13 @@ from kipu.core.events import (
     AttemptFailed,
     Event,
     EventLimitReached,
+    LateResultIgnored,
     Reason,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepEvaluated,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -103,6 +107,22 @@ DEFINITION = Definition(
     pod_defaults={"serviceAccountName": "etl"},
 )
 
+
+def outputs(*kinds: str) -> tuple[Output, ...]:
+    return tuple(Output(name=kind.lower(), type=ValueType(kind)) for kind in kinds)
+
+
+# What there was when EVERY_EVENT was recorded: later members of these are in later histories.
+REASONS_V1 = tuple(Reason)[: list(Reason).index(Reason.CANCELLED) + 1]
+SKIP_REASONS_V1 = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
+SHUTDOWN_MODES_V1 = (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)
+TIMER_KINDS_V1 = (
+    TimerKind.BACKOFF,
+    TimerKind.START_TIMEOUT,
+    TimerKind.ATTEMPT_TIMEOUT,
+    TimerKind.STEP_TIMEOUT,
+    TimerKind.WORKFLOW_TIMEOUT,
+)
 EVERY_EVENT = History(
     name="every-event-v1",
     stream=StreamId(namespace="lab", name="nightly", uid=UID),
@@ -124,7 +144,8 @@ EVERY_EVENT = History(
             StepSucceeded(run=1, step="a", attempt=1, job_uid="j", started_at=1, finished_at=2, pod="p", node="n"),
         ),
         tuple(
-            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数") for reason in Reason
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数")
+            for reason in REASONS_V1
         ),
         (
             AttemptFailed(run=1, step="load", attempt=1, reason=Reason.LOST),
@@ -146,10 +167,10 @@ EVERY_EVENT = History(
         ),
         (
             StreamClaimed(epoch=4, writer="kipu-1"),
-            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SkipReason),
+            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SKIP_REASONS_V1),
             StepsCancelled(run=1, steps=()),
-            *(ShutdownRequested(run=1, mode=mode) for mode in ShutdownMode),
-            *(TimerFired(run=1, kind=kind, due=TS) for kind in TimerKind),
+            *(ShutdownRequested(run=1, mode=mode) for mode in SHUTDOWN_MODES_V1),
+            *(TimerFired(run=1, kind=kind, due=TS) for kind in TIMER_KINDS_V1),
             TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="load", attempt=3),
         ),
         (WorkflowAccepted(run=2, spec_hash=SPEC_HASH, definition=large_definition(60)),),
@@ -200,7 +221,73 @@ ADOPTION = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION)
+LANGUAGE = History(
+    name="language-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="7e1d2c3b-4a59-4687-9b0c-1d2e3f405162"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(
+                            name="fetch",
+                            outputs=(
+                                Output(name="rows", type=ValueType.INT),
+                                *outputs("String", "Bool", "Double", "Json"),
+                            ),
+                        ),
+                        Step(
+                            name="load",
+                            depends_on=("fetch",),
+                            when="steps['fetch'].outputs.rows > 0",
+                            pod={"container": {"env": [{"name": "ROWS", "value": "${{ steps.fetch.outputs.rows }}"}]}},
+                        ),
+                        Step(name="quiet", when="params.date == 'x'"),
+                    ),
+                    params={"date": "2026-11-23", "shards": [1, {"a": None}], "deep": True},
+                ),
+            ),
+            StepScheduled(run=1, step="fetch", attempt=1, job=JOB),
+            StepsSkipped(run=1, steps=("quiet",), culprit="quiet", reason=SkipReason.CONDITION_FALSE),
+        ),
+        (
+            AttemptAbandoned(run=1, step="fetch", attempt=1, reason=Reason.TIMED_OUT, message="late"),
+            LateResultIgnored(run=1, step="fetch", attempt=1, job_uid="j"),
+        ),
+        (AttemptFailed(run=1, step="fetch", attempt=1, reason=Reason.TIMED_OUT, retry_at=TS),),
+        (TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="fetch"),),
+        (StepScheduled(run=1, step="fetch", attempt=2, job=JOB),),
+        (
+            StepSucceeded(
+                run=1,
+                step="fetch",
+                attempt=2,
+                job_uid="k",
+                pod="p",
+                pod_uid="pu",
+                outputs={"rows": 42, "string": "Größe", "bool": False, "double": "0.5", "json": '{"a":[1,2.5]}'},
+            ),
+            StepEvaluated(run=1, step="load", values={"env[0].value": "42", "args[1]": "$$(HOME)\n"}),
+            StepScheduled(run=1, step="load", attempt=1, job=JOB),
+        ),
+        (
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=Reason.LOST),
+            LateResultIgnored(run=1, step="load", attempt=1, job_uid="l", reason=Reason.OUTPUT_INVALID),
+        ),
+        *(
+            (
+                AttemptFailed(run=1, step="load", attempt=1, reason=reason),
+                StepFailed(run=1, step="load", reason=reason),
+            )
+            for reason in (Reason.OUTPUT_TOO_LARGE, Reason.OUTPUT_INVALID, Reason.EXPRESSION_ERROR)
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, LANGUAGE)
 
 
 async def write(history: History, store: Store) -> None:

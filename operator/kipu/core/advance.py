@@ -121,6 +121,7 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
     if asked.values:
         turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))
     _schedule(turn, place)
+    turn.slots -= 1  # taken, for whatever the turn goes on to start
     return True
 
 

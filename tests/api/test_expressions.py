@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from kipu.api import cel_cost, values
 from kipu.api.cel import CelError, compile_checked
-from kipu.api.expressions import LENGTH_MAX, Absent, Expected, Expression, Failure, parse
+from kipu.api.expressions import Absent, Expected, Expression, Failure, parse
 from kipu.api.references import Fault, Path, Scope
+from kipu.api.v1alpha1_language import EXPRESSION_LENGTH_MAX
 from kipu.core.definition import ValueType
 
 SCOPE = Scope(
@@ -111,7 +112,7 @@ def test_a_condition_is_true_or_false(text: str, value: bool) -> None:
         ("${{ true }}", "is an expression already", "write it without"),
         ("", "is empty", ""),
         (" ", "is empty", ""),
-        ("true" + " " * LENGTH_MAX, "characters, at most 1024 are allowed", ""),
+        ("true" + " " * EXPRESSION_LENGTH_MAX, "characters, at most 1024 are allowed", ""),
         ("(" * 100 + "true" + ")" * 100, "is nested too deep", ""),
         ("'e\u0301' == ''", "composed form", "NFC"),
         ("'\ud800' == ''", "not valid Unicode", ""),
@@ -124,7 +125,7 @@ def test_what_is_wrong_is_said_before_the_run(text: str, reason: str, hint: str)
 
 
 def test_the_longest_expression_is_taken_and_all_wrong_references_are_told() -> None:
-    assert evaluate("true" + " " * (LENGTH_MAX - 4)) is True
+    assert evaluate("true" + " " * (EXPRESSION_LENGTH_MAX - 4)) is True
     assert len(faults("params.x == params.y && steps['z'].phase == ''")) == 3
 
 
@@ -172,7 +173,7 @@ ADVERSARIES = {
 @pytest.mark.parametrize("name", ADVERSARIES)
 def test_an_expression_that_would_cost_too_much_is_refused_at_once(name: str) -> None:
     text = ADVERSARIES[name]
-    assert len(text) <= LENGTH_MAX
+    assert len(text) <= EXPRESSION_LENGTH_MAX
     given_values = {"s": "a" * 4_096, "l": list(range(1_000)), "long": list(range(10_000))}
     program = compile_checked(text, {"s": "string", "l": "list", "long": "list"})
     begin = time.process_time()

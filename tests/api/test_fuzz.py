@@ -31,6 +31,7 @@ FULL = spec(
         env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         resources={"limits": {"cpu": 0.5}},
         volumeMounts=[{"name": "v", "mountPath": "/v"}],
+        outputs=[{"name": "rows", "type": "Int"}],
     ),
     {
         "name": "b",
@@ -38,6 +39,8 @@ FULL = spec(
         "runWhen": "AllFinished",
         "allowFailure": True,
         "script": "true",
+        "when": "steps.a.outputs.rows > params.least",
+        "env": [{"name": "ROWS", "value": "${{ steps.a.outputs.rows }}"}],
         "retry": {"maxAttempts": 2, "backoff": {"initial": "1s", "factor": 2, "max": "1m", "jitter": "Full"}},
         "startTimeout": "1m",
         "template": {
@@ -50,9 +53,23 @@ FULL = spec(
     onFailure="Continue",
     adopt=adopt("a", "b"),
     parallelism=3,
+    params=[{"name": "least", "value": 1}],
 )
 KEYS = st.sampled_from(
-    ["steps", "defaults", "name", "template", "spec", "containers", "env", "retry", "script", "image"]
+    [
+        "steps",
+        "defaults",
+        "name",
+        "template",
+        "spec",
+        "containers",
+        "env",
+        "retry",
+        "script",
+        "image",
+        "when",
+        "outputs",
+    ]
 )
 
 

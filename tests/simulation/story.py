@@ -15,7 +15,9 @@ from kipu.core.events import (
     EventLimitReached,
     Reason,
     ShutdownRequested,
+    SkipReason,
     StepAdopted,
+    StepEvaluated,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -43,6 +45,9 @@ class Account:
     retry_at: int | None = None
     end: str = ""  # its last phase
     intent: str = ""  # "position:hash" of its newest StepScheduled
+    is_unwanted: bool = False  # its own `when` did not hold
+    values: dict[str, str] | None = None  # the texts that its expressions came to
+    outputs: dict[str, object] | None = None  # of its success
 
 
 @dataclass(slots=True)
@@ -81,6 +86,8 @@ class Story:
 
     def _tell_of_steps(self, event: Event, record: Recorded) -> None:
         match event:
+            case StepEvaluated():
+                self.steps[event.step].values = dict(event.values)
             case StepScheduled():
                 account = self.steps[event.step]
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
@@ -93,6 +100,7 @@ class Story:
                 account = self.steps[event.step]
                 account.successes += 1
                 account.is_open, account.end = False, "Succeeded"
+                account.outputs = None if event.outputs is None else dict(event.outputs)
             case AttemptAbandoned():
                 account = self.steps[event.step]
                 account.is_abandoned = True
@@ -111,18 +119,25 @@ class Story:
                     account = self.steps[name]
                     account.is_open = False
                     account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
+                    reason = event.reason if isinstance(event, StepsSkipped) else None
+                    account.is_unwanted = reason is SkipReason.CONDITION_FALSE
 
     # -- the rules, said once more in other words ----------------------------------------------------------
 
     def may_start(self, name: str) -> bool:
         """Whether the step's rule on its needs holds now."""
         step = self.by_name[name]
-        ends = [(self.steps[need].end, self.by_name[need].allow_failure) for need in step.depends_on]
+        ends = [(self.steps[need].end, self._is_forgiven(need)) for need in step.depends_on]
         if not all(end for end, _ in ends):
             return False
         if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return all(end == "Succeeded" or (end == "Failed" and allowed) for end, allowed in ends)
+            return all(end == "Succeeded" or forgiven for end, forgiven in ends)
         return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
+
+    def _is_forgiven(self, name: str) -> bool:
+        """Whether the step's end, which is no success, counts as one for those that need it."""
+        account = self.steps[name]
+        return account.is_unwanted or (account.end == "Failed" and self.by_name[name].allow_failure)
 
     def is_held_back(self, name: str) -> bool:
         """Whether an earlier failure lets this step not start any more."""

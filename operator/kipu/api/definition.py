@@ -55,13 +55,15 @@ def parse(raw: object) -> Definition:
     retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
     for place, step in steps:
         problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
-    problems.extend(_graph_problems(sound))
-    params = language.params((spec and spec.params) or (), problems)
-    if problems or spec is None:
+    graph_problems = _graph_problems(sound)
+    problems.extend(graph_problems)
+    if spec is None:
         raise UserError(tuple(problems))
+    params = language.params(spec.params or (), problems)
     definition = _definition(spec, defaults or {}, pods, retries, params)
-    if faults := language.problems(definition):
-        raise UserError(tuple(faults))
+    problems.extend(language.problems(definition, knows_order=not graph_problems))
+    if problems:
+        raise UserError(tuple(problems))
     return definition
 
 

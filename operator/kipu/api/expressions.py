@@ -17,7 +17,7 @@ from .cel import CelError, Program, compile_checked
 from .passthrough import is_unicode
 from .references import Fault, Path, Reference, Scope, scan
 from .tokens import OPEN
-from .v1alpha1_language import EXPRESSION_LENGTH_MAX as LENGTH_MAX
+from .v1alpha1_language import EXPRESSION_LENGTH_MAX
 
 
 class Expected(Enum):
@@ -111,8 +111,8 @@ def _compiled(source: str, types: tuple[tuple[str, str], ...]) -> Program:
 def _unreadable(text: str, expected: Expected) -> Fault | None:
     if not text.strip():
         return Fault("is empty")
-    if len(text) > LENGTH_MAX:
-        return Fault(f"has {len(text)} characters, at most {LENGTH_MAX} are allowed", "do such work in a step")
+    if len(text) > EXPRESSION_LENGTH_MAX:
+        return Fault(f"has {len(text)} characters, at most {EXPRESSION_LENGTH_MAX} are allowed", "do such work in a step")
     if not is_unicode(text) or "\x00" in text:
         return Fault("is not valid Unicode text")
     if not unicodedata.is_normalized("NFC", text):

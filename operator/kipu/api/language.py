@@ -52,12 +52,15 @@ def outputs(given: Sequence[OutputSpec] | None) -> tuple[Output, ...]:
     return tuple(Output(name=one.name, type=one.type or ValueType.STRING) for one in given or ())
 
 
-def problems(definition: Definition) -> list[Problem]:
-    """The first faults of everything that the steps say in the language. The graph is sound."""
-    return list(islice(_problems(definition), PROBLEMS_MAX))
+def problems(definition: Definition, *, knows_order: bool = True) -> list[Problem]:
+    """The first faults of everything that the steps say in the language.
+
+    `knows_order`: the graph is sound. If it is not, nothing is concluded from who waits for whom.
+    """
+    return list(islice(_problems(definition, knows_order), PROBLEMS_MAX))
 
 
-def _problems(definition: Definition) -> Iterator[Problem]:
+def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
     names, upstream, count = scopes.names(definition), _Upstream(definition), 0
     for place, step in enumerate(definition.steps):
         path = f"spec.steps[{place}]"
@@ -68,7 +71,9 @@ def _problems(definition: Definition) -> Iterator[Problem]:
             yield Problem(path=path, reason=f"a workflow holds at most {EXPRESSIONS_MAX} expressions")
             return
         if said or step.when is not None:
-            scope = replace(scopes.scope(names, step), is_upstream=partial(upstream.holds, step.name))
+            scope = scopes.scope(names, step)
+            if knows_order:
+                scope = replace(scope, is_upstream=partial(upstream.holds, step.name))
             yield from _step_problems(step, said, scope, path)
 
 

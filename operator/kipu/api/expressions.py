@@ -112,7 +112,9 @@ def _unreadable(text: str, expected: Expected) -> Fault | None:
     if not text.strip():
         return Fault("is empty")
     if len(text) > EXPRESSION_LENGTH_MAX:
-        return Fault(f"has {len(text)} characters, at most {EXPRESSION_LENGTH_MAX} are allowed", "do such work in a step")
+        return Fault(
+            f"has {len(text)} characters, at most {EXPRESSION_LENGTH_MAX} are allowed", "do such work in a step"
+        )
     if not is_unicode(text) or "\x00" in text:
         return Fault("is not valid Unicode text")
     if not unicodedata.is_normalized("NFC", text):

@@ -146,7 +146,6 @@ def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, declared: Sequence
         finished_at=epoch_ms(end.finished_at if end is not None else None),
         pod=pod.metadata.name,
         node=pod.spec.node_name or None,
-        pod_uid=pod.metadata.uid or None,
     )
     return _with_outputs(seen, pod, end.message if end is not None else "", declared) if declared else seen
 
@@ -158,7 +157,8 @@ def _with_outputs(seen: ObserveOutcome, pod: PodView, message: str, declared: Se
     spec = pod.spec  # as it is now: the kubelet counts the containers each time it writes the status
     containers = len(spec.containers) + len(spec.init_containers) + len(spec.ephemeral_containers)
     try:
-        return replace(seen, outputs=outputs.read(message, declared, containers=containers))
+        written = outputs.read(message, declared, containers=containers)
+        return replace(seen, outputs=written, pod_uid=pod.metadata.uid)
     except outputs.OutputError as error:
         return replace(seen, reason=error.reason, message=str(error))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from kipu.core import policies
-from kipu.core.advance import _take_down_everything
+from kipu.core.advance import _cost, _start, _take_down_everything
 from kipu.core.events import StepScheduled, WorkflowEnd, WorkflowFinished
+from kipu.core.language import Evaluated
 from kipu.core.naming import job_name
 from kipu.core.state import Stopping
 from kipu.core.turn import Turn
@@ -33,15 +35,15 @@ def an_attempt_number_is_used_again(turn: Turn, place: int) -> None:
     turn.record(StepScheduled(run=state.run, step=name, attempt=attempt, job=job))
 
 
-@mutant("_schedule_ready", breaks="quadratic rescan", caught_by=f"{COST}[wide, with deadlines]")
-def what_is_ready_is_sought_among_all_steps(turn: Turn) -> None:
+@mutant("_start_ready", breaks="quadratic rescan", caught_by=f"{COST}[wide, with deadlines]")
+def what_is_ready_is_sought_among_all_steps(turn: Turn) -> bool:
     """Each turn walks over every step to find those that may start."""
-    from kipu.core.advance import _schedule
-
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
     ready = [place for place in dict.fromkeys(range(len(turn.state.steps))) if place in turn.state.ready]
     for place in ready[:free]:
-        _schedule(turn, place)
+        turn.attempts_left -= 1
+        _start(turn, place, Evaluated())
+    return False
 
 
 @mutant("_skip_doomed", breaks="I16", caught_by="tests/core/test_failing.py")
@@ -64,3 +66,29 @@ def only_a_shutdown_is_settled(turn: Turn) -> None:
         if turn.state.stopping is not None:
             _take_down_everything(turn)
         _finish(turn)
+
+
+@mutant("_start_ready", breaks="I13, expressions evaluated again", caught_by="tests/core/test_language.py")
+def every_attempt_is_evaluated_anew(turn: Turn) -> bool:
+    """A retry reads what its expressions come to by then."""
+    free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
+    for place in list(islice(turn.state.ready, max(0, free))):
+        turn.attempts_left -= 1
+        if not _start(turn, place, turn.evaluate(turn.state, place)):
+            return True
+    return False
+
+
+@mutant("_start_ready", breaks="more Jobs than there are slots", caught_by="tests/core/test_language.py")
+def each_pass_of_a_turn_has_all_slots_again(turn: Turn) -> bool:
+    """What a turn has started before a step was skipped is not counted."""
+    slots = turn.slots
+    free = min(policies.places_free(turn.state, slots), turn.attempts_left)
+    for place in list(islice(turn.state.ready, max(0, free))):
+        asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
+        turn.attempts_left -= _cost(asked)
+        if not _start(turn, place, asked):
+            turn.slots = slots
+            return True
+    turn.slots = slots
+    return False

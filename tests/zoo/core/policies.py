@@ -57,3 +57,9 @@ def an_attempt_that_leaves_gives_up_its_place_at_once(state: State, slots: int) 
 def a_failure_holds_nobody_back(state: State) -> bool:
     """Whatever has failed, plain steps go on starting."""
     return False
+
+
+@mutant("PERMANENT_REASONS", breaks="I10", caught_by="tests/core/test_language.py", is_constant=True)
+def what_was_too_large_is_tried_again() -> frozenset[Reason]:
+    """The same program writes the same again, until its budget is used up."""
+    return PERMANENT_REASONS - {Reason.OUTPUT_TOO_LARGE}

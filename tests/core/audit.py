@@ -85,15 +85,9 @@ class Audit:
             case StepAdopted():
                 self.see_adopted(event.step)
             case StepEvaluated():
-                account = self.steps[event.step]
-                assert not account.evaluated, "once for all attempts"
-                assert not account.attempts
-                account.evaluated = True
+                self.see_evaluated(event)
             case LateResultIgnored():
-                account = self.steps[event.step]
-                assert account.abandoned, "only what was given up is late"
-                assert account.late < event.attempt == account.attempts, "and is said to be once"
-                account.late = event.attempt
+                self.see_late(event)
             case StepScheduled():
                 self.see_scheduled(event, ts, held)
             case StepStarted():
@@ -108,12 +102,7 @@ class Audit:
             case AttemptFailed():
                 self.see_failed(event)
             case StepFailed():
-                assert not self.steps[event.step].open
-                if event.reason is Reason.EXPRESSION_ERROR:
-                    self.see_unstarted(event.step)
-                self.close(event.step, "Failed")
-                if self.failing is None and not self.by_name[event.step].allow_failure:
-                    self.failing = event.step
+                self.see_step_failed(event)
             case StepsSkipped():
                 self.see_skipped(event)
             case StepsCancelled():
@@ -146,6 +135,26 @@ class Audit:
             assert ts >= account.retry_at
             assert not self.cancels(event.step)
         account.attempts, account.open, account.abandoned = event.attempt, True, False
+
+    def see_step_failed(self, event: StepFailed) -> None:
+        assert not self.steps[event.step].open
+        if event.reason is Reason.EXPRESSION_ERROR:
+            self.see_unstarted(event.step)
+        self.close(event.step, "Failed")
+        if self.failing is None and not self.by_name[event.step].allow_failure:
+            self.failing = event.step
+
+    def see_evaluated(self, event: StepEvaluated) -> None:
+        account = self.steps[event.step]
+        assert not account.evaluated, "once for all attempts"
+        assert not account.attempts
+        account.evaluated = True
+
+    def see_late(self, event: LateResultIgnored) -> None:
+        account = self.steps[event.step]
+        assert account.abandoned, "only what was given up is late"
+        assert account.late < event.attempt == account.attempts, "and is said to be once"
+        account.late = event.attempt
 
     def see_unstarted(self, name: str) -> None:
         """It ends by its expressions, at the moment at which it could have started."""

@@ -32,6 +32,7 @@ def main(**fields: Any) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
 
 
+TYPED = [{"name": "n", "type": "Int"}, {"name": "j", "type": "Json"}]
 MANY = [step(f"s{number}") for number in range(STEPS_MAX)]
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "at least one step": (spec(), {"steps": []}, "spec.steps: must not be empty"),
@@ -349,6 +350,26 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(outputs=[{"name": "a"}], job={"completions": 2}),
         "spec.steps[0].outputs: a step of several pods has no outputs: which pod's would they be "
         "(let the pods write to a volume)",
+    ),
+    "what is adopted brings its outputs": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1, "j": "[1,2.5]"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1}))),
+        "spec.adopt.steps[0].outputs: output 'j' is missing ('kipu salvage' writes all of them)",
+    ),
+    "and no others": (
+        spec(step("a"), adopt=adopt(adopted("a", outputs={}))),
+        spec(step("a"), adopt=adopt(adopted("a", outputs={"x": 1}))),
+        "spec.adopt.steps[0].outputs.x: step 'a' declares no such output",
+    ),
+    "in their types": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": -1, "j": "null"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": -1, "j": "[1, 2]"}))),
+        "spec.adopt.steps[0].outputs.j: is not a recorded Json (write it as the record holds it)",
+    ),
+    "a truth is no number": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1, "j": "1"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": True, "j": "1"}))),
+        "spec.adopt.steps[0].outputs.n: is not a recorded Int (write it as the record holds it)",
     ),
     "params have names of their own": (
         spec(params=[{"name": "a", "value": 1}, {"name": "A", "value": [1, {"b": None}]}]),

@@ -17,7 +17,7 @@ from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting
-from tests.api.specs import adopt, spec, step
+from tests.api.specs import adopt, adopted, spec, step
 
 # Lone surrogates, too: JSON can write them as \ud800.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
@@ -51,7 +51,7 @@ FULL = spec(
     defaults={"image": "i", "template": {"spec": {"containers": [{"name": "main", "securityContext": {}}]}}},
     shutdown={"mode": "Cancel", "run": 1},
     onFailure="Continue",
-    adopt=adopt("a", "b"),
+    adopt=adopt(adopted("a", outputs={"rows": 7}), "b"),
     parallelism=3,
     params=[{"name": "least", "value": 1}],
 )

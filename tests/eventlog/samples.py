@@ -106,7 +106,16 @@ definitions = st.builds(
         Adoption,
         workflow_uid=texts,
         run=whole,
-        steps=st.lists(st.builds(AdoptedStep, name=texts, position=whole, hash=texts), max_size=2).map(tuple),
+        steps=st.lists(
+            st.builds(
+                AdoptedStep,
+                name=texts,
+                position=whole,
+                hash=texts,
+                outputs=st.none() | st.dictionaries(texts, texts | whole | st.booleans(), max_size=2),
+            ),
+            max_size=2,
+        ).map(tuple),
     ),
 )
 _scalars: st.SearchStrategy[Any] = texts | whole | st.booleans()

@@ -216,7 +216,7 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
     return Adoption(
         workflow_uid=adopt.workflow_uid,
         run=adopt.run,
-        steps=tuple(AdoptedStep(name=s.name, position=s.position, hash=s.hash) for s in adopt.steps),
+        steps=tuple(AdoptedStep(name=s.name, position=s.position, hash=s.hash, outputs=s.outputs) for s in adopt.steps),
     )
 
 

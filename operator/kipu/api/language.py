@@ -17,7 +17,7 @@ from kipu.core.graph import PROBLEMS_MAX, Graph, build
 
 from . import scopes, values
 from .expressions import Expected, Expression, parse
-from .passthrough import clean
+from .passthrough import clean, join
 from .references import Fault, Scope
 from .templates import Template, parse_template
 from .v1alpha1_language import Output as OutputSpec
@@ -61,6 +61,7 @@ def problems(definition: Definition, *, knows_order: bool = True) -> list[Proble
 
 
 def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
+    yield from _adoption_problems(definition)
     names, upstream, count = scopes.names(definition), _Upstream(definition), 0
     for place, step in enumerate(definition.steps):
         path = f"spec.steps[{place}]"
@@ -75,6 +76,25 @@ def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
             if knows_order:
                 scope = replace(scope, is_upstream=partial(upstream.holds, step.name))
             yield from _step_problems(step, said, scope, path)
+
+
+def _adoption_problems(definition: Definition) -> Iterator[Problem]:
+    """What is adopted brings its outputs: nobody can ask its program again."""
+    steps = {step.name: step for step in definition.steps}
+    for place, adopted in enumerate(definition.adopt.steps if definition.adopt else ()):
+        declared = {output.name: output.type for output in steps[adopted.name].outputs} if adopted.name in steps else {}
+        given, path = adopted.outputs or {}, f"spec.adopt.steps[{place}].outputs"
+        unsound: list[Problem] = []
+        clean(given, path, unsound)
+        yield from unsound
+        for name in sorted({*declared, *given}):
+            if name not in given:
+                yield Problem(path=path, reason=f"output '{name}' is missing", hint="'kipu salvage' writes all of them")
+            elif name not in declared:
+                yield Problem(path=join(path, name), reason=f"step '{adopted.name}' declares no such output")
+            elif not values.is_recorded(given[name], declared[name]):
+                hint = "write it as the record holds it"
+                yield Problem(path=join(path, name), reason=f"is not a recorded {declared[name]}", hint=hint)
 
 
 def _step_problems(step: Step, said: Sequence[tuple[str, str]], scope: Scope, path: str) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ from .v1alpha1_base import (
     Loose,
     Model,
     Name,
+    PassedThrough,
     check_script,
 )
 from .v1alpha1_language import Expression, Outputs, Params
@@ -151,6 +152,8 @@ class AdoptedStep(Model):
     """The position of the record StepSucceeded (or StepAdopted) in the other Workflow's log."""
     hash: Annotated[str, StringConstraints(pattern=HASH_PATTERN, max_length=HASH_LENGTH_MAX)]
     """The hash of that record, which seals all before it: 64 hexadecimal digits."""
+    outputs: PassedThrough | None = None
+    """The outputs in that record, as it holds them: a Double and a Json value are text."""
 
 
 class Adopt(Model):

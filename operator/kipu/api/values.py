@@ -22,7 +22,13 @@ from kipu.core.definition import ValueType
 
 from .passthrough import INT_MAX
 
-INT_MIN = -INT_MAX - 1
+_RECORDED: Mapping[ValueType, type] = {
+    ValueType.STRING: str,
+    ValueType.INT: int,
+    ValueType.BOOL: bool,
+    ValueType.DOUBLE: str,
+    ValueType.JSON: str,
+}
 
 
 def record(value: object, kind: ValueType) -> str | int | bool:
@@ -44,6 +50,14 @@ def read(recorded: object, kind: ValueType) -> object:
         case ValueType.JSON:
             return json.loads(str(recorded))
     return recorded
+
+
+def is_recorded(recorded: object, kind: ValueType) -> bool:
+    """Whether `record` can have written this for a value of this type."""
+    try:
+        return record(read(recorded, kind), kind) == recorded and type(recorded) is _RECORDED[kind]
+    except (AssertionError, ValueError, RecursionError):
+        return False
 
 
 def text(value: object) -> str:

@@ -33,6 +33,7 @@ def adopt(state: State, event: StepAdopted) -> None:
     asked = state.unadopted.pop(place, None)
     if asked is None or (asked.position, asked.hash) != (event.source_position, event.source_hash):
         raise CorruptionError(f"step '{event.step}': the definition does not ask for this adoption")
+    state.steps[place] = replace(state.steps[place], outputs=asked.outputs)
     finish(state, place, event)
 
 

@@ -104,6 +104,7 @@ class AdoptedStep:
     name: str
     position: int
     hash: str  # in hex
+    outputs: Mapping[str, str | int | bool] | None = None  # as that record holds them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

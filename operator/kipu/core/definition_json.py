@@ -54,7 +54,10 @@ def from_json(raw: Mapping[str, object]) -> Definition:
 def _adoption_to_json(adoption: Adoption) -> dict[str, object]:
     return {
         "run": adoption.run,
-        "steps": [{"hash": step.hash, "name": step.name, "position": step.position} for step in adoption.steps],
+        "steps": [
+            _without_none({"hash": step.hash, "name": step.name, "outputs": step.outputs, "position": step.position})
+            for step in adoption.steps
+        ],
         "workflowUid": adoption.workflow_uid,
     }
 
@@ -64,7 +67,12 @@ def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
         workflow_uid=_text(raw["workflowUid"]),
         run=_int(raw["run"]),
         steps=tuple(
-            AdoptedStep(name=_text(step["name"]), position=_int(step["position"]), hash=_text(step["hash"]))
+            AdoptedStep(
+                name=_text(step["name"]),
+                position=_int(step["position"]),
+                hash=_text(step["hash"]),
+                outputs=_outputs(step["outputs"]) if "outputs" in step else None,
+            )
             for step in _objects(raw["steps"])
         ),
     )
@@ -123,6 +131,15 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
             for output in _objects(raw.get("outputs", []))
         ),
     )
+
+
+def _outputs(value: object) -> dict[str, str | int | bool]:
+    found: dict[str, str | int | bool] = {}
+    for name, output in _object(value).items():
+        if not isinstance(output, str | int):  # a bool is an int
+            raise TypeError(f"expected an output, got {type(output).__name__}")
+        found[name] = output
+    return found
 
 
 def _without_none(raw: dict[str, object]) -> dict[str, object]:

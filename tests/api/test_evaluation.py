@@ -12,7 +12,7 @@ from kipu.api.evaluation import TEXTS_BYTES_MAX, Evaluator
 from kipu.core.commands import Accept, AttemptRef, ObserveOutcome
 from kipu.core.decide import Identity, decide
 from kipu.core.events import Reason
-from kipu.core.language import Evaluated, Unevaluated
+from kipu.core.language import EFFORT_MAX, Evaluated, Unevaluated
 from kipu.core.state import State
 from tests.api.specs import spec, step
 
@@ -144,3 +144,20 @@ def test_one_evaluation_does_not_know_how_many_steps_there_are() -> None:
     for place in range(1, 2_001):
         assert EVALUATE(state, place) == Evaluated()
     assert time.process_time() - begin < 2.0  # 0.1 ms each, measured; a scan of all steps would take 10 times as long
+
+
+def test_the_expressions_of_a_step_are_bounded_together_and_take_their_share_of_a_turn() -> None:
+    costly = "${{ params.given.filter(x, x > 1).size() }}"
+    raw = spec(
+        step("fetch", outputs=TYPED),
+        step("one", dependsOn=["fetch"], args=[costly]),
+        step("five", dependsOn=["fetch"], args=[costly] * 5),
+        params=[{"name": "given", "value": list(range(1_000))}],
+    )
+    state = state_of(raw)
+    one, five = EVALUATE(state, 1), EVALUATE(state, 2)
+    assert isinstance(one, Evaluated)
+    assert EFFORT_MAX // 5 < one.effort < EFFORT_MAX // 2
+    assert isinstance(five, Unevaluated)
+    assert "could take too long" in five.message
+    assert five.effort == EFFORT_MAX

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kipu.api import cel_cost, values
 from kipu.api.cel import CelError, compile_checked
+from kipu.api.cel_cost import Cost
 from kipu.api.expressions import Absent, Expected, Expression, Failure, parse
 from kipu.api.references import Fault, Path, Scope
 from kipu.api.v1alpha1_language import EXPRESSION_LENGTH_MAX
@@ -60,7 +61,7 @@ def faults(text: str, expected: Expected = Expected.CONDITION, scope: Scope = SC
 def evaluate(text: str, expected: Expected = Expected.CONDITION) -> object:
     found = parse(text, SCOPE, expected)
     assert isinstance(found, Expression), found
-    return found.evaluate(look_up)
+    return found.evaluate(look_up, Cost())
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_item_and_index_are_known_in_a_fan_out() -> None:
     found = parse("item.name == 'a' && index < 3", Scope(step="s", has_item=True), Expected.CONDITION)
     assert isinstance(found, Expression)
     known: Mapping[Path, object] = {("item",): {"name": "a"}, ("index",): 2}
-    assert found.evaluate(known.__getitem__) is True
+    assert found.evaluate(known.__getitem__, Cost()) is True
 
 
 @pytest.mark.parametrize(
@@ -178,15 +179,17 @@ def test_an_expression_that_would_cost_too_much_is_refused_at_once(name: str) ->
     program = compile_checked(text, {"s": "string", "l": "list", "long": "list"})
     begin = time.process_time()
     with pytest.raises(CelError):
-        program.evaluate(given_values)
+        program.evaluate(given_values, Cost())
     assert time.process_time() - begin < 0.5
 
 
 def test_ordinary_work_on_large_values_is_taken() -> None:
     items = [{"name": f"shard-{n}", "ok": n % 2 == 0} for n in range(9_999)]
-    assert compile_checked("size(l)", {"l": "list"}).evaluate({"l": items}) == 9_999
-    assert compile_checked("l.exists(x, x.name == 'shard-9998')", {"l": "list"}).evaluate({"l": items}) is True
-    names = compile_checked("l.filter(x, x.ok).map(x, x.name + '!')", {"l": "list"}).evaluate({"l": items[:1_000]})
+    assert compile_checked("size(l)", {"l": "list"}).evaluate({"l": items}, Cost()) == 9_999
+    assert compile_checked("l.exists(x, x.name == 'shard-9998')", {"l": "list"}).evaluate({"l": items}, Cost()) is True
+    names = compile_checked("l.filter(x, x.ok).map(x, x.name + '!')", {"l": "list"}).evaluate(
+        {"l": items[:1_000]}, Cost()
+    )
     assert isinstance(names, list)
     assert names[-1] == "shard-998!"
 
@@ -212,7 +215,7 @@ def test_no_value_is_larger_than_its_bound(text: str, s: str, items: list[object
     types = {"s": "string", "l": "list", "m": "map", "x": "dyn"}
     try:
         program = compile_checked(text, types)
-        value = program.evaluate(given_values)
+        value = program.evaluate(given_values, Cost())
     except CelError:
         return
     bound = cel_cost._Walk().bound(
@@ -232,7 +235,7 @@ def test_any_text_gives_an_expression_or_what_is_wrong_with_it(text: str) -> Non
         found = parse(text, SCOPE, expected)
         if isinstance(found, Expression):
             with suppress(Failure):
-                found.evaluate(look_up)
+                found.evaluate(look_up, Cost())
         else:
             assert all(fault.reason for fault in found)
 

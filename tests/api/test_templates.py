@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kipu.api.cel_cost import Cost
 from kipu.api.expressions import Failure
 from kipu.api.references import Path, Scope
 from kipu.api.templates import EXPRESSIONS_MAX, Template, parse_template
@@ -22,7 +23,7 @@ def render(text: str, **params: object) -> str:
     def look_up(path: Path) -> object:
         return params[path[1]]
 
-    return found.render(look_up)
+    return found.render(look_up, Cost())
 
 
 def as_the_kubelet_reads(text: str) -> str:

@@ -19,7 +19,7 @@ from kipu.core.events import (
     StepSucceeded,
 )
 from kipu.core.evolve import fold
-from kipu.core.language import Evaluate, Evaluated, Unevaluated
+from kipu.core.language import EFFORT_MAX, Evaluate, Evaluated, Unevaluated
 from kipu.core.state import State
 from kipu.core.texts import MESSAGE_BYTES_MAX
 from kipu.core.turn import ATTEMPT_BYTES, ATTEMPTS_PER_TURN_MAX, COMMANDS_PER_TURN_MAX
@@ -155,6 +155,12 @@ def test_the_expressions_of_a_turn_fit_what_its_attempts_may_take(ends: Evaluate
         assert sum(sizes) <= (ATTEMPTS_PER_TURN_MAX + 2) * ATTEMPT_BYTES * 1.1
         extend(Tip(position=999_999, hash=b"", epoch=9_999, ts=0, writer="w"), events, ts=given.now)
     assert set(given.phases.values()) <= {"Scheduled", "Failed", "Skipped"}
+
+
+def test_a_turn_evaluates_no_more_than_its_share() -> None:
+    costly = Evaluated(effort=EFFORT_MAX, values={"args[0]": "x" * (OUTPUTS_BYTES_MAX - 20)})
+    given = flow(*[step(name) for name in "abc"], evaluate=lambda _state, _place: costly)
+    assert [len(scheduled(given.last)), len(scheduled(given.tell())), len(scheduled(given.tell()))] == [1, 1, 1]
 
 
 # -- outputs ---------------------------------------------------------------------------------------------

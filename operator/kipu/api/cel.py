@@ -13,6 +13,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from . import cel_cost
+from .cel_cost import Cost
 from .cel_tree import Node, parse
 from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, nearest
 
@@ -74,9 +75,12 @@ class Program:
         """What it yields, as the library writes it: BOOL, STRING, LIST<DYN>..."""
         return str(self._expression.return_type().name())
 
-    def evaluate(self, values: Mapping[str, object]) -> object:
-        """The value, as plain Python. A variable that is left out has none. Raises CelError."""
-        cost = cel_cost.estimate(self._tree, values)
+    def evaluate(self, values: Mapping[str, object], cost: Cost) -> object:
+        """The value, as plain Python. A variable that is left out has none. Raises CelError.
+
+        What it costs is added to `cost`, which bounds this and all that was evaluated before.
+        """
+        cost.add(cel_cost.estimate(self._tree, values))
         if (excess := cost.excess()) is not None:
             raise CelError(excess, "do such work in a step, and give on what it comes to")
         try:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from .cel_tree import Call, Constant, Loop, Many, Name, Node, Select
 
-# A unit is about 25 ns (a copied list element, measured: ADR 0014) or 8 bytes of text made: 4 million are 0.1 s of the
-# operator's loop, and 32 MB. A list of 2,000 items can be mapped once, one of 1,000 four times.
+# Of all expressions of a step together. A unit is about 25 ns (a copied list element, measured: ADR 0014) or 8 bytes of
+# text made: 4 million are 0.1 s of the operator's loop, and 32 MB. A list of 2,000 items can be mapped once, one of
+# 1,000 four times.
 COST_MAX = 4_000_000
 SIZE_MAX = 4_000_000  # of any value written out, in bytes: what `steps[...]` gathers of a large fan-out may have
 SCALAR_SIZE = 40  # the longest text of a number or a time
@@ -46,10 +47,14 @@ class Bound:
 
 @dataclass(slots=True)
 class Cost:
-    """What is known after a walk: the cost so far, and the largest value met."""
+    """What is known after a walk, or after those of all expressions of a step: the cost so far, the largest value."""
 
     spent: int = 0
     largest: int = 0
+
+    def add(self, other: Cost) -> None:
+        """Of one more expression."""
+        self.spent, self.largest = self.spent + other.spent, max(self.largest, other.largest)
 
     def excess(self) -> str | None:
         """Why this is not evaluated, or None."""

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from kipu.core.commands import OUTPUTS_BYTES_MAX
 from kipu.core.definition import Definition, ValueType
-from kipu.core.language import Evaluated, Unevaluated
+from kipu.core.language import EFFORT_MAX, Evaluated, Unevaluated
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State, StepState
 from kipu.core.texts import json_bytes
 
 from . import scopes, values
+from .cel_cost import COST_MAX, Cost
 from .expressions import Absent, Expected, Expression, Failure, Lookup, parse
 from .references import Fault, Path, Scope
 from .templates import Template, parse_template
@@ -40,17 +41,17 @@ class Evaluator:
         if self._definition is not state.definition:
             assert state.definition is not None
             self._definition, self._names = state.definition, scopes.names(state.definition)
-        scope, lookup = scopes.scope(self._names, step), self._lookup(state)
+        scope, lookup, cost = scopes.scope(self._names, step), self._lookup(state), Cost()
         try:
-            if step.when is not None and not _evaluate("when", step.when, scope, lookup):
-                return Evaluated(holds=False)
-            texts = {path: _render(path, text, scope, lookup) for path, text in templates}
+            if step.when is not None and not _evaluate("when", step.when, scope, lookup, cost):
+                return Evaluated(holds=False, effort=_effort(cost))
+            texts = {path: _render(path, text, scope, lookup, cost) for path, text in templates}
         except Failure as failure:
-            return Unevaluated(message=str(failure))
+            return Unevaluated(message=str(failure), effort=_effort(cost))
         size = sum(json_bytes(path) + json_bytes(text) + 2 for path, text in texts.items())
         if size > TEXTS_BYTES_MAX:
             return Unevaluated(message=f"its texts come to {size} bytes, at most {TEXTS_BYTES_MAX} can be recorded")
-        return Evaluated(values=texts)
+        return Evaluated(values=texts, effort=_effort(cost))
 
     def _lookup(self, state: State) -> Lookup:
         workflow = {**self._workflow, "run": state.run}
@@ -67,6 +68,11 @@ class Evaluator:
             raise Absent(f"{'.'.join(path)} is not known here")
 
         return look_up
+
+
+def _effort(cost: Cost) -> int:
+    """As a share of what a turn may do."""
+    return min(cost.spent, COST_MAX) * EFFORT_MAX // COST_MAX
 
 
 def _of_step(state: State, name: str, path: list[str]) -> object:
@@ -98,22 +104,22 @@ def _why_not(step: StepState) -> str:
     return "it was adopted" if step.attempt is None and step.phase == "Succeeded" else f"it is {step.phase}"
 
 
-def _evaluate(path: str, text: str, scope: Scope, lookup: Lookup) -> object:
+def _evaluate(path: str, text: str, scope: Scope, lookup: Lookup, cost: Cost) -> object:
     expression = parse(text, scope, Expected.CONDITION)
     if not isinstance(expression, Expression):
         raise Failure(f"{path}: {_first(expression)}")  # accepted by another version
     try:
-        return expression.evaluate(lookup)
+        return expression.evaluate(lookup, cost)
     except Failure as failure:
         raise Failure(f"{path}: {failure}") from None
 
 
-def _render(path: str, text: str, scope: Scope, lookup: Lookup) -> str:
+def _render(path: str, text: str, scope: Scope, lookup: Lookup, cost: Cost) -> str:
     template = parse_template(text, scope)
     if not isinstance(template, Template):
         raise Failure(f"{path}: {_first(template)}")
     try:
-        return template.render(lookup)
+        return template.render(lookup, cost)
     except Failure as failure:
         raise Failure(f"{path}: {failure}") from None
 

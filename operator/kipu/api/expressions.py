@@ -14,6 +14,7 @@ from enum import Enum
 from functools import lru_cache
 
 from .cel import CelError, Program, compile_checked
+from .cel_cost import Cost
 from .passthrough import is_unicode
 from .references import Fault, Path, Reference, Scope, scan
 from .tokens import OPEN
@@ -57,11 +58,11 @@ class Expression:
     variables: Mapping[str, Reference]
     program: Program
 
-    def evaluate(self, lookup: Lookup) -> object:
-        """Its value, as plain Python. Raises Failure."""
+    def evaluate(self, lookup: Lookup, cost: Cost) -> object:
+        """Its value, as plain Python. Raises Failure. `cost` bounds it together with what was evaluated before."""
         values, absent = self._values(lookup)
         try:
-            result = self.program.evaluate(values)
+            result = self.program.evaluate(values, cost)
         except CelError as error:
             raise Failure(absent.get(error.variable) or error.reason) from None
         kind = _TYPES.get(self.expected, object)

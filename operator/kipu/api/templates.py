@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import values
+from .cel_cost import Cost
 from .expressions import Expected, Expression, Failure, Lookup, parse
 from .passthrough import is_unicode
 from .references import Fault, Scope
@@ -26,9 +27,9 @@ class Template:
 
     pieces: tuple[str | Expression, ...]
 
-    def render(self, lookup: Lookup) -> str:
+    def render(self, lookup: Lookup, cost: Cost) -> str:
         """The text as it stands in the manifest. Raises Failure."""
-        filled = [piece if isinstance(piece, str) else _text(piece, lookup) for piece in self.pieces]
+        filled = [piece if isinstance(piece, str) else _text(piece, lookup, cost) for piece in self.pieces]
         text = "".join(_escaped(self.pieces, filled))
         if not is_unicode(text) or not unicodedata.is_normalized("NFC", text):
             raise Failure("the text is not in Unicode's composed form (NFC)")
@@ -61,9 +62,9 @@ def parse_template(text: str, scope: Scope) -> Template | Sequence[Fault]:
     return faults or Template(tuple(pieces))
 
 
-def _text(expression: Expression, lookup: Lookup) -> str:
+def _text(expression: Expression, lookup: Lookup, cost: Cost) -> str:
     try:
-        return values.text(expression.evaluate(lookup))
+        return values.text(expression.evaluate(lookup, cost))
     except (ValueError, Failure) as error:
         raise Failure(f"{OPEN} {expression.text.strip()} }}}}: {error}") from None
 

@@ -104,9 +104,9 @@ def _start_ready(turn: Turn) -> bool:
 def _cost(asked: Evaluated | Unevaluated) -> int:
     """In places of ATTEMPTS_PER_TURN_MAX."""
     if isinstance(asked, Unevaluated):
-        return 1 + json_bytes(asked.message) // ATTEMPT_BYTES
+        return 1 + asked.effort + json_bytes(asked.message) // ATTEMPT_BYTES
     sizes = (json_bytes(path) + json_bytes(text) + 2 for path, text in asked.values.items())
-    return 1 + (ATTEMPT_BYTES + sum(sizes)) // ATTEMPT_BYTES if asked.values else 1
+    return 1 + asked.effort + (asked.values != {}) + sum(sizes) // ATTEMPT_BYTES
 
 
 def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:

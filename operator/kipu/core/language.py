@@ -17,6 +17,7 @@ class Evaluated:
 
     holds: bool = True
     values: Mapping[str, str] = field(default_factory=dict)
+    effort: int = 0  # what it took to find out, of EFFORT_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +25,11 @@ class Unevaluated:
     """An expression of the step has no value, and why."""
 
     message: str
+    effort: int = 0
 
 
+# Of the costliest evaluation, in places of a turn (turn.ATTEMPTS_PER_TURN_MAX): one such a turn, with its values.
+EFFORT_MAX = 170
 Evaluate = Callable[[State, int], Evaluated | Unevaluated]  # of the step at this place, whose needs are finished
 
 

@@ -219,7 +219,7 @@ def test_no_value_is_larger_than_its_bound(text: str, s: str, items: list[object
     except CelError:
         return
     bound = cel_cost._Walk().bound(
-        program._tree, {name: cel_cost.measure(value) for name, value in given_values.items()}
+        program.tree, {name: cel_cost.measure(value) for name, value in given_values.items()}
     )
     assert len(values.canonical(value)) <= bound.size
     if isinstance(value, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Any
 
 from cel_expr_python import cel
@@ -66,9 +67,13 @@ class CelError(Exception):
 class Program:
     """An expression that has been checked."""
 
-    def __init__(self, expression: Any, tree: Node) -> None:
+    def __init__(self, expression: Any) -> None:
         self._expression = expression
-        self._tree = tree
+
+    @cached_property
+    def tree(self) -> Node:
+        """The expression as it was understood."""
+        return parse(self._expression.serialize())
 
     @property
     def type(self) -> str:
@@ -80,7 +85,7 @@ class Program:
 
         What it costs is added to `cost`, which bounds this and all that was evaluated before.
         """
-        cost.add(cel_cost.estimate(self._tree, values))
+        cost.add(cel_cost.estimate(self.tree, values))
         if (excess := cost.excess()) is not None:
             raise CelError(excess, "do such work in a step, and give on what it comes to")
         try:
@@ -94,12 +99,15 @@ class Program:
 
 def compile_checked(source: str, variables: Mapping[str, str]) -> Program:
     """Parse and check the types. Raises CelError."""
-    env = cel.NewEnv(variables={name: _TYPES[kind] for name, kind in variables.items()})
     try:
-        expression = env.compile(source)
+        return Program(_environment(tuple(variables.items())).compile(source))
     except RuntimeError as error:
         raise _at_check(str(error)) from None
-    return Program(expression, parse(expression.serialize()))
+
+
+@lru_cache(maxsize=256)  # few are needed: most expressions have one or two variables of few types
+def _environment(variables: tuple[tuple[str, str], ...]) -> Any:
+    return cel.NewEnv(variables={name: _TYPES[kind] for name, kind in variables})
 
 
 # -- words for people --------------------------------------------------------------------------------

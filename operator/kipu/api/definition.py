@@ -15,11 +15,13 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kipu.core import adoption
 from kipu.core.definition import (
+    ITEMS_IN_ALL_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     OnFailure,
     Retry,
     RunWhen,
@@ -55,10 +57,12 @@ def parse(raw: object) -> Definition:
     retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
     for place, step in steps:
         problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
+    fans = {place: _for_each(step, place, problems) for place, step in steps if step.get("forEach") is not None}
+    problems.extend(_fan_problems(fans))
     problems.extend(_graph_problems(sound))
     if problems or spec is None:
         raise UserError(tuple(problems))
-    return _definition(spec, defaults or {}, pods, retries)
+    return _definition(spec, defaults or {}, pods, retries, fans)
 
 
 def immutable_part(raw: JsonMap) -> dict[str, object]:
@@ -132,6 +136,28 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         pod["template"] = clean(step["template"], f"{path}.template", problems)
     pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
+
+
+# -- fan-outs ----------------------------------------------------------------------------------------
+
+
+def _for_each(step: JsonMap, place: int, problems: list[Problem]) -> ForEach:
+    given = v1alpha1.ForEach.model_validate(step["forEach"])
+    items = clean(given.items, f"spec.steps[{place}].forEach.items", problems)
+    default = ForEach()
+    return ForEach(
+        items=tuple(items) if isinstance(items, list) else None,
+        count=given.count,
+        parallelism=given.parallelism or default.parallelism,
+        max_failures=given.max_failures or default.max_failures,
+    )
+
+
+def _fan_problems(fans: Mapping[int, ForEach]) -> Iterator[Problem]:
+    total = sum(len(fan.items) if fan.items is not None else fan.count or 0 for fan in fans.values())
+    if total > ITEMS_IN_ALL_MAX:
+        reason = f"the fan-outs have {total} items together, at most {ITEMS_IN_ALL_MAX} are possible"
+        yield Problem(path="spec.steps", reason=reason, hint="split the workflow in several")
 
 
 # -- retries -----------------------------------------------------------------------------------------
@@ -218,7 +244,11 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
 
 
 def _definition(
-    spec: v1alpha1.WorkflowSpec, defaults: JsonMap, pods: Mapping[int, JsonMap], retries: Mapping[int, Retry]
+    spec: v1alpha1.WorkflowSpec,
+    defaults: JsonMap,
+    pods: Mapping[int, JsonMap],
+    retries: Mapping[int, Retry],
+    fans: Mapping[int, ForEach],
 ) -> Definition:
     attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
     return Definition(
@@ -233,6 +263,7 @@ def _definition(
                 attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
                 timeout_ms=_ms(step.timeout),
                 pod=pods[place],
+                for_each=fans.get(place),
             )
             for place, step in enumerate(spec.steps)
         ),

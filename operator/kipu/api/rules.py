@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kipu.core.errors import Problem
+from kipu.core.texts import item_text
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
 
 RUNS = ("command", "args")
 OWN_PREFIX = "KIPU_"
+ITEM_BYTES_MAX = 4 * 1024  # it becomes a variable of a program
+ITEMS_BYTES_MAX = 256 * 1024  # of a Workflow, of which etcd holds 1.5 MiB
 OWN_LABELS = "kipu.dev/"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -22,6 +25,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
     yield from _twice_said(step, path)
+    if step.get("forEach") is not None:
+        yield from for_each_problems(mapping(step, "forEach"), f"{path}.forEach")
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
     if defaults is None:
@@ -34,6 +39,27 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         )
     elif step.get("image") is None and not main_container(pod_template(defaults, pod)).get("image"):
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
+
+
+def for_each_problems(for_each: JsonMap, path: str) -> Iterator[Problem]:
+    """Everything wrong with the items of a fan-out."""
+    said = [key for key in ("items", "count") if for_each.get(key) is not None]
+    if len(said) != 1:
+        reason = "has both items and count" if said else "does not say for what the step is repeated"
+        yield Problem(path=path, reason=reason, hint="give it one of items and count")
+    items, total = for_each.get("items"), 0
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        size = len(item_text(item).encode(errors="replace"))
+        total += size
+        if size > ITEM_BYTES_MAX:
+            reason = f"is an item of {size} bytes, at most {ITEM_BYTES_MAX} are possible"
+            yield Problem(
+                path=f"{path}.items[{place}]", reason=reason, hint="pass a name, and let the step read the rest"
+            )
+            return
+    if total > ITEMS_BYTES_MAX:
+        reason = f"the items have {total} bytes together, at most {ITEMS_BYTES_MAX} are possible"
+        yield Problem(path=f"{path}.items", reason=reason, hint="pass names, and let each step read the rest")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

@@ -17,6 +17,8 @@ from kipu.core.events import (
     EventLimitReached,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -85,7 +87,7 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted():
+        case StepFailed() | StepAdopted() | StepExpanded() | StepCompleted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
@@ -119,6 +121,11 @@ def _details(event: Event) -> str:
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case StepExpanded():
+            items = "1 item" if event.count == 1 else f"{event.count} items"
+            return _words(items, _until("deadline", event.deadline))
+        case StepCompleted():
+            return ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveRefused
 from kipu.core.events import Reason
+from kipu.core.naming import split_item
 from kipu.eventlog.answers import is_refusal
 from kipu.eventlog.ports import Answer, Unanswered
 
@@ -161,10 +162,11 @@ class Performer:
 
     async def _pods(self, plan: Plan) -> list[PodView]:
         ref = plan.ref
+        step, index = split_item(ref.step) or (ref.step, None)
         selector = (
             f"kipu.dev/workflow-uid={plan.workflow_uid},kipu.dev/run={ref.run},"
-            f"kipu.dev/step={ref.step},kipu.dev/attempt={ref.attempt}"
-        )
+            f"kipu.dev/step={step},kipu.dev/attempt={ref.attempt}"
+        ) + ("" if index is None else f",kipu.dev/index={index}")
         return await self._kube.list_pods(plan.namespace, selector)
 
     async def pods_of(self, namespace: str, job_uid: str) -> list[PodView]:

@@ -25,7 +25,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         workflow_name=stream.name,
         workflow_uid=stream.uid,
         run=ref.run,
-        step=ref.step,
+        step=state.step(place).name,
+        item=state.item(place),
         attempt=ref.attempt,
         job_name=effect.job,
         intent=intent,
@@ -37,6 +38,6 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: jobs.job_manifest(definition, ref.step, attempt),
+        manifest=lambda: jobs.job_manifest(definition, attempt.step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
     )

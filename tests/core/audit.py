@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from kipu.core.events import (
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -45,6 +48,7 @@ class Account:
     retry_at: int | None = None
     end: str = ""
     culprit: str | None = None
+    items: int | None = None  # of a fan-out that has begun
 
 
 @dataclass
@@ -79,6 +83,16 @@ class Audit:
         match event:
             case StepAdopted():
                 self.see_adopted(event.step)
+            case StepExpanded():
+                self.see_expanded(event)
+            case StepCompleted():
+                account, for_each = self.steps[event.step], self.by_name[event.step].for_each
+                ends = [item.end for item in self.items_of(event.step)]
+                assert for_each is not None
+                assert len(ends) == account.items
+                assert {*ends} <= {"Succeeded", "Failed"}
+                assert ends.count("Failed") <= for_each.max_failures
+                self.close(event.step, "Succeeded")
             case StepScheduled():
                 self.see_scheduled(event, ts, held)
             case StepStarted():
@@ -95,7 +109,10 @@ class Audit:
             case StepFailed():
                 assert not self.steps[event.step].open
                 self.close(event.step, "Failed")
-                if self.failing is None and not self.by_name[event.step].allow_failure:
+                if self.steps[event.step].items is not None:
+                    self.see_items_failed(event)
+                is_item = event.step not in self.by_name
+                if self.failing is None and not is_item and not self.rule_of(event.step).allow_failure:
                     self.failing = event.step
             case StepsSkipped():
                 self.see_skipped(event)
@@ -114,16 +131,65 @@ class Audit:
                 assert not held, "no pod is left, and none can come"
                 self.finished = event
 
-    def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
+    # -- fan-outs ------------------------------------------------------------------------------------------
+
+    def rule_of(self, name: str) -> Step:
+        """The definition of a step, or of an item's fan-out."""
+        return self.by_name[name.partition("[")[0]]
+
+    def items_of(self, name: str) -> list[Account]:
+        """Those that have begun."""
+        known = (self.steps.get(f"{name}[{index}]") for index in range(self.steps[name].items or 0))
+        return [account for account in known if account is not None]
+
+    def see_expanded(self, event: StepExpanded) -> None:
         step, account = self.by_name[event.step], self.steps[event.step]
+        assert step.for_each is not None
+        assert account.items is None
+        assert not account.end
+        assert not self.stopping
+        assert self.rule_holds(step)
+        assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        account.items = event.count
+
+    def see_item_begin(self, name: str) -> None:
+        step, account = self.rule_of(name), self.steps[name.partition("[")[0]]
+        assert step.for_each is not None
+        assert account.items is not None
+        assert not account.end
+        assert int(name.partition("[")[2][:-1]) < account.items
+        ends = Counter(item.end for item in self.items_of(step.name))
+        assert ends["Failed"] <= step.for_each.max_failures, "nothing new after too many failures"
+        self.steps[name] = Account()
+
+    def see_items_failed(self, event: StepFailed) -> None:
+        for_each = self.by_name[event.step].for_each
+        assert for_each is not None
+        ends = [item.end for item in self.items_of(event.step)]
+        assert all(ends), "what has begun has ended"
+        assert event.reason is Reason.TIMED_OUT or ends.count("Failed") > for_each.max_failures
+
+    # -- attempts ------------------------------------------------------------------------------------------
+
+    def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
+        step, is_item = self.rule_of(event.step), event.step not in self.by_name
+        assert is_item is (step.for_each is not None), "a fan-out has no attempt, its items have"
+        if is_item and event.attempt == 1:
+            assert event.step not in self.steps
+            self.see_item_begin(event.step)
+        account = self.steps[event.step]
         assert not account.end, "no attempt after the step's end"
         assert not account.open, "one attempt at a time"
         assert not {ref for ref in held if ref.step == event.step}, "and one pod"
         assert event.attempt == account.attempts + 1
         assert not self.stopping
+        if is_item:
+            assert step.for_each is not None
+            active = sum(item.open for item in self.items_of(step.name))
+            assert active < step.for_each.parallelism
         if event.attempt == 1:
             assert self.rule_holds(step)
-            assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+            assert is_item or not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
         else:
             assert account.retry_at is not None
             assert ts >= account.retry_at
@@ -145,7 +211,7 @@ class Audit:
         assert not account.abandoned
 
     def see_failed(self, event: AttemptFailed) -> None:
-        step, account = self.by_name[event.step], self.steps[event.step]
+        step, account = self.rule_of(event.step), self.steps[event.step]
         assert account.open
         assert event.attempt == account.attempts
         account.open, account.retry_at = False, event.retry_at
@@ -180,6 +246,7 @@ class Audit:
     def close(self, name: str, end: str, culprit: str | None = None) -> None:
         account = self.steps[name]
         assert not account.end, "a step ends once"
+        assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
 
     # -- the rules, said once more in other words ----------------------------------------------------------
@@ -208,7 +275,7 @@ class Audit:
         return self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
 
     def cancels(self, name: str) -> bool:
-        plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
         return self.failing is not None and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
     def check_end(self, finished: WorkflowFinished) -> None:
@@ -220,7 +287,7 @@ class Audit:
             expected = WorkflowEnd.FAILED
         else:
             expected = WorkflowEnd.SUCCEEDED
-            failed = [name for name, account in self.steps.items() if account.end == "Failed"]
+            failed = [name for name in self.by_name if self.steps[name].end == "Failed"]
             assert all(self.by_name[name].allow_failure for name in failed)
             assert all(account.end != "Cancelled" for account in self.steps.values())
         assert finished.end is expected

@@ -59,8 +59,12 @@ def complete(state: State, event: StepCompleted) -> None:
 
 def _check_quiet(state: State, place: int) -> None:
     """Whether nothing of the step may run any more."""
-    if place in state.live:
+    if place in state.live or place in state.leaving:
         raise CorruptionError(f"step '{state.name(place)}' ends while its attempt may run")
+    _check_items(state, place)
+
+
+def _check_items(state: State, place: int) -> None:
     if place in state.expanded and place not in state.idle:
         raise CorruptionError(f"step '{state.name(place)}' ends while items of it are under way")
 
@@ -185,5 +189,7 @@ def fail_step(state: State, event: StepFailed) -> None:
 def cancel(state: State, step: str, event: StepsCancelled) -> None:
     """The step has ended on request, with nothing of it left."""
     place = place_named(state, step)
-    _check_quiet(state, place)
+    if place in state.live:
+        raise CorruptionError(f"step '{step}' was cancelled while its attempt may run")
+    _check_items(state, place)
     finish(state, place, event, reason=Reason.CANCELLED)

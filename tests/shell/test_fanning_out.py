@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
-from tests.shell.operating import apply, ended, operator, replayed, status, step, until
+from tests.shell.operating import apply, ended, operator, replayed, status, step
 
 pytestmark = pytest.mark.looptime
 RETRY = {"maxAttempts": 2, "backoff": {"initial": "2s", "jitter": "None"}}

@@ -268,8 +268,7 @@ def canonical(state: State) -> bytes:
     meaning["ready"] = list(state.ready)
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
-    if state.fanouts:
-        meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
+    meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -35,7 +35,7 @@ from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
 from .problems import translate
-from .rules import step_problems, template_problems
+from .rules import for_each_problems, step_problems, template_problems
 
 MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
@@ -142,11 +142,13 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
 
 
 def _for_each(step: JsonMap, place: int, problems: list[Problem]) -> ForEach:
-    given = v1alpha1.ForEach.model_validate(step["forEach"])
-    items = clean(given.items, f"spec.steps[{place}].forEach.items", problems)
+    given, path = v1alpha1.ForEach.model_validate(step["forEach"]), f"spec.steps[{place}].forEach"
+    items = clean(given.items, f"{path}.items", problems)
+    cleaned = tuple(items) if isinstance(items, list) else None
+    problems.extend(for_each_problems(mapping(step, "forEach"), cleaned or (), path))
     default = ForEach()
     return ForEach(
-        items=tuple(items) if isinstance(items, list) else None,
+        items=cleaned,
         count=given.count,
         parallelism=given.parallelism or default.parallelism,
         max_failures=given.max_failures or default.max_failures,

@@ -6,7 +6,7 @@ pod template, which is passed through, it assumes nothing. Must never look at ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kipu.core.errors import Problem
 from kipu.core.texts import item_text
@@ -25,8 +25,6 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
     yield from _twice_said(step, path)
-    if step.get("forEach") is not None:
-        yield from for_each_problems(mapping(step, "forEach"), f"{path}.forEach")
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
     if defaults is None:
@@ -41,14 +39,14 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
 
 
-def for_each_problems(for_each: JsonMap, path: str) -> Iterator[Problem]:
-    """Everything wrong with the items of a fan-out."""
+def for_each_problems(for_each: JsonMap, items: Sequence[object], path: str) -> Iterator[Problem]:
+    """Everything wrong with a fan-out; `items` are its own, cleaned."""
     said = [key for key in ("items", "count") if for_each.get(key) is not None]
     if len(said) != 1:
         reason = "has both items and count" if said else "does not say for what the step is repeated"
         yield Problem(path=path, reason=reason, hint="give it one of items and count")
-    items, total = for_each.get("items"), 0
-    for place, item in enumerate(items if isinstance(items, list) else ()):
+    total = 0
+    for place, item in enumerate(items):
         size = len(item_text(item).encode(errors="replace"))
         total += size
         if size > ITEM_BYTES_MAX:

@@ -123,3 +123,22 @@ async def test_old_jobs_of_a_fan_out_are_taken_away_while_it_goes_on() -> None:
     async with operator(server, jobs_kept=5):
         assert await ended(server) == "Succeeded"
         assert len(server.all("jobs")) <= 5 + 3 + 2  # kept, and those whose deletion is under way
+
+
+async def test_an_item_that_is_given_up_does_not_wait_for_the_others() -> None:
+    def program(pod: dict[str, Any]) -> Program:
+        own = labels(pod)
+        hangs = own["kipu.dev/index"] == "0" and own["kipu.dev/attempt"] == "1"
+        return Program(run_seconds=500.0 if hangs or own["kipu.dev/index"] == "1" else 1.0)
+
+    server = ApiServer(programs=program)
+    retry = {"maxAttempts": 2, "backoff": {"initial": "1s", "jitter": "None"}}
+    apply(server, step("shard", forEach={"count": 2}, attemptTimeout="600s", retry=retry))
+    async with operator(server):
+        await until(lambda: len(server.executions) == 2)
+        first = next(run for run in server.executions if run.step == "shard[0]")
+        server.delete("jobs", "default", first.job, propagationPolicy="Background")
+        await until(
+            lambda: any(run.step == "shard[0]" and run.ended and run.attempt == "2" for run in server.executions)
+        )
+        assert server.time() < 60

@@ -107,7 +107,8 @@ def wrong_jobs(changes: Sequence[Change], log: Log) -> dict[str, object]:
     attempts_of = jobs_of(changes)
     many = Counter(attempts_of.values())
     first = first_versions(changes)
-    held = {attempt_of(c): first[c.uid] for c in changes if is_placeholder(c.body)}
+    # A placeholder that a list told of after a gap has stood since some moment that nobody knows.
+    held = {attempt_of(c): first[c.uid] for c in changes if is_placeholder(c.body) and first[c.uid]}
     return {
         "attempts with two Jobs": [each for each, jobs in many.items() if jobs > 1 and each not in log.given_up()],
         "attempts that came back from behind their placeholder": [

@@ -81,18 +81,25 @@ class Audit:
     def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         assert not self.to_adopt or isinstance(event, BEFORE_STEPS), "first all is adopted"
         match event:
+            case ShutdownRequested():
+                self.shut_down, self.stopping = self.shut_down or not self.stopping, True
+            case TimerFired():
+                assert event.due <= ts
+                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+            case WorkflowFinished():
+                assert not held, "no pod is left, and none can come"
+                self.finished = event
+            case _:
+                self.see_step(event, ts, held)
+
+    def see_step(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
             case StepAdopted():
                 self.see_adopted(event.step)
             case StepExpanded():
                 self.see_expanded(event)
             case StepCompleted():
-                account, for_each = self.steps[event.step], self.by_name[event.step].for_each
-                ends = [item.end for item in self.items_of(event.step)]
-                assert for_each is not None
-                assert len(ends) == account.items
-                assert {*ends} <= {"Succeeded", "Failed"}
-                assert ends.count("Failed") <= for_each.max_failures
-                self.close(event.step, "Succeeded")
+                self.see_completed(event.step)
             case StepScheduled():
                 self.see_scheduled(event, ts, held)
             case StepStarted():
@@ -122,14 +129,6 @@ class Audit:
                     assert self.stopping or self.cancels(name), "cancelled for a reason"
                     assert account.abandoned or not account.open, "a running step is first given up"
                     self.close(name, "Cancelled")
-            case ShutdownRequested():
-                self.shut_down, self.stopping = self.shut_down or not self.stopping, True
-            case TimerFired():
-                assert event.due <= ts
-                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
-            case WorkflowFinished():
-                assert not held, "no pod is left, and none can come"
-                self.finished = event
 
     # -- fan-outs ------------------------------------------------------------------------------------------
 
@@ -161,6 +160,15 @@ class Audit:
         ends = Counter(item.end for item in self.items_of(step.name))
         assert ends["Failed"] <= step.for_each.max_failures, "nothing new after too many failures"
         self.steps[name] = Account()
+
+    def see_completed(self, name: str) -> None:
+        account, for_each = self.steps[name], self.by_name[name].for_each
+        ends = [item.end for item in self.items_of(name)]
+        assert for_each is not None
+        assert len(ends) == account.items
+        assert {*ends} <= {"Succeeded", "Failed"}
+        assert ends.count("Failed") <= for_each.max_failures
+        self.close(name, "Succeeded")
 
     def see_items_failed(self, event: StepFailed) -> None:
         for_each = self.by_name[event.step].for_each

@@ -18,6 +18,7 @@ from kipu.core.events import (
     ShutdownRequested,
     StepAdopted,
     StepCompleted,
+    StepEvent,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -113,6 +114,18 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case TimerFired():
+            return f"{event.kind.value}, due {clock(event.due)}"
+        case EventLimitReached():
+            return f"{event.limit} events"
+        case WorkflowFinished():
+            return f"{event.end.value}: " + _because(event.reason, event.message)
+        case _:
+            return _details_of_step(event)
+
+
+def _details_of_step(event: StepEvent) -> str:
+    match event:
         case StepScheduled():
             return f"job {event.job}"
         case StepStarted():
@@ -138,12 +151,6 @@ def _details(event: Event) -> str:
             return f"{event.reason.value}, because of {event.culprit}"
         case StepsCancelled():
             return ""
-        case TimerFired():
-            return f"{event.kind.value}, due {clock(event.due)}"
-        case EventLimitReached():
-            return f"{event.limit} events"
-        case WorkflowFinished():
-            return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
             assert_never(event)
 

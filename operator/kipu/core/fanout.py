@@ -18,8 +18,7 @@ from .state import Fanout, State
 from .texts import seconds, shorten
 from .turn import Turn
 
-# StepFailed, at most 1.4 KiB, takes the room of so many attempts, of 0.4 KiB each.
-ATTEMPTS_PER_END = 4
+ATTEMPTS_PER_END = 5  # a StepFailed of at most 1.2 KiB takes the room of so many StepScheduled, of 0.24 KiB at least
 FAILURES_NAMED_MAX = 5
 
 

@@ -5,7 +5,7 @@ Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (
     COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed)                       at most 2.9 KiB = 290 KiB
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
     ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled or AttemptAbandoned)                at most 0.4 KiB =  80 KiB
-                            of which 4 make room for the end of a fan-out
+                            (five make room for the StepFailed of a fan-out)
     NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 72 B    =  71 KiB
     ADOPTIONS_PER_TURN_MAX  500 x StepAdopted                                        at most 0.4 KiB = 200 KiB
 

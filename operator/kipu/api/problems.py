@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from kipu.core.errors import Problem
 
 from .passthrough import TEXT_LENGTH_MAX, join, printable
+from .schedules import SCHEDULE_PATTERN, shape_hint
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
@@ -103,6 +104,8 @@ def _no_match(pattern: str, value: str) -> tuple[str, str]:
             return f"{shown} is not the uid of a Workflow", "kubectl get kw NAME -o jsonpath={.metadata.uid}"
         case str() if pattern == HASH_PATTERN:
             return f"{shown} is not the hash of a record", "it has 64 digits, of 0-9 and a-f"
+        case str() if pattern == SCHEDULE_PATTERN:
+            return f"{shown} is not a schedule", shape_hint(value)
     return f"{shown} does not match {pattern}", ""
 
 

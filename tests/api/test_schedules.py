@@ -206,7 +206,8 @@ FIELDS = st.tuples(
 def test_next_and_latest_agree_and_never_go_back(fields: tuple[str, ...], zone: str, begin: int, span: int) -> None:
     found = schedule(" ".join(fields), zone)
     after = at("2025-01-01T00:00") + begin
-    walked, time = [], found.next(after)
+    walked: list[int] = []
+    time = found.next(after)
     while time is not None and time <= after + span and len(walked) < 300:
         assert time > (walked[-1] if walked else after)
         walked.append(time)

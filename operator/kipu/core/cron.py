@@ -164,12 +164,12 @@ def _to_cancel(active: Sequence[Child]) -> tuple[Child, ...]:
 
 def _to_delete(cron: Cron, facts: Facts) -> tuple[Child, ...]:
     """Those that ended first, beyond what is kept of each kind. What was cancelled counts as failed."""
-    ended = [child for child in facts.children if child.has_ended and child.created_at <= facts.now - SETTLED_MS]
-    gone: list[Child] = []
+    ended = sorted((child for child in facts.children if child.has_ended), key=_end)
+    surplus: list[Child] = []
     for succeeded, kept in ((True, cron.successful_kept), (False, cron.failed_kept)):
-        alike = sorted((child for child in ended if child.has_succeeded is succeeded), key=_end)
-        gone += alike[: max(0, len(alike) - kept)]
-    return tuple(gone)
+        alike = [child for child in ended if child.has_succeeded is succeeded]
+        surplus += alike[: max(0, len(alike) - kept)]
+    return tuple(child for child in surplus if child.created_at <= facts.now - SETTLED_MS)
 
 
 def _end(child: Child) -> tuple[int, str]:

@@ -1,9 +1,9 @@
 """CronWorkflows: when each is looked at, while this replica leads.
 
 Promises: a look at every change of a CronWorkflow, at every end of a Workflow that it owns, at each of its times, and
-again after a failure, later with each one in a row; one look at a time at each, and a bounded number over all. The
-watches only say when to look: what is so is read by the look itself (`cron_look`). An error of one CronWorkflow, of
-whatever kind, holds up that one alone. Must never decide anything.
+again after a failure, later with each one in a row; one look at a time at each, and a bounded number over all. After
+a takeover no look is taken before a complete list of their Workflows. An error of one CronWorkflow, of whatever kind,
+holds up that one alone. Must never decide anything: that is `cron_look`'s.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from kipu.eventlog.ports import Unanswered
 
 from .clock import Clock
 from .cron_look import Looker
+from .cron_runs import Runs
 from .engine import FINISHED
 from .kube_cron import RUNS, CronKube, RunView
 from .kube_views import CRON_WORKFLOWS
 from .ownership import Owns, everything
-from .watch import Change, list_and_watch
+from .watch import list_and_watch
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +56,21 @@ class Crons:
         self._kube = kube
         self._clock = clock
         self._owns = owns
-        self._looker = Looker(kube, clock)
+        self._runs = Runs()
+        self._looker = Looker(kube, clock, self._runs)
         self._entries: dict[Place, _Entry] = {}
-        self._ended: dict[str, bool] = {}  # by uid of a Workflow of theirs: whether it had ended when last seen
         self._looks = asyncio.Semaphore(LOOKS_MAX)
         self._group: asyncio.TaskGroup | None = None  # while it runs
+        self._is_fresh = False  # whether all that another leader has created is known
+        self._stale = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._watch_runs(), name="Workflows of CronWorkflows")
+            group.create_task(self._keep_fresh(), name="list of Workflows of CronWorkflows")
+            self._stale.set()
             try:
                 await self._watch_crons()
             finally:
@@ -74,9 +79,9 @@ class Crons:
                     entry.disarm()
 
     def ownership_changed(self) -> None:
-        """Look at everything that is ours now."""
-        for entry in self._entries.values():
-            self._want(entry)
+        """List anew, then look at everything that is ours now."""
+        self._is_fresh = False
+        self._stale.set()
 
     # -- the watches -----------------------------------------------------------------------------------
 
@@ -96,31 +101,43 @@ class Crons:
 
     async def _watch_runs(self) -> None:
         async for change in list_and_watch(self._kube, RUNS, label_selector=CRON_LABEL):
-            if change.view is None or not self._is_news(change):
-                continue
-            metadata = change.view.metadata
-            for owner in metadata.owner_references:
-                entry = self._entries.get((metadata.namespace, owner.name))
-                if owner.kind == CRON_KIND and entry is not None:
-                    self._want(entry)
+            if change.view is not None and self._is_news(change.kind == "Deleted", change.view):
+                for owner in change.view.metadata.owner_references:
+                    entry = self._entries.get((change.view.metadata.namespace, owner.name))
+                    if owner.kind == CRON_KIND and entry is not None:
+                        self._want(entry)
 
-    def _is_news(self, change: Change[RunView]) -> bool:
+    def _is_news(self, is_gone: bool, run: RunView) -> bool:
         """Whether it has begun, ended or gone. That it has come further means nothing here."""
-        assert change.view is not None
-        uid, has_ended = change.view.metadata.uid, change.view.status.phase in FINISHED
-        if change.kind == "Deleted":
-            self._ended.pop(uid, None)
+        if is_gone:
+            self._runs.gone(run)
             return True
-        is_news = self._ended.get(uid) is not has_ended
-        self._ended[uid] = has_ended
-        return is_news
+        before = self._runs.seen(run)
+        return before is None or (before.status.phase in FINISHED) is not (run.status.phase in FINISHED)
+
+    async def _keep_fresh(self) -> None:
+        """A list at the beginning and whenever it may be that another replica has led meanwhile."""
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            try:
+                for run in await self._kube.list_runs():
+                    self._runs.seen(run)
+            except Unanswered as error:
+                log.warning("the Workflows of CronWorkflows cannot be listed: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._stale.set()
+            if not self._stale.is_set():
+                self._is_fresh = True
+                for entry in self._entries.values():
+                    self._want(entry)
 
     # -- the looks -------------------------------------------------------------------------------------
 
     def _want(self, entry: _Entry) -> None:
         """Look at it as soon as there is time: once, however often this is said meanwhile."""
         entry.is_wanted = True
-        if entry.task is None and self._group is not None and self._owns(entry.uid):
+        if entry.task is None and self._group is not None and self._is_fresh and self._owns(entry.uid):
             entry.task = self._group.create_task(self._serve(entry), name=f"CronWorkflow {entry.uid}")
 
     async def _serve(self, entry: _Entry) -> None:

@@ -1,10 +1,10 @@
-"""One look at a CronWorkflow: read it and all that it owns, conclude, and carry out what follows.
+"""One look at a CronWorkflow: read it, conclude, and carry out what follows.
 
-Promises: nothing is remembered. The reads are consistent; what is concluded (`core.cron`) is carried out in this
-order: cancel, create, note in the status, delete what is too old. After a crash between any two of these the next look
-concludes the rest. A time has one child, because the child's name says for which time it is: whoever comes second
-finds the name taken. Must never delete a Workflow that has not ended, and never touch one that this very CronWorkflow
-does not own.
+Promises: nothing is remembered. It is read consistently; what is concluded of it and of the Workflows that it owns
+(`core.cron`) is carried out in this order: cancel, create, note in the status, delete what is too old. After a crash
+between any two of these the next look concludes the rest. A time has one child, because the child's name says for
+which time it is: whoever comes second finds the name taken. Must never delete a Workflow that has not ended, and never
+touch one that this very CronWorkflow does not own.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from kipu.core.errors import Problem, UserError
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .clock import Clock
+from .cron_runs import Runs, owner_of
 from .engine import FINISHED
-from .kube_cron import CronKube, RunView
+from .kube_cron import CronKube, RunView, decode_run
 from .kube_views import WorkflowView, epoch_ms
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ PARSED_MAX = 1_000  # specs that are kept as they were read; x about 20 KB = 20 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sight:
-    """A CronWorkflow and all that it owns, as they are now."""
+    """A CronWorkflow and all that it owns."""
 
     view: WorkflowView
     runs: Mapping[str, RunView]  # by uid
@@ -45,9 +46,10 @@ class _Sight:
 class Looker:
     """Looks at any CronWorkflow."""
 
-    def __init__(self, kube: CronKube, clock: Clock) -> None:
+    def __init__(self, kube: CronKube, clock: Clock, runs: Runs) -> None:
         self._kube = kube
         self._clock = clock
+        self._runs = runs
         self._parsed: dict[tuple[str, int], Asked | tuple[Problem, ...]] = {}  # by uid and generation
 
     async def look(self, namespace: str, name: str) -> tuple[int | None, bool]:
@@ -92,8 +94,7 @@ class Looker:
         view = await self._kube.get_cron_workflow(namespace, name)
         if view is None or view.metadata.deletion_timestamp is not None:
             return None
-        listed = await self._kube.list_runs(namespace, f"{crons.CRON_LABEL}={name}")
-        runs = {run.metadata.uid: run for run in listed if _is_owned(run, view)}
+        runs = {run.metadata.uid: run for run in self._runs.of(view.metadata.uid)}
         return _Sight(view=view, runs=runs, children=[_child(name, run) for run in runs.values()])
 
     def _parse(self, view: WorkflowView) -> Asked | tuple[Problem, ...]:
@@ -126,23 +127,25 @@ class Looker:
             log.info("CronWorkflow %s/%s: created '%s'", metadata.namespace, metadata.name, name)
             if missed := cron_status.missed_message(concluded):
                 log.warning("CronWorkflow %s/%s: %s", metadata.namespace, metadata.name, missed)
-            run = None
+            run = decode_run(answer.body)
         elif answer.reason == "AlreadyExists":
-            run = await self._kube.get_run(metadata.namespace, name)
-            if run is None or not _is_owned(run, sight.view):
+            found = await self._kube.get_run(metadata.namespace, name)
+            if found is None or owner_of(found) != metadata.uid:
                 return concluded, Trouble(reason="NameTaken", message=f"another Workflow is called '{name}'")
+            run = found
         else:
             message = f"the Workflow for {timestamp(concluded.start)} cannot be created: {answer.message}"
             return concluded, Trouble(reason="CreateRefused", message=message)
-        child = _created(answer, name, concluded.start) if run is None else _child(metadata.name, run)
-        known = [each for each in concluded.active if each.uid != child.uid]
-        return replace(concluded, active=(*known, child), last_scheduled=concluded.start), None
+        self._runs.seen(run)
+        child = _child(metadata.name, run)
+        return replace(concluded, active=(*concluded.active, child), last_scheduled=concluded.start), None
 
     async def _cancel(self, run: RunView) -> Answer:
-        metadata = run.metadata
-        return await self._kube.cancel_workflow(
-            metadata.namespace, metadata.name, metadata.uid, run=max(1, run.status.run)
-        )
+        metadata, number = run.metadata, max(1, run.status.run)
+        answer = await self._kube.cancel_workflow(metadata.namespace, metadata.name, metadata.uid, run=number)
+        if answer.status == 200:
+            self._runs.seen(decode_run(answer.body))
+        return answer
 
     async def _note(self, view: WorkflowView, status: Mapping[str, object]) -> bool:
         """Write the status; whether that was done. 404 and 409: it is another one by now, to be looked at again."""
@@ -166,10 +169,6 @@ def _place(view: WorkflowView) -> tuple[str, str]:
     return view.metadata.namespace, view.metadata.name
 
 
-def _is_owned(run: RunView, view: WorkflowView) -> bool:
-    return any(owner.controller and owner.uid == view.metadata.uid for owner in run.metadata.owner_references)
-
-
 def _child(cron: str, run: RunView) -> Child:
     shutdown, status = run.spec.shutdown, run.status
     return Child(
@@ -182,9 +181,3 @@ def _child(cron: str, run: RunView) -> Child:
         ended_at=epoch_ms(status.completion_time),
         is_told_to_end=shutdown is not None and shutdown.run >= status.run,
     )
-
-
-def _created(answer: Answer, name: str, scheduled_at: int) -> Child:
-    metadata = answer.body.get("metadata")
-    uid = str(metadata.get("uid", "")) if isinstance(metadata, dict) else ""
-    return Child(name=name, uid=uid, scheduled_at=scheduled_at, created_at=scheduled_at)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from kipu.api.cron import CRON_LABEL
 from kipu.eventlog.ports import Answer
 
 from .kube import JSON_PATCH, Kube, workflow_path
@@ -40,6 +41,11 @@ class RunView(MetadataView, frozen=True):
 RUNS = resource_of(RunView, WORKFLOWS.group_path, WORKFLOWS.plural)
 
 
+def decode_run(body: Mapping[str, object]) -> RunView:
+    """The view of a Workflow that is already parsed, as in an Answer."""
+    return msgspec.convert(body, RunView)
+
+
 class CronKube(Kube):
     """The client, with these calls."""
 
@@ -59,9 +65,9 @@ class CronKube(Kube):
             resource=CRON_WORKFLOWS,
         )
 
-    async def list_runs(self, namespace: str, label_selector: str) -> Sequence[RunView]:
-        """A consistent list, read in pages. Raises Unanswered."""
-        return await self._list_all(RUNS, namespace, label_selector)
+    async def list_runs(self) -> Sequence[RunView]:
+        """All of the cluster, consistent, read in pages. Raises Unanswered."""
+        return await self._list_all(RUNS, None, CRON_LABEL)
 
     async def get_run(self, namespace: str, name: str) -> RunView | None:
         """A consistent read: None is proof of absence. Raises Unanswered."""

@@ -116,7 +116,8 @@ async def test_it_is_killed_again_and_again(seed: int) -> None:
     rng = random.Random(seed)
     policy = rng.choice(list(CLEAN_WRITES))
     world = world_of(policy)
-    await live(world, [(rng.randrange(4), rng.choice([CrashBefore, CrashAfter])) for _ in range(6)])
+    sides: tuple[type[CrashBefore] | type[CrashAfter], ...] = (CrashBefore, CrashAfter)
+    await live(world, [(rng.randrange(4), rng.choice(sides)) for _ in range(6)])
     assert violations(world, policy) == []
 
 

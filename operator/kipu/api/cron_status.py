@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from kipu.core.cron import MISSED_MAX, Concurrency, Plan, Standing
@@ -22,6 +22,7 @@ from .v1alpha1_cron import ActiveWorkflow, CronWorkflowStatus, ObservedSchedule
 from .v1alpha1_status import LISTED_MAX, Condition, clip
 
 EXPRESSION_SHOWN_MAX = 128
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Truth = Literal["True", "False", "Unknown"]
 Row = tuple[str, Truth, str, str]  # type, status, reason, message
 
@@ -145,7 +146,9 @@ def _shown(expression: str) -> str:
 
 def _ms(text: object) -> int | None:
     """RFC 3339 to milliseconds; None for what is no time."""
+    if not isinstance(text, str):
+        return None
     try:
-        return None if not isinstance(text, str) else int(datetime.fromisoformat(text).timestamp()) * 1_000
-    except (ValueError, OverflowError):
+        return (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, TypeError):  # no time, or one without a zone
         return None

@@ -272,10 +272,10 @@ def _problems(number: int) -> tuple[Any, ...]:
 def test_the_same_again_is_the_same_status_and_a_change_has_its_own_time() -> None:
     first = render({}, Plan(last_scheduled=NOON))
     asked = parse("nightly", cron(startingDeadlineSeconds=90))
-    later = {"asked": asked, "since": 0, "trouble": None, "generation": 4, "now": NOON + 60_000}
-    assert cron_status.render(first, Plan(last_scheduled=NOON), **later) == first  # type: ignore[arg-type]
-    changed = cron_status.render(first, Plan(standing=Standing.SUSPENDED), **later)  # type: ignore[arg-type]
-    times = {each["type"]: each["lastTransitionTime"] for each in changed["conditions"]}  # type: ignore[attr-defined]
+    later: dict[str, Any] = {"asked": asked, "since": 0, "trouble": None, "generation": 4, "now": NOON + 60_000}
+    assert cron_status.render(first, Plan(last_scheduled=NOON), **later) == first
+    changed = cron_status.render(first, Plan(standing=Standing.SUSPENDED), **later)
+    times = {each["type"]: each["lastTransitionTime"] for each in changed["conditions"]}
     assert (times["OnSchedule"], times["Ready"]) == ("2026-01-01T12:01:00Z", "2026-01-01T12:00:00Z")
 
 

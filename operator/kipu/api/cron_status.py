@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from kipu.core.cron import MISSED_MAX, Concurrency, Plan, Standing
 from kipu.core.errors import Problem
@@ -59,7 +59,7 @@ def render(
     trouble: Trouble | None,
     generation: int,
     now: int,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The status after this plan was carried out, over the one that is shown. `asked`: what the spec asks for, or
     what is wrong with it."""
     observed = mapping(shown, "observedSchedule")

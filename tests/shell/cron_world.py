@@ -1,4 +1,4 @@
-"""CronWorkflows over the fake API server in virtual time: the code that ships, and Workflows that end by themselves."""
+"""CronWorkflows as they ship, over the fake API server in virtual time (looptime); their Workflows end by themselves."""
 
 from __future__ import annotations
 

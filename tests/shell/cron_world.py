@@ -1,4 +1,4 @@
-"""CronWorkflows as they ship, over the fake API server in virtual time (looptime); their Workflows end by themselves."""
+"""CronWorkflows as they ship, over the fake API server in virtual time (looptime), and Workflows that just end."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
+    tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 

@@ -4,9 +4,10 @@
     kipu export NAME [-n NAMESPACE] [--output FILE|-]
     kipu verify FILE
     kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
+    kipu lint FILE... [-o text|json]
 
-All but `verify` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is not what was
-recorded, or only a part of it, 2 wrong usage or nothing could be checked.
+All but `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is not
+what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked.
 Results go to stdout, everything else to stderr.
 """
 
@@ -24,6 +25,7 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError
 from kipu.eventlog.codec import UnknownEvent
 
+from . import lint as linting
 from . import salvage as salvaging
 from . import transcript
 from .details import some
@@ -146,6 +148,26 @@ def salvage(
         asyncio.run(create(Cluster.connect(kubeconfig, context), verdict, found.manifest, force=force))
         click.echo(f"workflow.kipu.dev/{found.manifest['metadata']['name']} created")
     click.echo(f"kipu: adopted {_steps(found.adopted)}; to run {_steps(found.runs)}", err=True)
+
+
+@kipu.command()
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def lint(files: Sequence[IO[bytes]], output: str) -> None:
+    """Judge the manifests in FILES ('-' for standard input) as the operator would. Needs no cluster.
+
+    Every document is judged, in Lists too; what is not of kipu.dev is passed over.
+    """
+    report = linting.lint([(getattr(file, "name", "<stdin>"), file.read()) for file in files])
+    summary = report.summary()
+    if output == "json":
+        click.echo(report.as_json())
+    else:
+        for finding in report.findings:
+            click.echo(str(finding))
+        click.echo(f"kipu: {summary}", err=True)
+    if report.findings:
+        sys.exit(CHECK_FAILED)
 
 
 def _steps(names: Sequence[str]) -> str:

@@ -132,6 +132,6 @@ def _check_size(text: bytes) -> None:
             anchor, before = open_nodes.pop()
             counts[anchor] = total - before
         if len(open_nodes) > DEPTH_MAX:
-            raise ValueError(f"line {event.start_mark.line + 1} is nested more than {DEPTH_MAX} levels deep")
+            raise ValueError(f"it is nested more than {DEPTH_MAX} levels deep")
         if total > NODES_MAX:
             raise ValueError(f"it has more than {NODES_MAX} values")

@@ -49,6 +49,7 @@ class Progress:
         self._now = 0
         self._jobs: dict[str, str] = {}  # by step: the job of its newest attempt
         self._running: dict[str, tuple[int, int]] = {}  # step -> its attempt, and since when
+        self._failed: set[str] = set()  # steps whose failure was told with their last attempt
         self._done = self._steps = 0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -72,6 +73,10 @@ class Progress:
         self._done = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
         self.refresh(state.ts)
 
+    def note(self, text: str) -> None:
+        """Say something above what runs now."""
+        self._console.print(Text(printable(text)), soft_wrap=True)
+
     def refresh(self, now: int) -> None:
         """Draw anew what changes by time alone."""
         if self._live is not None:
@@ -83,8 +88,12 @@ class Progress:
             case StepScheduled():
                 self._jobs[event.step] = event.job
                 self._running[event.step] = event.attempt, ts
-            case StepSucceeded() | AttemptFailed():
+            case StepSucceeded():
                 self._running.pop(event.step, None)
+            case AttemptFailed():
+                self._running.pop(event.step, None)
+                if event.retry_at is None:
+                    self._failed.add(event.step)
             case StepsCancelled():
                 for step in event.steps:
                     self._running.pop(step, None)
@@ -98,7 +107,7 @@ class Progress:
 
     def _lines(self, record: Recorded) -> Iterator[Text]:
         said = _said(record.event)
-        if said is None:
+        if said is None or (isinstance(record.event, StepFailed) and record.event.step in self._failed):
             return
         subject, word, details = said
         text = f"{elapsed(record.ts - (self._began or 0)):>10}  {subject:<20}  {word}"
@@ -121,11 +130,11 @@ def _said(event: Event) -> tuple[str, str, str] | None:
             return event.step, "succeeded", "elsewhere"
         case AttemptFailed():
             word = "failed" if event.retry_at is None else "retries"
-            return f"{event.step}/{event.attempt}", word, f"{event.reason}, {event.message}"
+            return f"{event.step}/{event.attempt}", word, event.message or event.reason
         case AttemptAbandoned():
-            return f"{event.step}/{event.attempt}", "taken down", f"{event.reason}, {event.message}"
+            return f"{event.step}/{event.attempt}", "taken down", event.message or event.reason
         case StepFailed():
-            return event.step, "failed", "no further attempt"
+            return event.step, "failed", event.message or event.reason
         case StepsSkipped():
             return some(event.steps), "skipped", f"because of {event.culprit}"
         case StepsCancelled():

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from kipu.api import programs
 from kipu.api.definition import spec_hash
-from kipu.core.errors import Problem, UserError
+from kipu.core.errors import Problem, TransientError, UserError
 from kipu.core.evolve import fold
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
@@ -55,6 +55,8 @@ def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
     try:
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
         state = asyncio.run(_live(chosen, manifest, processes_max))
+    except TransientError as error:
+        raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
     finally:
         runs.release()
     return exit_code(state)
@@ -131,7 +133,7 @@ async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> Sta
             processes_max=processes_max,
             show=progress.show,
         )
-        _listen(engine)
+        _listen(engine, progress)
         drawing = asyncio.get_running_loop().create_task(_draw(progress, clock))
         try:
             state = await engine.run()
@@ -141,12 +143,14 @@ async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> Sta
     return state
 
 
-def _listen(engine: LocalEngine) -> None:
+def _listen(engine: LocalEngine, progress: Progress) -> None:
     def cancel() -> None:
-        click.echo("kipu: cancelling; once more to kill at once", err=True)
+        progress.note("cancelling; once more to kill at once")
         engine.cancel()
 
     for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue  # as 'nohup' asks for it
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 

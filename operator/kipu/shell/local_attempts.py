@@ -55,6 +55,7 @@ class Attempt:
     def prepare(self) -> None:
         """Make the folder. It needs not last: without a claim nothing has begun."""
         self.staging.mkdir(parents=True, exist_ok=True)
+        self.outputs.touch()
 
     def claim(self) -> Claim | None:
         """Who runs it, if anybody does."""

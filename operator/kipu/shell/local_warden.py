@@ -108,7 +108,7 @@ def _become(plan: dict[str, Any], begin: int, fault: int, log: int) -> None:
             os.execvpe(plan["arguments"][0], plan["arguments"], plan["environment"])
     except OSError as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
-        os.write(fault, (error.strerror or str(error)).encode())
+        os.write(fault, f"{error.strerror}: {error.filename}".encode())
     finally:
         os._exit(code)
 

@@ -18,7 +18,7 @@ from kipu.core.state import State
 from kipu.shell.local_processes import identify
 from tests.shell.lives import Lives
 
-KILLS = [pytest.param(20), pytest.param(200, marks=pytest.mark.simulation)]
+KILLS = [pytest.param(20), pytest.param(200, marks=pytest.mark.proof)]
 LIVES_MAX = 200  # of one workflow: each of its steps ends sooner or later, whoever is killed
 # Each attempt notes that it ran, before and after its work. Some leave a process behind that nobody needs.
 STEP = """
@@ -130,7 +130,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_right_and_no_step_runs_twice(
 SHORT = HEAD + "    - {name: a, script: 'echo ran >> a'}\n    - {name: b, dependsOn: [a], script: 'echo ran >> b'}\n"
 
 
-@pytest.mark.simulation
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_killed_before_and_after_every_step_to_the_disk_or_to_a_process_it_ends_right(
     lives: Lives, tmp_path: Path

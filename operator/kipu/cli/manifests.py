@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from kipu.api import definition as specs
-from kipu.api.v1alpha1 import API_VERSION, KIND, NAME_LENGTH_MAX, NAME_PATTERN
+from kipu.api.v1alpha1_base import API_VERSION, KIND, NAME_LENGTH_MAX, NAME_PATTERN
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
 

@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from kipu.api import jobs
 from kipu.api.programs import program
 from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
@@ -30,6 +29,7 @@ from .clock import CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .local_performer import LocalPerformer, Order
 from .local_runs import LocalRun
 from .mailbox import Mailbox
+from .plans import plan
 
 Show = Callable[[Sequence[Recorded], State], None]  # hears of every commit
 
@@ -216,21 +216,9 @@ class LocalEngine:
         self._once(f"{effect.job}/gone", lambda: self._performer.ensure_none(order))
 
     def _order(self, effect: Effect) -> Order:
-        definition, ref = self.state.definition, effect.ref
-        assert definition is not None
-        intent = self._intents[ref.step]
-        attempt = jobs.AttemptRef(
-            namespace=self.stream.namespace,
-            workflow_name=self.stream.name,
-            workflow_uid=self.stream.uid,
-            run=ref.run,
-            step=ref.step,
-            attempt=ref.attempt,
-            job_name=effect.job,
-            intent=intent,
-        )
-        job = jobs.job_manifest(definition, ref.step, attempt)
-        return Order(ref=ref, job=effect.job, intent=intent, program=program(job))
+        intent = self._intents[effect.ref.step]
+        job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
+        return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job))
 
     def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin this work unless it is under way."""

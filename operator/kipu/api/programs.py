@@ -56,6 +56,9 @@ def problems(definition: Definition) -> Iterator[Problem]:
         path = f"spec.steps[{place}]"
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
+        if mapping(step.pod, "job"):
+            reason = f"step '{step.name}' is a Job of several pods, and here each step is one process"
+            yield Problem(path=f"{path}.job", reason=reason, hint="run this workflow on a cluster")
 
 
 def _reasons(template: JsonMap) -> Iterator[tuple[str, str]]:

@@ -50,13 +50,12 @@ def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
     try:
         runs.own()
         chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
-    except OSError as error:
-        raise CannotTell(f"cannot use {base}: {error}") from error
-    try:
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
         state = asyncio.run(_live(chosen, manifest, processes_max))
     except TransientError as error:
         raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
+    except OSError as error:
+        raise CannotTell(f"cannot use {base}: {error}") from error
     finally:
         runs.release()
     return exit_code(state)

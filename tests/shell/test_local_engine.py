@@ -27,7 +27,7 @@ from kipu.eventlog.file import FileLog
 from kipu.eventlog.ports import Head, Recorded, StreamId
 from kipu.shell.clock import SystemClock
 from kipu.shell.local_attempts import Attempt
-from kipu.shell.local_processes import identify, is_alive
+from kipu.shell.local_processes import identify, is_alive, relatives
 from tests.shell.local_world import World, heard, step
 from tests.shell.test_local_kills import assert_none_is_left
 
@@ -223,6 +223,32 @@ async def test_an_attempt_whose_warden_was_killed_is_lost_and_gone_before_the_ne
     assert str((await life).phase) == "Succeeded"
     assert [failed.reason for failed in world.of(AttemptFailed)] == [Reason.LOST]
     assert_none_is_left(tmp_path)
+
+
+async def test_what_ran_when_the_machine_went_down_costs_no_try(tmp_path: Path) -> None:
+    world = World(tmp_path, step("a", '[ "$KIPU_ATTEMPT" != 1 ] || { echo up > up; sleep 300; }'))
+    await killed_in_the_middle(world, world.fifo("up"))
+    attempt = only_attempt(world)
+    claim = attempt.claim()
+    assert claim is not None
+    assert claim.warden is not None
+    for pid in (claim.warden.pid, *relatives(f"KIPU_UID={world.run.stream.uid}", None)):
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitpid, claim.warden.pid, 0)
+    path = attempt.folder / "claim"
+    path.write_text(path.read_text().replace(claim.warden.boot, "another-boot"))
+    assert str((await world.live()).phase) == "Succeeded"
+    assert [failed.reason for failed in world.of(AttemptFailed)] == [Reason.DISRUPTED]
+
+
+async def test_modules_that_lie_where_steps_run_are_not_taken_for_python_s_own(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not this one')")
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        assert str((await World(tmp_path, step("a", "true")).live()).phase) == "Succeeded"
+    finally:
+        os.chdir(here)
 
 
 async def test_an_engine_that_cannot_go_on_takes_its_steps_down_and_the_next_tries_them_again(tmp_path: Path) -> None:

@@ -183,7 +183,11 @@ def test_the_program_has_no_input_and_no_signal_that_is_blocked_or_ignored(attem
 
 @pytest.mark.parametrize(
     ("arguments", "code", "error"),
-    [(["no-such-program"], 127, "No such file"), (["/etc/passwd"], 126, "Permission denied")],
+    [
+        (["no-such-program"], 127, "No such file"),
+        (["/etc/passwd"], 126, "Permission denied"),
+        (["true", "a\0b"], 126, "embedded null byte"),
+    ],
 )
 def test_what_cannot_be_run_says_so(attempt: Attempt, arguments: list[str], code: int, error: str) -> None:
     end = Warden(attempt, "", arguments=arguments).end()
@@ -194,7 +198,14 @@ def test_what_cannot_be_run_says_so(attempt: Attempt, arguments: list[str], code
 def test_a_warden_that_is_killed_before_its_claim_leaves_nothing_running(attempt: Attempt) -> None:
     attempt.prepare()
     process = subprocess.Popen(
-        [sys.executable, "-S", "-E", "-c", local_performer.WARDEN, str(local_performer.SOURCE), str(attempt.folder)],
+        [
+            sys.executable,
+            *local_performer.ISOLATED,
+            "-c",
+            local_performer.WARDEN,
+            str(local_performer.SOURCE),
+            str(attempt.folder),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )

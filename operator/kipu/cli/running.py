@@ -52,6 +52,8 @@ def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
         chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
         state = asyncio.run(_live(chosen, manifest, processes_max))
+    except KeyboardInterrupt:
+        raise CannotTell("interrupted before it had begun to work") from None
     except TransientError as error:
         raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
     except OSError as error:

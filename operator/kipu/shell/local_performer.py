@@ -27,7 +27,8 @@ from .local_processes import Process, boot_id, identify, is_alive, relatives, se
 from .local_warden import HURRY, STOP
 
 SOURCE = Path(__file__).parents[2]  # the folder that holds the package `kipu`
-# Without `site`, and deaf to PYTHON* of the user: it is started once an attempt.
+# Deaf to PYTHON* of the user and to modules that lie where steps run; without `site`, since it starts once an attempt.
+ISOLATED = ("-I", "-S")
 WARDEN = "import sys; sys.path.insert(0, sys.argv[1]); from kipu.shell.local_warden import main; main(sys.argv[2])"
 STARTS_MAX = 5  # of a warden that ends before it has claimed its attempt (no memory, a full disk)
 BACKOFF_SECONDS = 0.5  # between them, times their number: 5 s in all
@@ -118,7 +119,7 @@ class LocalPerformer:
             given.write(json.dumps(plan).encode())
             given.seek(0)
             return subprocess.Popen(
-                [sys.executable, "-S", "-E", "-c", WARDEN, str(SOURCE), str(attempt.folder)],
+                [sys.executable, *ISOLATED, "-c", WARDEN, str(SOURCE), str(attempt.folder)],
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=log,

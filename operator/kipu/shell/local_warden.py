@@ -109,6 +109,8 @@ def _become(plan: dict[str, Any], begin: int, fault: int, log: int) -> None:
     except OSError as error:
         code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
         os.write(fault, f"{error.strerror}: {error.filename}".encode())
+    except ValueError as error:  # such as a NUL in an argument
+        os.write(fault, str(error).encode())
     finally:
         os._exit(code)
 

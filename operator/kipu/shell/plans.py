@@ -6,12 +6,27 @@ Must never look at the cluster.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from kipu.api import jobs
+from kipu.core.commands import AttemptRef
 from kipu.core.effects import Effect
 from kipu.core.state import State
 from kipu.eventlog.ports import StreamId
 
-from .performer import Plan
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One attempt's Job as it is to be, or to be no more."""
+
+    namespace: str
+    workflow_uid: str
+    ref: AttemptRef
+    job: str
+    intent: str
+    manifest: Callable[[], Mapping[str, object]]
+    placeholder: Callable[[], Mapping[str, object]]
 
 
 def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:

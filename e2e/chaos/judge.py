@@ -16,7 +16,7 @@ from e2e.apiserver import JsonObject
 from e2e.history import Log
 from e2e.namespace import attempts, is_placeholder, phases
 from e2e.verdict import faults_found
-from e2e.watching import Change, Execution, executions_in
+from e2e.watching import Change, Execution, executions_in, step_of
 
 from .load import FINISHED
 from .shapes import Shape
@@ -124,7 +124,7 @@ def jobs_of(changes: Sequence[Change]) -> dict[str, tuple[str, int]]:
 
 def attempt_of(change: Change) -> tuple[str, int]:
     """Of which attempt this Job or pod is."""
-    return change.labels["kipu.dev/step"], int(change.labels["kipu.dev/attempt"])
+    return step_of(change.labels), int(change.labels["kipu.dev/attempt"])
 
 
 def ran_at_once(pods: Sequence[Change]) -> list[str]:

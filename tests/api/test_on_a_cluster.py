@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kipu.api.crd import render
+from kipu.api.crd_kinds import RESOURCES
 from kipu.api.definition import parse
 from kipu.api.jobs import AttemptRef, job_manifest, placeholder_manifest
 from tests.api.specs import spec
@@ -24,43 +25,67 @@ pytestmark = pytest.mark.cluster
 
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
-    "a step for failures is not adopted",
-    "a step is adopted once",
-    "an adopted step exists",
-    "an adopted step's needs are adopted",
+    "10,000 expressions",
+    "KIPU_ is ours",
+    "KIPU_ is ours in templates too",
+    "a condition yields true or false",
     "a default image alone says nothing",
     "a dependency once",
+    "a param has a value",
+    "a param is whole",
+    "a reference goes upstream",
+    "a step for failures is not adopted",
+    "a step is adopted once",
     "a template may say it",
     "a template's image counts",
+    "a truth is no number",
+    "an adopted step exists",
+    "an adopted step's needs are adopted",
+    "an expression in a variable",
+    "an expression in an argument",
     "an image is known",
+    "an item that the log can hold",
+    "and no others",
+    "attemptTimeout",
     "command or the template's args",
     "containers are a list",
     "containers have different names",
     "containers have names",
     "dependencies exist",
+    "forEach has items or a count",
+    "forEach needs items",
+    "in their types",
     "initial to max",
-    "KIPU_ is ours",
-    "KIPU_ is ours in templates too",
+    "items of all fan-outs",
     "names differ",
     "no cycle",
     "no expression in a script",
+    "no expression in a template",
     "no expression in a variable yet",
     "no expression in an argument yet",
+    "no expression in an image",
     "no step waits for itself",
+    "numbers have 64 bits",
     "our labels are ours",
+    "outputs are one pod's",
+    "outputs have names of their own",
+    "params have names of their own",
+    "params of 64 KiB",
     "restartPolicy is Never",
     "script or args",
     "script or command",
     "script or the template's command",
     "something runs",
     "startTimeout",
-    "attemptTimeout",
     "the defaults may say it",
     "the same in the defaults",
+    "the size of all items",
+    "the size of an item",
     "timeout above zero",
     "timeout to a year",
+    "upstream through others",
+    "what is adopted brings its outputs",
     "what passes through is composed Unicode",
-    "numbers have 64 bits",
 }
 
 
@@ -68,8 +93,9 @@ PARSER_ALONE = {
 def crd() -> None:
     # As Helm, which otherwise could not upgrade the CRD of an installed chart any more: the fields would be kubectl's.
     apply = ("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=helm", "--filename=-")
-    run(*apply, stdin=render())
-    run("kubectl", "wait", "--for=condition=Established", "crd/workflows.kipu.dev")
+    for custom in RESOURCES:
+        run(*apply, stdin=render(custom))
+        run("kubectl", "wait", "--for=condition=Established", f"crd/{custom.plural}.kipu.dev")
 
 
 @pytest.fixture(scope="module")

@@ -37,13 +37,14 @@ from tests.core.invariants import check_indexes, relevant_timers
 
 def by_name(state: State, place: int) -> Evaluated | Unevaluated:
     """What the expressions of a step come to, drawn by its name alone: some fail, some hold, some do not."""
-    match keyed_fraction(15, "expressions", state.step(place).name):
+    is_fan_out = state.step(place).for_each is not None and state.fanout_of(place) is None
+    match keyed_fraction(15, "expressions", state.name(place)):
         case 0:
             return Unevaluated(message="no such key")
-        case 1 | 2:
+        case 1 | 2 if state.fanout_of(place) is None:
             return Evaluated(holds=False)
-        case 3 | 4 | 5:
-            return Evaluated(values={"env[0].value": "x" * 900, "args[1]": state.step(place).name})
+        case 3 | 4 | 5 if not is_fan_out:
+            return Evaluated(values={"env[0].value": "x" * 900, "args[1]": state.name(place)})
     return Evaluated()
 
 

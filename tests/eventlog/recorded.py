@@ -18,6 +18,7 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Output,
@@ -38,7 +39,9 @@ from kipu.core.events import (
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepEvaluated,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -76,6 +79,27 @@ class History:
         return FOLDER / f"{self.name}.json"
 
 
+# What there was when the first histories were recorded: they never change.
+FIRST_REASONS = (
+    Reason.EXIT_CODE,
+    Reason.OUT_OF_MEMORY,
+    Reason.DISRUPTED,
+    Reason.TIMED_OUT,
+    Reason.START_TIMED_OUT,
+    Reason.LOST,
+    Reason.INVALID_JOB,
+    Reason.JOB_NAME_TAKEN,
+    Reason.POD_FAILED,
+    Reason.CANCELLED,
+)
+FIRST_SKIP_REASONS = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
+FIRST_TIMER_KINDS = (
+    TimerKind.BACKOFF,
+    TimerKind.START_TIMEOUT,
+    TimerKind.ATTEMPT_TIMEOUT,
+    TimerKind.STEP_TIMEOUT,
+    TimerKind.WORKFLOW_TIMEOUT,
+)
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
 JOB = "nightly-load-0123456789abcdef"
@@ -107,22 +131,6 @@ DEFINITION = Definition(
     pod_defaults={"serviceAccountName": "etl"},
 )
 
-
-def outputs(*kinds: str) -> tuple[Output, ...]:
-    return tuple(Output(name=kind.lower(), type=ValueType(kind)) for kind in kinds)
-
-
-# What there was when EVERY_EVENT was recorded: later members of these are in later histories.
-REASONS_V1 = tuple(Reason)[: list(Reason).index(Reason.CANCELLED) + 1]
-SKIP_REASONS_V1 = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
-SHUTDOWN_MODES_V1 = (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)
-TIMER_KINDS_V1 = (
-    TimerKind.BACKOFF,
-    TimerKind.START_TIMEOUT,
-    TimerKind.ATTEMPT_TIMEOUT,
-    TimerKind.STEP_TIMEOUT,
-    TimerKind.WORKFLOW_TIMEOUT,
-)
 EVERY_EVENT = History(
     name="every-event-v1",
     stream=StreamId(namespace="lab", name="nightly", uid=UID),
@@ -145,7 +153,7 @@ EVERY_EVENT = History(
         ),
         tuple(
             AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数")
-            for reason in REASONS_V1
+            for reason in FIRST_REASONS
         ),
         (
             AttemptFailed(run=1, step="load", attempt=1, reason=Reason.LOST),
@@ -167,10 +175,13 @@ EVERY_EVENT = History(
         ),
         (
             StreamClaimed(epoch=4, writer="kipu-1"),
-            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SKIP_REASONS_V1),
+            *(
+                StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason)
+                for reason in (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
+            ),
             StepsCancelled(run=1, steps=()),
-            *(ShutdownRequested(run=1, mode=mode) for mode in SHUTDOWN_MODES_V1),
-            *(TimerFired(run=1, kind=kind, due=TS) for kind in TIMER_KINDS_V1),
+            *(ShutdownRequested(run=1, mode=mode) for mode in (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)),
+            *(TimerFired(run=1, kind=kind, due=TS) for kind in FIRST_TIMER_KINDS),
             TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="load", attempt=3),
         ),
         (WorkflowAccepted(run=2, spec_hash=SPEC_HASH, definition=large_definition(60)),),
@@ -221,6 +232,38 @@ ADOPTION = History(
         ),
     ),
 )
+FAN_OUT = History(
+    name="fan-out-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="9e1d6b52-8c3f-4f0a-9a67-2b5d7c4e1f80"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="shard", for_each=ForEach(items=("eu", 7, {"k": [None, True]}), max_failures=1)),
+                        Step(name="part", for_each=ForEach(count=2, parallelism=1)),
+                    ),
+                ),
+            ),
+            StepExpanded(run=1, step="shard", count=3, deadline=TS + 60_000),
+            StepScheduled(run=1, step="shard[0]", attempt=1, job="nightly-shard-0-0123456789abcdef"),
+            StepFailed(run=1, step="shard[0]", reason=Reason.ITEMS_FAILED),
+        ),
+        (StepExpanded(run=1, step="part", count=2, items=("Größe", {"items": {"blob": "no"}})),),
+        (StepExpanded(run=1, step="part", count=2_000, items=tuple(f"item-{number}" for number in range(2_000))),),
+        (StepCompleted(run=1, step="part"), StepCompleted(run=1, step="part", outputs='{"sizes":[1,2]}')),
+    ),
+)
+
+
+def outputs(*kinds: str) -> tuple[Output, ...]:
+    return tuple(Output(name=kind.lower(), type=ValueType(kind)) for kind in kinds)
+
+
 LANGUAGE = History(
     name="language-v1",
     stream=StreamId(namespace="lab", name="nightly", uid="7e1d2c3b-4a59-4687-9b0c-1d2e3f405162"),
@@ -287,7 +330,7 @@ LANGUAGE = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, LANGUAGE)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, LANGUAGE)
 
 
 async def write(history: History, store: Store) -> None:

@@ -17,6 +17,7 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Output,
@@ -26,7 +27,16 @@ from kipu.core.definition import (
     ValueType,
 )
 from kipu.core.errors import Problem
-from kipu.core.events import EVENT_TYPES, Event, Reason, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
+from kipu.core.events import (
+    EVENT_TYPES,
+    Event,
+    Items,
+    Reason,
+    StepScheduled,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+)
 from kipu.eventlog.ports import StreamId
 
 SPEC_HASH = "5" * 64
@@ -92,6 +102,14 @@ _steps = st.builds(
     pod=_objects,
     when=st.none() | texts,
     outputs=st.lists(st.builds(Output, name=texts, type=st.sampled_from(ValueType)), max_size=2).map(tuple),
+    for_each=st.none()
+    | st.builds(
+        ForEach,
+        items=st.none() | st.lists(_json, max_size=2).map(tuple),
+        count=st.none() | whole,
+        parallelism=whole,
+        max_failures=whole,
+    ),
 )
 definitions = st.builds(
     Definition,
@@ -130,6 +148,7 @@ _BY_HINT: dict[Any, st.SearchStrategy[Any]] = {
     Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
     Mapping[str, str | int | bool] | None: st.none() | st.dictionaries(texts, _scalars, max_size=3),
     Reason | None: st.none() | st.sampled_from(Reason),
+    Items | None: st.none() | st.lists(_json, max_size=3).map(tuple),
 }
 
 

@@ -31,6 +31,7 @@ ENDS = {
     "run-when": "Succeeded",
     "parallelism": "Succeeded",
     "language": "Succeeded",
+    "fan-out": "Succeeded",
     "salvage": "Succeeded",
 }
 Record = Callable[[str, object], None]

@@ -34,16 +34,18 @@ class Evaluator:
 
     def __call__(self, state: State, place: int) -> Evaluated | Unevaluated:
         """What the expressions of the step at this place come to."""
-        step = state.step(place)
-        templates = list(scopes.templates(step.pod))
-        if step.when is None and not templates:
+        step, is_item = state.step(place), state.fanout_of(place) is not None
+        # A fan-out is asked whether it begins at all, each of its items what it reads.
+        when = None if is_item else step.when
+        templates = list(scopes.templates(step.pod)) if is_item or step.for_each is None else []
+        if when is None and not templates:
             return Evaluated()
         if self._definition is not state.definition:
             assert state.definition is not None
             self._definition, self._names = state.definition, scopes.names(state.definition)
-        scope, lookup, cost = scopes.scope(self._names, step), self._lookup(state), Cost()
+        scope, lookup, cost = scopes.scope(self._names, step), self._lookup(state, place), Cost()
         try:
-            if step.when is not None and not _evaluate("when", step.when, scope, lookup, cost):
+            if when is not None and not _evaluate("when", when, scopes.outside(scope), lookup, cost):
                 return Evaluated(holds=False, effort=_effort(cost))
             texts = {path: _render(path, text, scope, lookup, cost) for path, text in templates}
         except Failure as failure:
@@ -53,8 +55,9 @@ class Evaluator:
             return Unevaluated(message=f"its texts come to {size} bytes, at most {TEXTS_BYTES_MAX} can be recorded")
         return Evaluated(values=texts, effort=_effort(cost))
 
-    def _lookup(self, state: State) -> Lookup:
+    def _lookup(self, state: State, place: int) -> Lookup:
         workflow = {**self._workflow, "run": state.run}
+        item = state.item_value(place)
 
         def look_up(path: Path) -> object:
             assert state.definition is not None
@@ -63,6 +66,10 @@ class Evaluator:
                     return state.definition.params[name]
                 case ("workflow", name):
                     return workflow[name]
+                case ("index",) if item is not None:
+                    return item[0]
+                case ("item",) if item is not None:
+                    return item[1]
                 case ("steps", name, *rest):
                     return _of_step(state, name, rest)
             raise Absent(f"{'.'.join(path)} is not known here")

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition
-from kipu.core.naming import attempt_id, idempotency_key
+from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from .durations import timestamp
 from .passthrough import merge
-from .pods import MAIN, main_container, mapping, pod_template
+from .pods import MAIN, literal, main_container, mapping, pod_template
 from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
 
@@ -41,6 +41,7 @@ class AttemptRef:
     attempt: int
     job_name: str
     intent: str  # "position:hash" of its StepScheduled record
+    item: tuple[int, str] | None = None  # of a fan-out: its index, and itself as text
     attempt_timeout_ms: int | None = None
     deadline: int | None = None  # of the step or of the whole workflow, in epoch milliseconds: whichever comes first
     values: Mapping[str, str] = field(default_factory=dict)  # recorded: what the step's expressions came to
@@ -99,7 +100,8 @@ def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str,
 
 def labels(attempt: AttemptRef) -> dict[str, str]:
     """By these the Job and its pods are found, and told apart from those of other attempts."""
-    return {
+    index = {} if attempt.item is None else {"kipu.dev/index": str(attempt.item[0])}
+    return index | {
         MANAGED_BY_LABEL: MANAGED_BY,
         "kipu.dev/workflow": attempt.workflow_name,
         "kipu.dev/workflow-uid": attempt.workflow_uid,
@@ -134,16 +136,19 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs:
 
 
 def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:
-    uid, step = attempt.workflow_uid, attempt.step
+    uid, index = attempt.workflow_uid, None if attempt.item is None else attempt.item[0]
+    step = attempt.step if index is None else item_name(attempt.step, index)
+    item = {} if attempt.item is None else {"KIPU_INDEX": str(index), "KIPU_ITEM": literal(attempt.item[1])}
     variables = {
         "KIPU_NAMESPACE": attempt.namespace,
         "KIPU_WORKFLOW": attempt.workflow_name,
         "KIPU_UID": uid,
         "KIPU_RUN": str(attempt.run),
-        "KIPU_STEP": step,
+        "KIPU_STEP": attempt.step,
         "KIPU_ATTEMPT": str(attempt.attempt),
         "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
         "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
+        **item,
     }
     if has_outputs:
         variables["KIPU_OUTPUT"] = OUTPUT_PATH

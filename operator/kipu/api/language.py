@@ -99,7 +99,7 @@ def _adoption_problems(definition: Definition) -> Iterator[Problem]:
 
 def _step_problems(step: Step, said: Sequence[tuple[str, str]], scope: Scope, path: str) -> Iterator[Problem]:
     if step.when is not None:
-        found = parse(step.when, scope, Expected.CONDITION)
+        found = parse(step.when, scopes.outside(scope), Expected.CONDITION)
         if not isinstance(found, Expression):
             yield from _told(found, f"{path}.when")
     for where, text in said:

@@ -46,7 +46,7 @@ def bytes_max(containers: int) -> int:
     return min(CONTAINER_BYTES_MAX, POD_BYTES_MAX // max(1, containers))
 
 
-def read(message: str, declared: Sequence[Output], *, containers: int) -> dict[str, str | int | bool]:
+def read(message: str, declared: Sequence[Output], *, containers: int = 1) -> dict[str, str | int | bool]:
     """The outputs by name, as a record holds them. Raises OutputError."""
     length, bound = len(message.encode("utf-8", "replace")), bytes_max(containers)
     if length >= bound:

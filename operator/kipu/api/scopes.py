@@ -7,7 +7,7 @@ not know how many steps there are. Must never know a state: what the names stand
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kipu.core.definition import Definition, Step, ValueType
 
@@ -43,7 +43,12 @@ def names(definition: Definition) -> Names:
 
 def scope(known: Names, step: Step) -> Scope:
     """Of this step; that a reference is upstream is checked before the run, and not again."""
-    return Scope(step=step.name, params=known.params, outputs=known.outputs)
+    return Scope(step=step.name, params=known.params, outputs=known.outputs, has_item=step.for_each is not None)
+
+
+def outside(within: Scope) -> Scope:
+    """That of what is asked before a fan-out begins: there is no item yet."""
+    return replace(within, has_item=False)
 
 
 def param_type(value: object) -> str:

@@ -20,7 +20,10 @@ from kipu.core.events import (
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepEvaluated,
+    StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -90,7 +93,7 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted() | StepEvaluated():
+        case StepFailed() | StepAdopted() | StepEvaluated() | StepExpanded() | StepCompleted():
             return event.step
         case (
             StepScheduled()
@@ -123,6 +126,18 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case TimerFired():
+            return f"{event.kind.value}, due {clock(event.due)}"
+        case EventLimitReached():
+            return f"{event.limit} events"
+        case WorkflowFinished():
+            return f"{event.end.value}: " + _because(event.reason, event.message)
+        case _:
+            return _details_of_step(event)
+
+
+def _details_of_step(event: StepEvent) -> str:
+    match event:
         case StepEvaluated():
             return ", ".join(f"{path}={_short(text)}" for path, text in event.values.items())
         case StepScheduled():
@@ -134,6 +149,11 @@ def _details(event: Event) -> str:
             return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case StepExpanded():
+            items = "1 item" if event.count == 1 else f"{event.count} items"
+            return _words(items, _until("deadline", event.deadline))
+        case StepCompleted():
+            return ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -150,12 +170,6 @@ def _details(event: Event) -> str:
             return f"{event.reason.value}, because of {event.culprit}"
         case StepsCancelled():
             return ""
-        case TimerFired():
-            return f"{event.kind.value}, due {clock(event.due)}"
-        case EventLimitReached():
-            return f"{event.limit} events"
-        case WorkflowFinished():
-            return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
             assert_never(event)
 

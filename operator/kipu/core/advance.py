@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import policies
+from . import fanout, policies
 from .events import Reason, SkipReason, StepEvaluated, StepScheduled, WorkflowEnd, WorkflowFinished
 from .language import Evaluated, Unevaluated
 from .naming import job_name
@@ -44,9 +44,11 @@ def settle(turn: Turn) -> None:
     turn.adopt()
     if turn.state.unadopted:
         return  # nothing is concluded for a step from others that are still to be adopted
+    fanout.conclude(turn)
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:
+        fanout.take_down_late(turn)
         _skip_doomed(turn)
         _hold_back_after_failure(turn)
     _finish(turn)
@@ -56,6 +58,7 @@ def _take_down_everything(turn: Turn) -> None:
     state = turn.state
     turn.cancel(chain(state.plain, state.guarded, state.retrying))
     _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
+    turn.cancel(state.idle)
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -76,6 +79,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
     if policies.cancels_running(state):
         turn.cancel(place for place in state.cancellable if place in state.retrying)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
+        turn.cancel(place for place in state.idle if policies.is_plain(state, place))
     _skip_doomed(turn)
 
 
@@ -90,15 +94,21 @@ def _start_ready(turn: Turn) -> bool:
     """Whether a step has ended instead of starting."""
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
     for place in list(islice(turn.state.ready, max(0, free))):
-        # Once for all attempts: a retry has what was recorded.
-        asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
-        cost = _cost(asked)
-        if cost > turn.attempts_left:
-            return False
-        turn.attempts_left -= cost
-        if not _start(turn, place, asked):
-            return True
-    return False
+        started = _start_next(turn, place)
+        if not started:
+            return started is not None
+    return fanout.start_items(turn, _start_next)
+
+
+def _start_next(turn: Turn, place: int) -> bool | None:
+    """Whether the step or item has started, or ended instead; None if the turn has no room for it."""
+    # Once for all attempts: a retry has what was recorded.
+    asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
+    cost = _cost(asked)
+    if cost > turn.attempts_left:
+        return None
+    turn.attempts_left -= cost
+    return _start(turn, place, asked)
 
 
 def _cost(asked: Evaluated | Unevaluated) -> int:
@@ -110,8 +120,8 @@ def _cost(asked: Evaluated | Unevaluated) -> int:
 
 
 def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
-    """Schedule the step's next attempt, or end it by what its expressions came to."""
-    name = turn.state.step(place).name
+    """Schedule the next attempt, or begin the fan-out, or end the step by what its expressions came to."""
+    name = turn.state.name(place)
     if isinstance(asked, Unevaluated):
         turn.fail_step(place, Reason.EXPRESSION_ERROR, shorten(asked.message))
         return False
@@ -120,8 +130,11 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
         return False
     if asked.values:
         turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))
-    _schedule(turn, place)
-    turn.slots -= 1  # taken, for whatever the turn goes on to start
+    if turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
+        fanout.expand(turn, place)
+    else:
+        _schedule(turn, place)
+        turn.slots -= 1  # taken, for whatever the turn goes on to start
     return True
 
 
@@ -131,16 +144,16 @@ def _schedule(turn: Turn, place: int) -> None:
     attempt = step.attempts + 1
     # Without a startTimeout an attempt that never starts is over when its attemptTimeout is.
     start_timeout = definition.start_timeout_ms or definition.attempt_timeout_ms
-    first_timeout = definition.timeout_ms if step.attempt is None else None
-    name = job_name(
-        workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=definition.name, attempt=attempt
-    )
+    name = state.name(place)
+    is_item = state.fanout_of(place) is not None  # the timeout of a fan-out runs since its expansion
+    first_timeout = None if is_item or step.attempt is not None else definition.timeout_ms
+    job = job_name(workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=name, attempt=attempt)
     turn.record(
         StepScheduled(
             run=state.run,
-            step=definition.name,
+            step=name,
             attempt=attempt,
-            job=name,
+            job=job,
             start_deadline=None if start_timeout is None else turn.now + start_timeout,
             step_deadline=None if first_timeout is None else turn.now + first_timeout,
         )

@@ -13,6 +13,7 @@ from .definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Output,
@@ -85,6 +86,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "allowFailure": step.allow_failure or None,
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
+            "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
             "outputs": [{"name": output.name, "type": output.type.value} for output in step.outputs] or None,
             "pod": step.pod or None,
@@ -125,11 +127,32 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         pod=_object(raw.get("pod", {})),
+        for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
         when=None if raw.get("when") is None else _text(raw["when"]),
         outputs=tuple(
             Output(name=_text(output["name"]), type=ValueType(_text(output["type"])))
             for output in _objects(raw.get("outputs", []))
         ),
+    )
+
+
+def _for_each_to_json(for_each: ForEach) -> dict[str, object]:
+    return _without_none(
+        {
+            "count": for_each.count,
+            "items": None if for_each.items is None else list(for_each.items),
+            "maxFailures": for_each.max_failures,
+            "parallelism": for_each.parallelism,
+        }
+    )
+
+
+def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
+    return ForEach(
+        items=tuple(_list(raw["items"])) if "items" in raw else None,
+        count=_optional_int(raw.get("count")),
+        parallelism=_int(raw["parallelism"]),
+        max_failures=_int(raw["maxFailures"]),
     )
 
 

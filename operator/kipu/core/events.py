@@ -16,7 +16,9 @@ from enum import StrEnum
 from .definition import Definition
 from .errors import Problem
 
-STEPS_PER_RECORD_MAX = 200  # x (63 + 3) bytes of quoted name = 13 KiB, under the record bound of 16 KiB
+Items = tuple[object, ...]  # JSON values: the items of a fan-out as its expression has yielded them
+
+STEPS_PER_RECORD_MAX = 200  # x (63 + 6 of an item's index + 3) bytes = 14 KiB, under the record bound of 16 KiB
 
 
 class TimerKind(StrEnum):
@@ -52,6 +54,7 @@ class Reason(StrEnum):
     OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
     OUTPUT_INVALID = "OutputInvalid"  # not what the step declares
     EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
+    ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
 
 
 class SkipReason(StrEnum):
@@ -162,6 +165,29 @@ class StepAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepExpanded:
+    """A fan-out has begun: it has `count` items, each a step named `step[index]`, with the index from 0.
+
+    `items`: absent where the definition has them, or has a count.
+    """
+
+    run: int
+    step: str
+    count: int
+    items: Items | None = None
+    deadline: int | None = None  # of the step as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCompleted:
+    """The step is done without an attempt of its own. `outputs` is a canonical JSON object."""
+
+    run: int
+    step: str
+    outputs: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAbandoned:
     """We gave this attempt up; its Job is to be removed and its name kept occupied by a placeholder."""
 
@@ -266,22 +292,27 @@ class WorkflowFinished:
     message: str = ""
 
 
-Event = (
-    StreamClaimed
-    | WorkflowAccepted
-    | WorkflowRejected
-    | ShutdownRequested
-    | StepEvaluated
+StepEvent = (
+    StepEvaluated
     | StepScheduled
     | StepStarted
     | StepSucceeded
     | StepAdopted
+    | StepExpanded
+    | StepCompleted
     | AttemptAbandoned
     | AttemptFailed
     | LateResultIgnored
     | StepFailed
     | StepsSkipped
     | StepsCancelled
+)
+Event = (
+    StreamClaimed
+    | WorkflowAccepted
+    | WorkflowRejected
+    | ShutdownRequested
+    | StepEvent
     | TimerFired
     | EventLimitReached
     | WorkflowFinished

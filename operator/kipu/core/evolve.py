@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from . import attempts
+from . import attempts, items
 from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
@@ -22,7 +22,10 @@ from .events import (
     LateResultIgnored,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
     StepEvaluated,
+    StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -94,6 +97,19 @@ def _apply(state: State, event: Event) -> None:
         case ShutdownRequested():
             state.shutdown = event.mode
             _take_down(state, state.stopping or Stopping.SHUTDOWN)
+        case TimerFired():
+            _fire(state, event)
+        case EventLimitReached():
+            _take_down(state, Stopping.EVENT_LIMIT)
+        case WorkflowFinished():
+            state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
+            state.end_reason, state.end_message = event.reason, event.message
+        case _:
+            _apply_to_steps(state, event)
+
+
+def _apply_to_steps(state: State, event: StepEvent) -> None:
+    match event:
         case StepEvaluated():
             attempts.evaluate(state, event)
         case StepScheduled():
@@ -104,6 +120,10 @@ def _apply(state: State, event: Event) -> None:
             attempts.succeed(state, event)
         case StepAdopted():
             attempts.adopt(state, event)
+        case StepExpanded():
+            attempts.expand(state, event)
+        case StepCompleted():
+            attempts.complete(state, event)
         case AttemptAbandoned():
             attempts.abandon(state, event)
         case AttemptFailed():
@@ -118,13 +138,6 @@ def _apply(state: State, event: Event) -> None:
         case StepsCancelled():
             for step in event.steps:
                 attempts.cancel(state, step, event)
-        case TimerFired():
-            _fire(state, event)
-        case EventLimitReached():
-            _take_down(state, Stopping.EVENT_LIMIT)
-        case WorkflowFinished():
-            state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
-            state.end_reason, state.end_message = event.reason, event.message
         case _:
             assert_never(event)
 
@@ -174,4 +187,10 @@ def _fire(state: State, event: TimerFired) -> None:
         if place is None or state.steps[place].retry_at != event.due:
             raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")
         state.steps[place] = replace(state.steps[place], retry_at=None)
-        state.ready[place] = None
+        if (fanout := state.fanout_of(place)) is None:
+            state.ready[place] = None
+        else:
+            items.come_due(state, fanout, place)
+    elif event.kind is TimerKind.STEP_TIMEOUT and (late := state.fanouts.get(-1 if place is None else place)):
+        late.is_late = True
+        items.refresh(state, late)

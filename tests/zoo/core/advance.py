@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import islice
 
 from kipu.core import policies
-from kipu.core.advance import _cost, _start, _take_down_everything
-from kipu.core.events import StepScheduled, WorkflowEnd, WorkflowFinished
+from kipu.core.advance import _start, _start_next, _take_down_everything
+from kipu.core.events import Reason, StepScheduled, WorkflowEnd, WorkflowFinished
 from kipu.core.language import Evaluated
 from kipu.core.naming import job_name
 from kipu.core.state import Stopping
@@ -68,15 +68,11 @@ def only_a_shutdown_is_settled(turn: Turn) -> None:
         _finish(turn)
 
 
-@mutant("_start_ready", breaks="I13, expressions evaluated again", caught_by="tests/core/test_language.py")
-def every_attempt_is_evaluated_anew(turn: Turn) -> bool:
+@mutant("_start_next", breaks="I13, expressions evaluated again", caught_by="tests/core/test_language.py")
+def every_attempt_is_evaluated_anew(turn: Turn, place: int) -> bool | None:
     """A retry reads what its expressions come to by then."""
-    free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
-    for place in list(islice(turn.state.ready, max(0, free))):
-        turn.attempts_left -= 1
-        if not _start(turn, place, turn.evaluate(turn.state, place)):
-            return True
-    return False
+    turn.attempts_left -= 1
+    return _start(turn, place, turn.evaluate(turn.state, place))
 
 
 @mutant("_start_ready", breaks="more Jobs than there are slots", caught_by="tests/core/test_language.py")
@@ -85,10 +81,19 @@ def each_pass_of_a_turn_has_all_slots_again(turn: Turn) -> bool:
     slots = turn.slots
     free = min(policies.places_free(turn.state, slots), turn.attempts_left)
     for place in list(islice(turn.state.ready, max(0, free))):
-        asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
-        turn.attempts_left -= _cost(asked)
-        if not _start(turn, place, asked):
+        if not _start_next(turn, place):
             turn.slots = slots
             return True
     turn.slots = slots
     return False
+
+
+@mutant("_take_down_everything", breaks="I11, I16", caught_by="tests/core/test_fanning_out.py")
+def a_shutdown_forgets_the_items(turn: Turn) -> None:
+    """What is taken down are the steps of the definition alone."""
+    state = turn.state
+    count = len(state.steps) - len(state.owners)
+    turn.cancel([*state.plain, *state.guarded, *(place for place in state.retrying if place < count)])
+    for place in [place for place in state.live if place < count]:
+        turn.abandon(place, Reason.CANCELLED, "shutdown requested")
+    turn.cancel(state.idle)

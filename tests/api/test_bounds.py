@@ -371,6 +371,22 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": True, "j": "1"}))),
         "spec.adopt.steps[0].outputs.n: is not a recorded Int (write it as the record holds it)",
     ),
+    "item is of a fan-out": (
+        one(args=["${{ item }} ${{ index }}"], forEach={"items": ["a"]}),
+        one(args=["${{ item }}"]),
+        "spec.steps[0].args[0]: ${{ item }}: 'item' is known in a step with forEach alone, and not in its when",
+    ),
+    "no item before there are some": (
+        one(when="true", forEach={"count": 2}),
+        one(when="item == 1", forEach={"count": 2}),
+        "spec.steps[0].when: 'item' is known in a step with forEach alone, and not in its when",
+    ),
+    "a fan-out has no outputs": (
+        one(outputs=[{"name": "a"}]),
+        one(outputs=[{"name": "a"}], forEach={"count": 2}),
+        "spec.steps[0].outputs: the outputs of a fan-out are not gathered in this version "
+        "(let the items write to a volume)",
+    ),
     "params have names of their own": (
         spec(params=[{"name": "a", "value": 1}, {"name": "A", "value": [1, {"b": None}]}]),
         spec(params=[{"name": "a", "value": 1}, {"name": "a", "value": 2}]),

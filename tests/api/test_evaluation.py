@@ -161,3 +161,23 @@ def test_the_expressions_of_a_step_are_bounded_together_and_take_their_share_of_
     assert isinstance(five, Unevaluated)
     assert "could take too long" in five.message
     assert five.effort == EFFORT_MAX
+
+
+def test_an_item_sees_itself_and_its_fan_out_does_not() -> None:
+    raw = spec(
+        step("fetch", outputs=TYPED),
+        step(
+            "shard",
+            dependsOn=["fetch"],
+            when="steps.fetch.outputs.rows == 42",
+            args=["${{ item.name }}/${{ index }}/${{ steps.fetch.outputs.rows }}"],
+            forEach={"items": [{"name": "eu"}, {"name": "us"}, "asia"]},
+        ),
+    )
+    state = state_of(raw)
+    state, _ = decide(state, [], identity=IDENTITY, now=0, slots=9, evaluate=EVALUATE)
+    places = [state.place_of(f"shard[{index}]") for index in range(3)]
+    found = [state.steps[place] for place in places if place is not None]
+    assert [one.values for one in found[:2]] == [{"args[0]": "eu/0/42"}, {"args[0]": "us/1/42"}]
+    assert (found[2].reason, found[2].phase) == (Reason.EXPRESSION_ERROR, "Failed")
+    assert EVALUATE(state, 1) == Evaluated()

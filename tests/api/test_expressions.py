@@ -105,7 +105,7 @@ def test_a_condition_is_true_or_false(text: str, value: bool) -> None:
         ("params.dat == 'x'", "there is no param 'dat'", "did you mean 'date'?"),
         ("workflow.nam == 'x'", "workflow has no 'nam'", "did you mean 'name'?"),
         ("param.date == 'x'", "'param' is not a name that is known here", "did you mean 'params'?"),
-        ("item == 1", "'item' is known in a step with forEach alone", ""),
+        ("item == 1", "'item' is known in a step with forEach alone, and not in its when", ""),
         ("params.date > 1", "'>' cannot be applied to (string, int)", "int(x)"),
         ("steps['fetch-data'].outputs.rows == '42'", "'==' cannot be applied to (int, string)", "string(x)"),
         ("params.date", "must yield true or false, not string", ""),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from kipu.core.commands import FAILURE_BYTES_MAX, OUTPUTS_BYTES_MAX, Command, weight
 from kipu.core.decide import wants_turn
-from kipu.core.definition import OnFailure, RunWhen
+from kipu.core.definition import ForEach, OnFailure, RunWhen
 from kipu.core.events import (
     LateResultIgnored,
     Reason,
     SkipReason,
+    StepEvaluated,
     StepFailed,
     StepScheduled,
     StepsSkipped,
@@ -155,6 +157,35 @@ def test_the_expressions_of_a_turn_fit_what_its_attempts_may_take(ends: Evaluate
         assert sum(sizes) <= (ATTEMPTS_PER_TURN_MAX + 2) * ATTEMPT_BYTES * 1.1
         extend(Tip(position=999_999, hash=b"", epoch=9_999, ts=0, writer="w"), events, ts=given.now)
     assert set(given.phases.values()) <= {"Scheduled", "Failed", "Skipped"}
+
+
+def test_a_fan_out_is_asked_whether_it_begins_and_each_item_what_it_reads() -> None:
+    asked: list[str] = []
+
+    def evaluate(state: State, place: int) -> Evaluated | Unevaluated:
+        asked.append(state.name(place))
+        wrong = {"a[1]": WRONG}
+        return wrong.get(state.name(place), Evaluated() if state.name(place) == "a" else YES)
+
+    shards = replace(step("a", attempts=2), for_each=ForEach(count=3, max_failures=1))
+    given = flow(shards, step("b", "a"), evaluate=evaluate)
+    given.settle()
+    assert asked == ["a", "a[0]", "a[1]", "a[2]"]
+    assert [event.step for event in given.events_of(StepEvaluated)] == ["a[0]", "a[2]"]
+    assert given.events_of(StepFailed) == [
+        StepFailed(run=1, step="a[1]", reason=Reason.EXPRESSION_ERROR, message="when: divide by zero")
+    ]
+    given.fail("a[0]")
+    given.pass_time(10 * SECOND)
+    given.succeed("a[0]", "a[2]")
+    given.settle()
+    assert asked == ["a", "a[0]", "a[1]", "a[2]", "b"]
+    assert given.phases["b"] == "Scheduled"
+
+
+def test_a_fan_out_that_is_not_wanted_does_not_begin() -> None:
+    given = flow(replace(step("a"), for_each=ForEach(count=3)), step("b", "a"), evaluate=comes_to(a=NO))
+    assert given.phases == {"a": "Skipped", "b": "Scheduled"}
 
 
 def test_a_turn_evaluates_no_more_than_its_share() -> None:

@@ -129,7 +129,7 @@ def _at_check(message: str) -> CelError:
 
 def _unknown(name: str) -> CelError:
     if name in ("item", "index"):
-        return CelError(f"'{name}' is known in a step with forEach alone")
+        return CelError(f"'{name}' is known in a step with forEach alone, and not in its when")
     names = _FUNCTIONS | dict.fromkeys(("steps", "params", "workflow"))
     hint = nearest(name, names) or "a text stands in quotes; names are params, steps['NAME'], workflow"
     return CelError(f"'{name}' is not a name that is known here", hint)

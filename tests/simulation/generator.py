@@ -145,9 +145,10 @@ def _repeated(draw: random.Random, plan: Plan) -> Plan:
     """Some steps become fan-outs, some of whose items have fates of their own."""
     steps, fates = [], dict(plan.fates)
     for given in plan.steps:
-        if draw.random() < 0.15:
+        if draw.random() < 0.15 and "outputs" not in given:
             for_each, own = _fan_out(draw, given["name"], fates[given["name"]])
-            given, fates = {**given, "forEach": for_each}, fates | own
+            reads = [*given.get("env", ()), {"name": "ITEM", "value": "${{ index }}/${{ dyn(item) == null }}"}]
+            given, fates = {**given, "forEach": for_each, "env": reads}, fates | own
         steps.append(given)
     return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates)
 

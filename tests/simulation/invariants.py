@@ -166,8 +166,8 @@ def i13_what_a_step_reads_is_evaluated_once(story: Story, record: Recorded) -> s
     """I13, in the log: what a step's expressions come to is recorded once, before its first attempt."""
     event = record.event
     if isinstance(event, StepEvaluated):
-        account = story.steps[event.step]
-        if account.values is not None or account.attempts:
+        account = story.steps.get(event.step)
+        if event.step in story.values or (account is not None and account.attempts):
             return f"the expressions of step {event.step} are evaluated again"
     return None
 
@@ -177,7 +177,7 @@ def i13_an_output_is_what_its_pod_has_written(story: Story, record: Recorded) ->
     event = record.event
     if not isinstance(event, StepSucceeded):
         return None
-    declared = {output.name for output in story.by_name[event.step].outputs}
+    declared = {output.name for output in story.rule_of(event.step).outputs}
     written = event.outputs or {}
     if set(written) != declared:
         return f"step {event.step} succeeds with {sorted(written)}, declared are {sorted(declared)}"
@@ -224,14 +224,16 @@ def i13_a_job_reads_what_was_committed(story: Story, job: Job) -> str | None:
     """I13: what a Job is given of another step is what is committed of it, and what was recorded for this step."""
     if is_placeholder(job):
         return None
-    step = job["metadata"]["labels"]["kipu.dev/step"]
+    labels = job["metadata"]["labels"]
+    step = labels["kipu.dev/step"]
+    name_of_it = f"{step}[{labels['kipu.dev/index']}]" if "kipu.dev/index" in labels else step
     given = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["containers"][0].get("env", ())}
     for name, value in given.items():
         if name.startswith("IN_"):
             outputs = story.steps[name.removeprefix("IN_")].outputs or {}
             if value != outputs.get("text", "none"):
                 return f"Job {job['metadata']['name']} reads {name}={value!r}, committed is {outputs}"
-            if value not in (story.steps[step].values or {}).values():
+            if value not in story.values.get(name_of_it, {}).values():
                 return f"Job {job['metadata']['name']} reads {name}={value!r}, which is not recorded for it"
     return None
 

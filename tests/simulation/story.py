@@ -49,7 +49,6 @@ class Account:
     end: str = ""  # its last phase
     intent: str = ""  # "position:hash" of its newest StepScheduled
     is_unwanted: bool = False  # its own `when` did not hold
-    values: dict[str, str] | None = None  # the texts that its expressions came to
     outputs: dict[str, object] | None = None  # of its success
     items: int | None = None  # of a fan-out that has begun
 
@@ -70,6 +69,7 @@ class Story:
     abandoned: set[str] = field(default_factory=set)  # the intents that were given up
     is_stopping: bool = False
     failing: str | None = None
+    values: dict[str, dict[str, str]] = field(default_factory=dict)  # by step or item: what its expressions came to
     end: str = ""
 
     def tell(self, record: Recorded) -> None:
@@ -96,7 +96,7 @@ class Story:
     def _tell_of_steps(self, event: Event, record: Recorded) -> None:
         match event:
             case StepEvaluated():
-                self.steps[event.step].values = dict(event.values)
+                self.values[event.step] = dict(event.values)
             case StepScheduled():
                 account = self.steps[event.step]
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False

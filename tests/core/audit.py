@@ -12,6 +12,7 @@ from kipu.core.events import (
     AttemptFailed,
     Event,
     Reason,
+    ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
@@ -55,6 +56,7 @@ class Audit:
     steps: dict[str, Account] = field(default_factory=dict)
     stopping: bool = False
     shut_down: bool = False
+    draining: bool = False
     failing: str | None = None
     finished: WorkflowFinished | None = None
     foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
@@ -89,6 +91,8 @@ class Audit:
                 assert not account.abandoned, "the result of an attempt that was given up is ignored"
                 self.close(event.step, "Succeeded")
             case AttemptAbandoned():
+                cancelled = event.reason is Reason.CANCELLED
+                assert not (cancelled and self.draining) or self.cancels(event.step), "a drain lets it end by itself"
                 self.steps[event.step].abandoned = True
             case AttemptFailed():
                 self.see_failed(event)
@@ -107,9 +111,12 @@ class Audit:
                     self.close(name, "Cancelled")
             case ShutdownRequested():
                 self.shut_down, self.stopping = self.shut_down or not self.stopping, True
+                self.draining = event.mode is ShutdownMode.DRAIN
             case TimerFired():
                 assert event.due <= ts
-                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+                if event.kind is TimerKind.WORKFLOW_TIMEOUT:
+                    self.shut_down = self.shut_down and not self.draining
+                    self.stopping, self.draining = True, False
             case WorkflowFinished():
                 assert not held, "no pod is left, and none can come"
                 self.finished = event
@@ -214,9 +221,10 @@ class Audit:
     def check_end(self, finished: WorkflowFinished) -> None:
         """The table of ends."""
         assert all(account.end and not account.open for account in self.steps.values())
-        if self.shut_down:
+        cut = any(account.end == "Cancelled" for account in self.steps.values())
+        if self.shut_down and (not self.draining or cut or self.failing is not None):
             expected = WorkflowEnd.CANCELLED
-        elif self.stopping or self.failing is not None:
+        elif (self.stopping and not self.draining) or self.failing is not None:
             expected = WorkflowEnd.FAILED
         else:
             expected = WorkflowEnd.SUCCEEDED

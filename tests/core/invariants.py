@@ -58,7 +58,7 @@ def is_doomed(state: State, place: int) -> bool:
 
 def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
     """The deadlines that the steps as they stand must be guarded by."""
-    if state.is_terminal or state.stopping is not None:
+    if state.is_terminal or (state.stopping is not None and not state.is_draining):
         return set()
     found: set[tuple[TimerKind, int | None, int | None]] = {(TimerKind.WORKFLOW_TIMEOUT, state.deadline, None)}
     for place, step in enumerate(state.steps):

@@ -72,6 +72,14 @@ class History:
         return FOLDER / f"{self.name}.json"
 
 
+# What there was when the first histories were recorded: they never change.
+FIRST_TIMERS = (
+    TimerKind.BACKOFF,
+    TimerKind.START_TIMEOUT,
+    TimerKind.ATTEMPT_TIMEOUT,
+    TimerKind.STEP_TIMEOUT,
+    TimerKind.WORKFLOW_TIMEOUT,
+)
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
 JOB = "nightly-load-0123456789abcdef"
@@ -148,8 +156,8 @@ EVERY_EVENT = History(
             StreamClaimed(epoch=4, writer="kipu-1"),
             *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SkipReason),
             StepsCancelled(run=1, steps=()),
-            *(ShutdownRequested(run=1, mode=mode) for mode in ShutdownMode),
-            *(TimerFired(run=1, kind=kind, due=TS) for kind in TimerKind),
+            *(ShutdownRequested(run=1, mode=mode) for mode in (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)),
+            *(TimerFired(run=1, kind=kind, due=TS) for kind in FIRST_TIMERS),
             TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="load", attempt=3),
         ),
         (WorkflowAccepted(run=2, spec_hash=SPEC_HASH, definition=large_definition(60)),),

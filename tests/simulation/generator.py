@@ -73,7 +73,7 @@ def _plan(draw: random.Random, place: int) -> Plan:
         more["timeout"] = draw.choice(("4s", "9s"))
     shutdown = None
     if draw.random() < 0.2:
-        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Cancel", "Terminate"))
+        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Drain", "Cancel", "Terminate"))
     at_seconds = round(draw.uniform(0.0, 3.0), 3) if place else 0.0
     return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, at_seconds=at_seconds)
 

@@ -126,10 +126,11 @@ class Step(Container):
 
 
 class Shutdown(Model):
-    """A request to end the run. It may only escalate, from Cancel to Terminate, and cannot be taken back."""
+    """A request to end the run. It may only escalate, from Drain to Cancel to Terminate, and cannot be taken back."""
 
     mode: Annotated[ShutdownMode, Loose]
-    """Cancel: start nothing new, delete what runs, wait until no pod is left. Terminate: the same in
+    """Drain: start nothing new, no next attempt either, and let the attempts that run end by themselves; all timeouts
+    go on. Cancel: start nothing new, delete what runs, wait until no pod is left. Terminate: the same in
     this version, and without the steps that a later version may run at the end."""
     run: Annotated[int, Field(ge=1, le=RUN_MAX)] | None = None
     """Which run is meant; 1, the first, if absent."""

@@ -11,6 +11,7 @@ from itertools import chain, islice
 
 from . import policies
 from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
+from .lifecycle import StepPhase
 from .naming import job_name
 from .state import State, Stopping
 from .texts import shorten
@@ -49,7 +50,10 @@ def settle(turn: Turn) -> None:
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
     turn.cancel(chain(state.plain, state.guarded, state.retrying))
-    _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
+    if policies.takes_everything_down(state):
+        _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
+    elif policies.cancels_running(state):
+        _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -112,7 +116,7 @@ def _finish(turn: Turn) -> None:
     state = turn.state
     if not state.is_exhausted:
         return
-    if state.stopping is Stopping.SHUTDOWN:
+    if state.stopping is Stopping.SHUTDOWN and not _drained_in_vain(state):
         end, reason, message = WorkflowEnd.CANCELLED, "Shutdown", "cancelled on request"
     elif state.stopping is Stopping.TIMED_OUT:
         end, reason, message = WorkflowEnd.FAILED, "TimedOut", "the workflow's timeout passed"
@@ -124,6 +128,12 @@ def _finish(turn: Turn) -> None:
     else:
         end, reason, message = WorkflowEnd.SUCCEEDED, "Completed", ""
     turn.record(WorkflowFinished(run=state.run, end=end, reason=reason, message=message))
+
+
+def _drained_in_vain(state: State) -> bool:
+    """Whether a drain has kept nothing from happening: every step has ended by itself, and well."""
+    cut = state.counts[StepPhase.CANCELLED]
+    return state.is_draining and not cut and state.failing is None
 
 
 def _blame(state: State, name: str) -> str:

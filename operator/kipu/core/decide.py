@@ -38,7 +38,7 @@ def decide(
 
 
 def _end_a_full_log(turn: Turn) -> None:
-    if turn.state.position < policies.EVENTS_MAX or turn.state.stopping is not None:
+    if turn.state.position < policies.EVENTS_MAX or policies.takes_everything_down(turn.state):
         return
     settle(turn)  # a run that is over by what is already known has not met the limit
     if turn.is_open:
@@ -57,9 +57,14 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        return bool(state.plain or state.guarded or state.retrying or state.live)
+        takes_down = policies.takes_everything_down(state)
+        return bool(state.plain or state.guarded or state.retrying or (state.live and takes_down) or _ends_running(state))
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
-    if state.cancellable and policies.cancels_running(state):
+    if _ends_running(state):
         return True
     return bool(state.ready) and policies.places_free(state, slots) > 0
+
+
+def _ends_running(state: State) -> bool:
+    return bool(state.cancellable) and policies.cancels_running(state)

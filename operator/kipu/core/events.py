@@ -31,6 +31,7 @@ class TimerKind(StrEnum):
 class ShutdownMode(StrEnum):
     """In the order of escalation; `Terminate` also leaves out `finally`."""
 
+    DRAIN = "Drain"
     CANCEL = "Cancel"
     TERMINATE = "Terminate"
 

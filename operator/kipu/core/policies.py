@@ -87,6 +87,11 @@ def stops_attempts(state: State, place: int) -> bool:
     return state.stopping is not None or (cancels_running(state) and is_plain(state, place))
 
 
+def takes_everything_down(state: State) -> bool:
+    """Whether what runs is ended, too; a drain lets it end by itself."""
+    return state.stopping is not None and not state.is_draining
+
+
 def starts_nothing_new(state: State) -> bool:
     """Whether a failure keeps plain steps from starting. Steps with another runWhen go on by their rule."""
     return state.failing is not None and _on_failure(state) is not OnFailure.CONTINUE

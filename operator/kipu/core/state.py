@@ -129,6 +129,11 @@ class State:
         return self.phase in TERMINAL_WORKFLOW_PHASES
 
     @property
+    def is_draining(self) -> bool:
+        """Whether the run is to end once what runs has ended by itself."""
+        return self.stopping is Stopping.SHUTDOWN and self.shutdown is ShutdownMode.DRAIN
+
+    @property
     def jobs_active(self) -> int:
         """Attempts that hold a place: scheduled or running, or given up and not yet gone."""
         return len(self.live) + len(self.leaving)
@@ -150,7 +155,7 @@ class State:
 
 def is_relevant(state: State, timer: Timer) -> bool:
     """Whether the deadline still guards anything. Once it does not, it never will again, and may be dropped."""
-    if state.is_terminal or state.stopping is not None:
+    if state.is_terminal or (state.stopping is not None and not state.is_draining):
         return False
     if timer.place is None:
         return True  # the workflow's own

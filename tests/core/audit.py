@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from kipu.core.commands import AttemptRef
 from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    Decision,
     Event,
+    FinallyStarted,
     Reason,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -25,13 +30,25 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from tests.core.world import World
 
-BEFORE_STEPS = (StreamClaimed, WorkflowAccepted, StepAdopted, ShutdownRequested, TimerFired)
+BEFORE_STEPS = (
+    StreamClaimed,
+    WorkflowAccepted,
+    StepAdopted,
+    ShutdownRequested,
+    WorkflowSuspended,
+    WorkflowResumed,
+    TimerFired,
+)
 
 
 @dataclass
@@ -40,6 +57,9 @@ class Account:
 
     attempts: int = 0
     open: bool = False  # its newest attempt has neither ended nor gone
+    resting: bool = False  # it asks, or waits
+    due: int | None = None  # when its wait is over
+    decision: Decision | None = None
     abandoned: bool = False
     budget: int = 0
     disruptions: int = 0
@@ -57,6 +77,9 @@ class Audit:
     stopping: bool = False
     shut_down: bool = False
     draining: bool = False
+    terminated: bool = False
+    suspended: bool = False
+    outcome: WorkflowEnd | None = None  # of the steps before finally
     failing: str | None = None
     finished: WorkflowFinished | None = None
     foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
@@ -70,11 +93,11 @@ class Audit:
         """Every turn of the world, to the end."""
         for turn in world.turns:
             for event in turn.events:
-                assert self.finished is None or isinstance(event, StreamClaimed), "terminal is final"
+                opens = isinstance(event, StreamClaimed | WorkflowRerun)
+                assert self.finished is None or opens, "terminal is final"
                 self.see(event, turn.ts, turn.held)
             self.check_foreseen()
         assert self.finished is not None
-        self.check_end(self.finished)
 
     def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         assert not self.to_adopt or isinstance(event, BEFORE_STEPS), "first all is adopted"
@@ -109,17 +132,45 @@ class Audit:
                     assert self.stopping or self.cancels(name), "cancelled for a reason"
                     assert account.abandoned or not account.open, "a running step is first given up"
                     self.close(name, "Cancelled")
+            case ApprovalRequested() | WaitStarted():
+                self.see_resting(event)
+            case ApprovalGiven():
+                assert self.steps[event.step].resting
+                self.steps[event.step].decision = event.decision
+            case StepCompleted():
+                account = self.steps[event.step]
+                assert account.resting
+                assert account.decision is Decision.APPROVE if account.due is None else account.due <= ts
+                self.close(event.step, "Succeeded")
+            case _:
+                self.see_of_all(event, ts, held)
+
+    def see_of_all(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
+            case WorkflowSuspended() | WorkflowResumed():
+                self.suspended = isinstance(event, WorkflowSuspended)
+            case FinallyStarted():
+                self.check_end(event.end)
+                self.outcome, self.stopping, self.failing = event.end, False, None
+                self.shut_down = self.draining = False
+            case WorkflowRerun():
+                self.see_rerun(event)
             case ShutdownRequested():
+                assert self.outcome is None or event.mode is ShutdownMode.TERMINATE
+                self.terminated = event.mode is ShutdownMode.TERMINATE
                 self.shut_down, self.stopping = self.shut_down or not self.stopping, True
                 self.draining = event.mode is ShutdownMode.DRAIN
             case TimerFired():
                 assert event.due <= ts
-                if event.kind is TimerKind.WORKFLOW_TIMEOUT:
+                assert (event.kind is TimerKind.WORKFLOW_TIMEOUT) <= (self.outcome is None)
+                if event.kind in (TimerKind.WORKFLOW_TIMEOUT, TimerKind.FINALLY_TIMEOUT):
                     self.shut_down = self.shut_down and not self.draining
                     self.stopping, self.draining = True, False
             case WorkflowFinished():
                 assert not held, "no pod is left, and none can come"
                 self.finished = event
+                self.check_foreseen()
+                self.check_end(event.end)
 
     def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
         step, account = self.by_name[event.step], self.steps[event.step]
@@ -128,14 +179,48 @@ class Audit:
         assert not {ref for ref in held if ref.step == event.step}, "and one pod"
         assert event.attempt == account.attempts + 1
         assert not self.stopping
+        assert not self.suspended
         if event.attempt == 1:
-            assert self.rule_holds(step)
-            assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+            self.may_begin(step)
         else:
             assert account.retry_at is not None
             assert ts >= account.retry_at
             assert not self.cancels(event.step)
         account.attempts, account.open, account.abandoned = event.attempt, True, False
+
+    def see_resting(self, event: ApprovalRequested | WaitStarted) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert not account.end
+        assert not account.resting
+        assert not self.stopping
+        assert not self.suspended
+        self.may_begin(step)
+        account.resting, account.decision = True, None
+        account.due = event.due if isinstance(event, WaitStarted) else None
+
+    def may_begin(self, step: Step) -> None:
+        assert self.rule_holds(step)
+        assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        assert step.in_finally is (self.outcome is not None), "finally comes last"
+
+    def see_rerun(self, event: WorkflowRerun) -> None:
+        """A new run, in which what rests on nothing that runs again is done."""
+        assert self.finished is not None, "one run at a time"
+        kept: set[str] = set()
+        while True:
+            more = {name for name in self.steps if name not in kept and self.stays(name, event, kept)}
+            if not more:
+                break
+            kept |= more
+        self.steps = {name: account if name in kept else Account() for name, account in self.steps.items()}
+        self.finished = self.failing = self.outcome = None
+        self.stopping = self.shut_down = self.draining = self.terminated = False
+
+    def stays(self, name: str, event: WorkflowRerun, kept: set[str]) -> bool:
+        step = self.by_name[name]
+        well = self.steps[name].end == "Succeeded" and name not in event.from_
+        reacts = step.run_when is RunWhen.ANY_FAILED or step.in_finally
+        return well and not reacts and kept.issuperset(step.depends_on)
 
     def see_adopted(self, name: str) -> None:
         assert not self.steps[name].attempts
@@ -188,6 +273,7 @@ class Audit:
         account = self.steps[name]
         assert not account.end, "a step ends once"
         account.open, account.end, account.culprit = False, end, culprit
+        account.resting = False
 
     # -- the rules, said once more in other words ----------------------------------------------------------
 
@@ -212,23 +298,32 @@ class Audit:
         return step.run_when is RunWhen.ANY_FAILED and all(end not in ("", "Failed") for end, _ in ends)
 
     def holds_back(self) -> bool:
-        return self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
+        goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.outcome is not None
+        return self.failing is not None and not goes_on
 
     def cancels(self, name: str) -> bool:
         plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
-        return self.failing is not None and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
+        return self.holds_back() and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
-    def check_end(self, finished: WorkflowFinished) -> None:
-        """The table of ends."""
-        assert all(account.end and not account.open for account in self.steps.values())
-        cut = any(account.end == "Cancelled" for account in self.steps.values())
-        if self.shut_down and (not self.draining or cut or self.failing is not None):
+    def check_end(self, found: WorkflowEnd) -> None:
+        """The table of ends: of the steps, or, once those of finally run, of everything."""
+        judged = {name: account for name, account in self.steps.items() if self.is_judged(name)}
+        assert all(account.end and not account.open for account in judged.values())
+        cut = any(account.end == "Cancelled" for account in judged.values())
+        failed = WorkflowEnd.FAILED
+        if self.shut_down and self.outcome is not failed and (not self.draining or cut or self.failing is not None):
             expected = WorkflowEnd.CANCELLED
-        elif (self.stopping and not self.draining) or self.failing is not None:
-            expected = WorkflowEnd.FAILED
+        elif (self.stopping and not self.shut_down) or self.failing is not None:
+            expected = failed
+        elif self.outcome is not None:
+            expected = self.outcome
         else:
             expected = WorkflowEnd.SUCCEEDED
-            failed = [name for name, account in self.steps.items() if account.end == "Failed"]
-            assert all(self.by_name[name].allow_failure for name in failed)
-            assert all(account.end != "Cancelled" for account in self.steps.values())
-        assert finished.end is expected
+            failures = [name for name, account in judged.items() if account.end == "Failed"]
+            assert all(self.by_name[name].allow_failure for name in failures)
+            assert not cut
+        assert found is expected
+
+    def is_judged(self, name: str) -> bool:
+        """Steps of finally that will not run are over with the others."""
+        return self.outcome is not None or not self.by_name[name].in_finally or self.terminated

@@ -11,12 +11,17 @@ from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
 
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     Event,
     EventLimitReached,
+    FinallyStarted,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
+    StepEvent,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -25,9 +30,13 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.ports import Recorded
 
@@ -85,8 +94,10 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted():
+        case StepFailed() | StepAdopted() | ApprovalRequested() | ApprovalGiven() | WaitStarted() | StepCompleted():
             return event.step
+        case WorkflowRerun():
+            return some(event.from_)
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
@@ -111,6 +122,25 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case WorkflowSuspended() | WorkflowResumed():
+            return ""
+        case TimerFired():
+            return f"{event.kind.value}, due {clock(event.due)}"
+        case EventLimitReached():
+            return f"{event.limit} events"
+        case FinallyStarted():
+            why = f"{event.end.value}: " + _because(event.reason, event.message)
+            return _words(why, _until("deadline", event.deadline))
+        case WorkflowFinished():
+            return f"{event.end.value}: " + _because(event.reason, event.message)
+        case WorkflowRerun():
+            return _words(f"run {event.run}", _until("deadline", event.deadline))
+        case _:
+            return _step_details(event)
+
+
+def _step_details(event: StepEvent) -> str:
+    match event:
         case StepScheduled():
             return f"job {event.job}"
         case StepStarted():
@@ -119,6 +149,14 @@ def _details(event: Event) -> str:
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case ApprovalRequested():
+            return _until("until", event.deadline)
+        case ApprovalGiven():
+            return _because(f"{event.decision.value} by {event.by}", event.message)
+        case WaitStarted():
+            return _until("until", event.due)
+        case StepCompleted():
+            return event.outputs or ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -131,12 +169,6 @@ def _details(event: Event) -> str:
             return f"{event.reason.value}, because of {event.culprit}"
         case StepsCancelled():
             return ""
-        case TimerFired():
-            return f"{event.kind.value}, due {clock(event.due)}"
-        case EventLimitReached():
-            return f"{event.limit} events"
-        case WorkflowFinished():
-            return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
             assert_never(event)
 

@@ -1,4 +1,4 @@
-"""Going on from what is known: take down, skip, finish, and start what may start.
+"""Going on from what is known: take down, skip, end, and start what may start.
 
 Promises: each as far as the turn's bounds allow, and never a rescan of all steps: it walks the indexes that
 the fold keeps. Must never hear a command: those are answered before.
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import policies
-from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
-from .lifecycle import StepPhase
+from . import ending, policies
+from .events import ApprovalRequested, Reason, SkipReason, StepScheduled, WaitStarted
 from .naming import job_name
-from .state import State, Stopping
-from .texts import shorten
+from .state import Stopping
 from .turn import Turn
 
 _WHY_STOPPING = {
@@ -28,7 +26,8 @@ def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
     settle(turn)
     # While names are left to be skipped, steps that must not start may still stand among the ready.
-    if turn.is_open and turn.state.stopping is None and turn.names_left > 0 and not turn.state.unadopted:
+    if turn.is_open and policies.starts_anything(turn.state) and turn.names_left > 0 and not turn.state.unadopted:
+        _rest_jobless(turn)
         _schedule_ready(turn)
 
 
@@ -39,17 +38,26 @@ def settle(turn: Turn) -> None:
     turn.adopt()
     if turn.state.unadopted:
         return  # nothing is concluded for a step from others that are still to be adopted
+    _follow(turn)
+    if ending.begin_finally(turn):
+        _follow(turn)
+    ending.finish(turn)
+
+
+def _follow(turn: Turn) -> None:
+    """Take down, or skip and hold back."""
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:
         _skip_doomed(turn)
         _hold_back_after_failure(turn)
-    _finish(turn)
 
 
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
-    turn.cancel(chain(state.plain, state.guarded, state.retrying))
+    turn.cancel(chain(state.plain, state.guarded, state.retrying, state.resting))
+    if not policies.runs_finally(state):
+        turn.cancel(state.held)
     if policies.takes_everything_down(state):
         _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
     elif policies.cancels_running(state):
@@ -72,7 +80,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
         return
     turn.skip(state.plain, state.failing, SkipReason.WORKFLOW_FAILING)
     if policies.cancels_running(state):
-        turn.cancel(place for place in state.cancellable if place in state.retrying)
+        turn.cancel(place for place in state.cancellable if place in state.retrying or place in state.resting)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
     _skip_doomed(turn)
 
@@ -82,6 +90,19 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
         if place in turn.state.live:
             turn.abandon(place, Reason.CANCELLED, message)
             turn.attempts_left -= 1
+
+
+def _rest_jobless(turn: Turn) -> None:
+    """Approvals are asked for and waits begin, however many Jobs there are."""
+    for place in list(islice(turn.state.jobless, turn.attempts_left)):
+        turn.attempts_left -= 1
+        state, step = turn.state, turn.state.step(place)
+        if step.approval is not None:
+            timeout = step.approval.timeout_ms
+            deadline = None if timeout is None else turn.now + timeout
+            turn.record(ApprovalRequested(run=state.run, step=step.name, deadline=deadline))
+        else:
+            turn.record(WaitStarted(run=state.run, step=step.name, due=turn.now + (step.wait_ms or 0)))
 
 
 def _schedule_ready(turn: Turn) -> None:
@@ -110,35 +131,3 @@ def _schedule(turn: Turn, place: int) -> None:
             step_deadline=None if first_timeout is None else turn.now + first_timeout,
         )
     )
-
-
-def _finish(turn: Turn) -> None:
-    state = turn.state
-    if not state.is_exhausted:
-        return
-    if state.stopping is Stopping.SHUTDOWN and not _drained_in_vain(state):
-        end, reason, message = WorkflowEnd.CANCELLED, "Shutdown", "cancelled on request"
-    elif state.stopping is Stopping.TIMED_OUT:
-        end, reason, message = WorkflowEnd.FAILED, "TimedOut", "the workflow's timeout passed"
-    elif state.stopping is Stopping.EVENT_LIMIT:
-        message = f"the log has come to {policies.EVENTS_MAX} events: split this workflow in several"
-        end, reason = WorkflowEnd.FAILED, "EventLimit"
-    elif state.failing is not None:
-        end, reason, message = WorkflowEnd.FAILED, "StepFailed", _blame(state, state.failing)
-    else:
-        end, reason, message = WorkflowEnd.SUCCEEDED, "Completed", ""
-    turn.record(WorkflowFinished(run=state.run, end=end, reason=reason, message=message))
-
-
-def _drained_in_vain(state: State) -> bool:
-    """Whether a drain has kept nothing from happening: every step has ended by itself, and well."""
-    cut = state.counts[StepPhase.CANCELLED]
-    return state.is_draining and not cut and state.failing is None
-
-
-def _blame(state: State, name: str) -> str:
-    place = state.place_of(name)
-    assert place is not None
-    step = state.steps[place]
-    detail = f": {step.message}" if step.message else ""
-    return shorten(f"step '{name}' failed ({step.reason}){detail}")

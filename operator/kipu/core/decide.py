@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from . import policies
 from .advance import advance, settle
 from .answers import answer
-from .commands import Command, FireTimers, RequestShutdown
+from .commands import Command, FireTimers, RequestRerun, RequestShutdown
 from .events import Event, EventLimitReached
 from .state import State
 from .turn import COMMANDS_PER_TURN_MAX, Identity, Turn
@@ -46,8 +46,12 @@ def _end_a_full_log(turn: Turn) -> None:
 
 
 def _precedence(command: Command) -> int:
-    """What has happened is heard first: an end that was seen beats a request and an uncommitted deadline."""
-    return 2 if isinstance(command, FireTimers) else 1 if isinstance(command, RequestShutdown) else 0
+    """What has happened is heard first: an end that was seen beats a request and an uncommitted deadline. What opens
+    a run comes last, since only then the one before it may be over."""
+    return _LATER.get(type(command), 0)
+
+
+_LATER: dict[type, int] = {RequestShutdown: 1, FireTimers: 2, RequestRerun: 3}
 
 
 def wants_turn(state: State, slots: int) -> bool:
@@ -58,12 +62,16 @@ def wants_turn(state: State, slots: int) -> bool:
         return True
     if state.stopping is not None:
         takes_down = policies.takes_everything_down(state)
-        return bool(state.plain or state.guarded or state.retrying or (state.live and takes_down) or _ends_running(state))
+        idle = state.plain or state.guarded or state.retrying or state.resting
+        unwanted = state.held and not policies.runs_finally(state)
+        return bool(idle or unwanted or (state.live and takes_down) or _ends_running(state))
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
     if _ends_running(state):
         return True
-    return bool(state.ready) and policies.places_free(state, slots) > 0
+    if not policies.starts_anything(state):
+        return False
+    return bool(state.jobless) or (bool(state.ready) and policies.places_free(state, slots) > 0)
 
 
 def _ends_running(state: State) -> bool:

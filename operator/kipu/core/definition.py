@@ -36,6 +36,14 @@ class RunWhen(StrEnum):
     ANY_FAILED = "AnyFailed"
 
 
+class Kind(StrEnum):
+    """What a step is. All but `Run` have no Job."""
+
+    RUN = "Run"
+    APPROVAL = "Approval"  # somebody is asked
+    WAIT = "Wait"  # time passes
+
+
 class Jitter(StrEnum):
     """`Full`: a wait drawn evenly from 0 to the computed backoff. `None`: the backoff itself."""
 
@@ -63,8 +71,16 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What somebody is asked, and for how long."""
+
+    message: str = ""
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node of the graph."""
+    """One node of the graph. `approval` is there for the kind Approval alone, `wait_ms` for Wait."""
 
     name: str
     depends_on: tuple[str, ...] = ()
@@ -75,6 +91,10 @@ class Step:
     attempt_timeout_ms: int | None = None  # one attempt, from its Job's startTime
     timeout_ms: int | None = None  # the whole step with its retries, from its first scheduling
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
+    kind: Kind = Kind.RUN
+    in_finally: bool = False  # runs once all others are over; these stand behind all others
+    approval: Approval | None = None
+    wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +125,4 @@ class Definition:
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
     adopt: Adoption | None = None
+    finally_timeout_ms: int | None = None  # all steps of `finally`, from their beginning

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from .definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     Jitter,
+    Kind,
     OnFailure,
     Retry,
     RunWhen,
@@ -26,6 +28,7 @@ def to_json(definition: Definition) -> dict[str, object]:
     return _without_none(
         {
             "adopt": None if definition.adopt is None else _adoption_to_json(definition.adopt),
+            "finallyTimeoutMs": definition.finally_timeout_ms,
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
             "podDefaults": definition.pod_defaults or None,
@@ -44,6 +47,7 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
+        finally_timeout_ms=_optional_int(raw.get("finallyTimeoutMs")),
     )
 
 
@@ -71,8 +75,11 @@ def _step_to_json(step: Step) -> dict[str, object]:
     return _without_none(
         {
             "allowFailure": step.allow_failure or None,
+            "approval": None if step.approval is None else _approval_to_json(step.approval),
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
+            "finally": step.in_finally or None,
+            "kind": None if step.kind is Kind.RUN else step.kind.value,
             "name": step.name,
             "pod": step.pod or None,
             "retry": {
@@ -86,8 +93,17 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "runWhen": step.run_when.value,
             "startTimeoutMs": step.start_timeout_ms,
             "timeoutMs": step.timeout_ms,
+            "waitMs": step.wait_ms,
         }
     )
+
+
+def _approval_to_json(approval: Approval) -> dict[str, object]:
+    return _without_none({"message": approval.message or None, "timeoutMs": approval.timeout_ms})
+
+
+def _approval_from_json(raw: Mapping[str, object]) -> Approval:
+    return Approval(message=_text(raw.get("message", "")), timeout_ms=_optional_int(raw.get("timeoutMs")))
 
 
 def _step_from_json(raw: Mapping[str, object]) -> Step:
@@ -111,6 +127,10 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         pod=_object(raw.get("pod", {})),
+        kind=Kind(_text(raw.get("kind", Kind.RUN.value))),
+        in_finally=_bool(raw.get("finally", False)),
+        approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
+        wait_ms=_optional_int(raw.get("waitMs")),
     )
 
 

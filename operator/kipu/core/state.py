@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from .definition import AdoptedStep, Definition, Step
 from .errors import Problem
-from .events import Reason, ShutdownMode, SkipReason, TimerKind
+from .events import Reason, ShutdownMode, SkipReason, TimerKind, WorkflowEnd
 from .graph import Graph
 from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase, WorkflowPhase
 
@@ -56,6 +56,7 @@ class StepState:
     message: str = ""
     exit_code: int | None = None
     culprit: str | None = None  # why it was skipped
+    redone: int = 0  # how many of its successes a later run has not kept: its key is another one then
 
     @property
     def attempts(self) -> int:
@@ -101,6 +102,8 @@ class State:
     deadline: int | None = None
     stopping: Stopping | None = None
     shutdown: ShutdownMode | None = None
+    suspended: bool = False
+    outcome: WorkflowEnd | None = None  # of the steps, once those of `finally` run
     failing: str | None = None  # the first step whose failure counts
     end_reason: str = ""
     end_message: str = ""
@@ -115,12 +118,15 @@ class State:
     guarded: dict[int, None] = field(default_factory=dict)  # Pending with another rule
     retrying: dict[int, None] = field(default_factory=dict)
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
+    jobless: dict[int, None] = field(default_factory=dict)  # may start and needs no place: an approval, a wait
+    resting: dict[int, None] = field(default_factory=dict)  # Suspended: asked and not answered, or time has to pass
+    held: dict[int, None] = field(default_factory=dict)  # of `finally`, which has not begun
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     unadopted: dict[int, AdoptedStep] = field(default_factory=dict)  # to adopt before anything else is decided
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
-    cancellable: dict[int, None] = field(default_factory=dict)  # live or Retrying, with AllSucceeded
+    cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying or resting, with AllSucceeded
     timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
 
     @property
@@ -140,8 +146,8 @@ class State:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no step is left that could still move."""
-        return not (self.plain or self.guarded or self.retrying or self.live or self.leaving)
+        """Whether no step is left that could still move, but for those of a `finally` that has not begun."""
+        return not (self.plain or self.guarded or self.retrying or self.live or self.leaving or self.resting)
 
     def place_of(self, step: str) -> int | None:
         """Where the step stands in the definition, or None if it has no such step."""
@@ -158,10 +164,12 @@ def is_relevant(state: State, timer: Timer) -> bool:
     if state.is_terminal or (state.stopping is not None and not state.is_draining):
         return False
     if timer.place is None:
-        return True  # the workflow's own
+        return timer.kind is TimerKind.FINALLY_TIMEOUT or state.outcome is None  # the workflow's own
     step = state.steps[timer.place]
     if timer.kind is TimerKind.BACKOFF:
         return step.retry_at == timer.due
+    if timer.kind is TimerKind.WAIT:
+        return timer.place in state.resting
     if timer.kind is TimerKind.STEP_TIMEOUT:
         return step.phase not in TERMINAL_STEP_PHASES  # while an attempt leaves, too: the step may yet retry
     phase = StepPhase.SCHEDULED if timer.kind is TimerKind.START_TIMEOUT else StepPhase.RUNNING
@@ -177,6 +185,7 @@ _DERIVED = frozenset(
         "plain",
         "guarded",
         "retrying",
+        "held",
         "doomed",
         "unadopted",
         "cancellable",
@@ -200,6 +209,8 @@ def canonical(state: State) -> bytes:
     meaning["steps"] = [_plain(step) for step in state.steps]
     meaning["problems"] = [str(problem) for problem in state.problems]
     meaning["ready"] = list(state.ready)
+    meaning["jobless"] = list(state.jobless)
+    meaning["resting"] = list(state.resting)
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,90 @@
+"""The fold of how a run begins and turns to its end: accepted, begun again, suspended, given over to `finally`.
+
+Promises: those of `evolve`, which alone calls it; what opens a run costs its steps and edges, once. Must never
+decide anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .adoption import adoptable
+from .errors import CorruptionError
+from .events import FinallyStarted, TimerKind, WorkflowAccepted, WorkflowRerun
+from .folding import arm, enter, show_phase
+from .graph import build
+from .lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
+from .state import State, StepState
+
+
+def accept(state: State, event: WorkflowAccepted) -> None:
+    """Run 1."""
+    state.spec_hash, state.definition = event.spec_hash, event.definition
+    state.graph = build(event.definition)
+    state.steps = [StepState() for _ in event.definition.steps]
+    _open(state, event)
+    if event.definition.adopt is not None:
+        state.unadopted = {state.graph.index[step.name]: step for step in event.definition.adopt.steps}
+
+
+def rerun(state: State, event: WorkflowRerun) -> None:
+    """One run more, in which some steps are done already."""
+    kept = kept_by(state, event.from_)
+    for place, step in enumerate(state.steps):
+        if state.step(place).name not in kept:
+            state.steps[place] = StepState(redone=step.redone + (step.phase is StepPhase.SUCCEEDED))
+    state.started_at = state.finished_at = None
+    state.stopping = state.shutdown = state.outcome = state.failing = None
+    state.end_reason = state.end_message = ""
+    state.retrying, state.live, state.leaving, state.cancelling = {}, {}, {}, 0
+    state.cancellable, state.timers = {}, []
+    _open(state, event)
+    show_phase(state)
+
+
+def kept_by(state: State, begins: tuple[str, ...]) -> frozenset[str]:
+    """The steps whose success stays when a run begins again with these: what rests on nothing that runs again."""
+    assert state.definition is not None
+    succeeded = {state.step(place).name for place, step in enumerate(state.steps) if step.phase is StepPhase.SUCCEEDED}
+    return frozenset(adoptable(state.definition, succeeded.difference(begins)))
+
+
+def begin_finally(state: State, event: FinallyStarted) -> None:
+    """The steps are over: whatever took them down is over with them."""
+    if not state.held or not state.is_exhausted:
+        raise CorruptionError("finally cannot begin: some steps have not ended, or it has none")
+    state.outcome, state.end_reason, state.end_message = event.end, event.reason, event.message
+    state.stopping = state.failing = None
+    held, state.held = state.held, {}
+    for place in held:
+        enter(state, place)
+    if event.deadline is not None:
+        arm(state, TimerKind.FINALLY_TIMEOUT, event.deadline)
+    show_phase(state)
+
+
+def suspend(state: State, *, suspended: bool) -> None:
+    """Whether anything new may start."""
+    state.suspended = suspended
+    show_phase(state)
+
+
+def _open(state: State, event: WorkflowAccepted | WorkflowRerun) -> None:
+    assert state.graph is not None
+    state.run, state.accepted_at, state.deadline = event.run, state.ts, event.deadline
+    state.phase = WorkflowPhase.PENDING
+    state.counts = Counter(step.phase for step in state.steps)
+    is_over = [step.phase in TERMINAL_STEP_PHASES for step in state.steps]
+    state.unmet = [sum(not is_over[need] for need in needs) for needs in state.graph.needs]
+    state.any_failed = set()
+    state.plain, state.guarded, state.held = {}, {}, {}
+    state.ready, state.jobless, state.doomed, state.resting = {}, {}, {}, {}
+    for place, over in enumerate(is_over):
+        if over:
+            continue
+        if state.step(place).in_finally:
+            state.held[place] = None
+        else:
+            enter(state, place)
+    if event.deadline is not None:
+        arm(state, TimerKind.WORKFLOW_TIMEOUT, event.deadline)

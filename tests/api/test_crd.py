@@ -75,7 +75,7 @@ def test_lists_are_atomic_but_the_conditions() -> None:
 def test_nothing_has_a_default_and_few_rules_run_at_a_write() -> None:
     assert not [path for path, field in FIELDS.items() if "default" in field]
     ruled = {path for path, field in FIELDS.items() if "x-kubernetes-validations" in field}
-    assert ruled == {".spec", ".spec.shutdown"}  # nothing below a list: their cost is constant
+    assert ruled == {".spec", ".spec.shutdown", ".spec.rerun"}  # nothing below a list: their cost is constant
 
 
 def test_the_schema_is_structural() -> None:
@@ -88,16 +88,9 @@ def test_the_schema_is_structural() -> None:
 
 def test_only_what_core_v1_owns_passes_through() -> None:
     through = {path for path, field in FIELDS.items() if "x-kubernetes-preserve-unknown-fields" in field}
-    step = ".spec.steps[]"
-    assert through == {
-        ".spec.defaults.template.spec",
-        f"{step}.template.spec",
-        f"{step}.env[].valueFrom",
-        f"{step}.envFrom[]",
-        f"{step}.resources",
-        f"{step}.securityContext",
-        f"{step}.volumeMounts[]",
-    }
+    within = ("template.spec", "env[].valueFrom", "envFrom[]", "resources", "securityContext", "volumeMounts[]")
+    steps = {f".spec.{field}[].{each}" for field in ("steps", "finally") for each in within}
+    assert through == {".spec.defaults.template.spec", *steps}
 
 
 def test_a_name_fits_a_label() -> None:

@@ -126,12 +126,6 @@ class Audit:
                     self.failing = event.step
             case StepsSkipped():
                 self.see_skipped(event)
-            case StepsCancelled():
-                for name in event.steps:
-                    account = self.steps[name]
-                    assert self.stopping or self.cancels(name), "cancelled for a reason"
-                    assert account.abandoned or not account.open, "a running step is first given up"
-                    self.close(name, "Cancelled")
             case ApprovalRequested() | WaitStarted():
                 self.see_resting(event)
             case ApprovalGiven():
@@ -147,6 +141,12 @@ class Audit:
 
     def see_of_all(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         match event:
+            case StepsCancelled():
+                for name in event.steps:
+                    account = self.steps[name]
+                    assert self.stopping or self.cancels(name), "cancelled for a reason"
+                    assert account.abandoned or not account.open, "a running step is first given up"
+                    self.close(name, "Cancelled")
             case WorkflowSuspended() | WorkflowResumed():
                 self.suspended = isinstance(event, WorkflowSuspended)
             case FinallyStarted():

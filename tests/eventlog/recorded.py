@@ -16,9 +16,11 @@ from pathlib import Path
 from kipu.core.definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     Jitter,
+    Kind,
     OnFailure,
     Retry,
     RunWhen,
@@ -26,15 +28,20 @@ from kipu.core.definition import (
 )
 from kipu.core.errors import Problem
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    Decision,
     Event,
     EventLimitReached,
+    FinallyStarted,
     Reason,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -44,10 +51,14 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
 from kipu.eventlog.ports import StreamId
@@ -80,6 +91,7 @@ FIRST_TIMERS = (
     TimerKind.STEP_TIMEOUT,
     TimerKind.WORKFLOW_TIMEOUT,
 )
+FIRST_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.CANCELLED) + 1]
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
 JOB = "nightly-load-0123456789abcdef"
@@ -132,7 +144,8 @@ EVERY_EVENT = History(
             StepSucceeded(run=1, step="a", attempt=1, job_uid="j", started_at=1, finished_at=2, pod="p", node="n"),
         ),
         tuple(
-            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数") for reason in Reason
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数")
+            for reason in FIRST_REASONS
         ),
         (
             AttemptFailed(run=1, step="load", attempt=1, reason=Reason.LOST),
@@ -208,7 +221,62 @@ ADOPTION = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION)
+CONTROL = History(
+    name="control-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="9d2b6f10-7c3e-4f64-8a11-52e8d0c4b7a3"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(
+                            name="publish",
+                            kind=Kind.APPROVAL,
+                            approval=Approval(message="Größe – 数?", timeout_ms=86_400_000),
+                        ),
+                        Step(name="pause", kind=Kind.WAIT, wait_ms=3_600_000, depends_on=("publish",)),
+                        Step(name="notify", in_finally=True),
+                    ),
+                    finally_timeout_ms=60_000,
+                ),
+            ),
+            WorkflowSuspended(run=1),
+        ),
+        (WorkflowResumed(run=1), ApprovalRequested(run=1, step="publish", deadline=TS + 86_400_000)),
+        (
+            ApprovalGiven(run=1, step="publish", decision=Decision.APPROVE, by="ann", message="Größe – 数"),
+            StepCompleted(run=1, step="publish"),
+            WaitStarted(run=1, step="pause", due=TS + 3_600_000),
+        ),
+        (
+            ShutdownRequested(run=1, mode=ShutdownMode.DRAIN),
+            StepsCancelled(run=1, steps=("pause",)),
+            FinallyStarted(run=1, end=WorkflowEnd.CANCELLED, reason="Shutdown", message="x", deadline=TS + 60_000),
+            StepScheduled(run=1, step="notify", attempt=1, job=JOB),
+        ),
+        (
+            TimerFired(run=1, kind=TimerKind.FINALLY_TIMEOUT, due=TS + 60_000),
+            AttemptAbandoned(run=1, step="notify", attempt=1, reason=Reason.CANCELLED, message="timed out"),
+            StepsCancelled(run=1, steps=("notify",)),
+            WorkflowFinished(run=1, end=WorkflowEnd.FAILED, reason="TimedOut"),
+        ),
+        (
+            WorkflowRerun(run=2, from_=("publish",), spec_hash=SPEC_HASH, deadline=TS + 7_200_000),
+            ApprovalRequested(run=2, step="publish"),
+        ),
+        (
+            ApprovalGiven(run=2, step="publish", decision=Decision.REJECT, by="bob"),
+            StepFailed(run=2, step="publish", reason=Reason.REFUSED),
+            StepCompleted(run=2, step="pause", outputs='{"rows":42}'),
+            TimerFired(run=2, kind=TimerKind.WAIT, due=TS, step="pause"),
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, CONTROL)
 
 
 async def write(history: History, store: Store) -> None:

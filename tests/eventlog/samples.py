@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from kipu.core.definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     Jitter,
+    Kind,
     OnFailure,
     Retry,
     RunWhen,
@@ -88,6 +90,10 @@ _steps = st.builds(
     attempt_timeout_ms=st.none() | whole,
     timeout_ms=st.none() | whole,
     pod=_objects,
+    kind=st.sampled_from(Kind),
+    in_finally=st.booleans(),
+    approval=st.none() | st.builds(Approval, message=texts, timeout_ms=st.none() | whole),
+    wait_ms=st.none() | whole,
 )
 definitions = st.builds(
     Definition,
@@ -95,6 +101,7 @@ definitions = st.builds(
     parallelism=st.none() | whole,
     timeout_ms=st.none() | whole,
     on_failure=st.sampled_from(OnFailure),
+    finally_timeout_ms=st.none() | whole,
     pod_defaults=_objects,
     adopt=st.none()
     | st.builds(

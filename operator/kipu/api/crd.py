@@ -43,11 +43,19 @@ SPEC_RULES = [
 ]
 SHUTDOWN_RULES = [
     {
-        "rule": "self.mode == oldSelf.mode || oldSelf.mode == 'Cancel'"
+        "rule": "self.mode == oldSelf.mode || oldSelf.mode == 'Drain' || self.mode == 'Terminate'"
         " || (has(self.run) ? self.run : 1) > (has(oldSelf.run) ? oldSelf.run : 1)",
-        "message": "a shutdown may only escalate, from Cancel to Terminate",
+        "message": "a shutdown may only escalate, from Drain to Cancel to Terminate",
         "reason": "FieldValueForbidden",
         "fieldPath": ".mode",
+    },
+]
+RERUN_RULES = [
+    {
+        "rule": "self.number >= oldSelf.number",
+        "message": "a run that was asked for cannot be taken back; the number only rises",
+        "reason": "FieldValueForbidden",
+        "fieldPath": ".number",
     },
 ]
 COLUMNS = [
@@ -112,6 +120,7 @@ def _root() -> Schema:
     spec, status = structural(WorkflowSpec), structural(WorkflowStatus)
     spec["x-kubernetes-validations"] = SPEC_RULES
     spec["properties"]["shutdown"]["x-kubernetes-validations"] = SHUTDOWN_RULES
+    spec["properties"]["rerun"]["x-kubernetes-validations"] = RERUN_RULES
     # A stop is told with a few fields alone (status.stalled), whatever was shown before.
     status.pop("required")
     conditions = status["properties"]["conditions"]

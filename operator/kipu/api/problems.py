@@ -19,10 +19,7 @@ from .passthrough import TEXT_LENGTH_MAX, join, printable
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
-LATER = frozenset(
-    {"approval", "approvals", "effects", "finally", "forEach", "outputs", "params", "rerun", "suspend"}
-    | {"templateRef", "ttlAfterFinished", "wait", "when"}
-)
+LATER = frozenset({"effects", "forEach", "outputs", "params", "priority", "templateRef", "when"})
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
+from kipu.core.definition import Kind, Step
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import State, StepState
@@ -114,7 +115,24 @@ def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
         step, why = next(iter(waiting.items()))
         more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
         return "Waiting", clip(f"step '{step}'{more}: {why}")
+    if state.suspended:
+        return "Suspended", f"spec.suspend is true: nothing new starts; Jobs that run: {state.jobs_active}"
+    if state.resting:
+        place = next(iter(state.resting))
+        more = f" (and {len(state.resting) - 1} more)" if len(state.resting) > 1 else ""
+        return "Waiting", clip(f"step '{state.step(place).name}'{more}: {_resting(state, place)}")
+    if state.outcome is not None:
+        return "Finalizing", clip(f"the steps have ended as {state.outcome}; finally runs")
     return "", ""
+
+
+def _resting(state: State, place: int) -> str:
+    """What a step without a Job waits for."""
+    step, until = state.step(place), timestamp(state.steps[place].deadline)
+    if step.approval is None:
+        return f"waits until {until}"
+    asked = f": {step.approval.message}" if step.approval.message else ""
+    return f"waits for an answer in spec.approvals{f' until {until}' if until else ''}{asked}"
 
 
 def _summary(problems: tuple[Problem, ...]) -> str:
@@ -136,6 +154,7 @@ def _counts(state: State) -> Counts:
         scheduled=count[StepPhase.SCHEDULED],
         running=count[StepPhase.RUNNING],
         retrying=count[StepPhase.RETRYING],
+        suspended=count[StepPhase.SUSPENDED],
         succeeded=count[StepPhase.SUCCEEDED],
         failed=count[StepPhase.FAILED],
         skipped=count[StepPhase.SKIPPED],
@@ -144,7 +163,7 @@ def _counts(state: State) -> Counts:
 
 
 def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
-    under_way = islice(chain(state.live, state.leaving, state.retrying), LISTED_MAX)
+    under_way = islice(chain(state.live, state.leaving, state.retrying, state.resting), LISTED_MAX)
     return [_report(state, place, waiting) for place in under_way]
 
 
@@ -164,6 +183,8 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
         reason = step.reason or reason
     if step.phase in (StepPhase.FAILED, StepPhase.RETRYING):
         message, exit_code = message or step.message, step.exit_code
+    elif place in state.resting:
+        message = _resting(state, place)
     elif place in state.leaving and attempt is not None:
         reason, message = "Ending", message or attempt.abandoned_message
     return StepReport(
@@ -178,21 +199,21 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
 
 def _steps(state: State) -> list[dict[str, object]]:
     """Plain objects of the shape of StepStatus, which the tests hold them to: models cost six times as much."""
-    return [_step(state.step(place).name, step) for place, step in enumerate(state.steps)]
+    return [_step(state.step(place), step) for place, step in enumerate(state.steps)]
 
 
-def _is_adopted(step: StepState) -> bool:
-    return step.phase is StepPhase.SUCCEEDED and step.attempt is None
+def _is_adopted(definition: Step, step: StepState) -> bool:
+    return step.phase is StepPhase.SUCCEEDED and step.attempt is None and definition.kind is Kind.RUN
 
 
-def _step(name: str, step: StepState) -> dict[str, object]:
+def _step(definition: Step, step: StepState) -> dict[str, object]:
     shown = {
-        "name": name,
+        "name": definition.name,
         "phase": step.phase.value,
         "attempts": step.attempts,
         "startTime": timestamp(step.started_at),
         "finishTime": timestamp(step.finished_at),
-        "reason": "Adopted" if _is_adopted(step) else step.reason.value if step.reason else None,
+        "reason": "Adopted" if _is_adopted(definition, step) else step.reason.value if step.reason else None,
         "culprit": step.culprit,
     }
     return {key: value for key, value in shown.items() if value is not None}

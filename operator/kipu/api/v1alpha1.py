@@ -11,8 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX, Jitter, OnFailure, RunWhen
-from kipu.core.events import ShutdownMode
+from kipu.core.definition import ATTEMPTS_MAX, FINALLY_MAX, STEPS_MAX, Jitter, OnFailure, RunWhen
 
 from .v1alpha1_base import (
     ARGUMENT_LENGTH_MAX,
@@ -30,6 +29,7 @@ from .v1alpha1_base import (
     Name,
     check_script,
 )
+from .v1alpha1_control import ANSWERS_MAX, Answer, Approval, Rerun, Shutdown, Wait
 from .v1alpha1_pod import Container, PodTemplate
 
 PODS_MAX = 10_000  # of one Job; an Indexed one takes at most 100,000 (KEP-2214)
@@ -123,17 +123,10 @@ class Step(Container):
     """A pod template, for all that the fields of the step cannot say."""
     job: JobShape | None = None
     """How many pods the step has; one if absent."""
-
-
-class Shutdown(Model):
-    """A request to end the run. It may only escalate, from Drain to Cancel to Terminate, and cannot be taken back."""
-
-    mode: Annotated[ShutdownMode, Loose]
-    """Drain: start nothing new, no next attempt either, and let the attempts that run end by themselves; all timeouts
-    go on. Cancel: start nothing new, delete what runs, wait until no pod is left. Terminate: the same in
-    this version, and without the steps that a later version may run at the end."""
-    run: Annotated[int, Field(ge=1, le=RUN_MAX)] | None = None
-    """Which run is meant; 1, the first, if absent."""
+    approval: Approval | None = None
+    """Makes it a step that asks somebody, and runs nothing: it is Suspended until spec.approvals holds an answer."""
+    wait: Wait | None = None
+    """Makes it a step that waits, and runs nothing."""
 
 
 class AdoptedStep(Model):
@@ -159,8 +152,8 @@ class Adopt(Model):
 
 
 class WorkflowSpec(Model):
-    """A graph of steps, each a Job. Nothing but `shutdown` and `ttlAfterFinished` can be changed once the Workflow
-    exists."""
+    """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `shutdown`, `suspend` and `ttlAfterFinished` can
+    be changed once the Workflow exists."""
 
     adopt: Adopt | None = None
     """Steps that are not run again, because they have succeeded in another Workflow whose log was damaged, lost or
@@ -181,5 +174,18 @@ class WorkflowSpec(Model):
     log (kipu history -o jsonl keeps a copy). The operator's own default if absent; the chart sets 7 days."""
     shutdown: Shutdown | None = None
     """Asks to end the run before its time."""
+    suspend: bool | None = None
+    """While true, nothing new starts, no next attempt either. What runs goes on, and so do all timeouts and waits."""
+    approvals: Annotated[list[Answer], Field(max_length=ANSWERS_MAX)] | None = None
+    """Answers to the steps that ask for approval."""
+    rerun: Rerun | None = None
+    """Asks to run it again."""
+    finally_: Annotated[Annotated[list[Step], Field(max_length=FINALLY_MAX)] | None, Field(alias="finally")] = None
+    """Steps that run once all others are over, whatever these came to; each finds it in KIPU_OUTCOME: Succeeded,
+    Failed or Cancelled. They may depend on each other. One that fails makes the Workflow Failed. They do not run when
+    the Workflow is terminated or deleted."""
+    finally_timeout: Duration | None = None
+    """How long all steps of finally may take together; then they are taken down and the Workflow has Failed. No limit
+    if absent: timeout does not count here."""
     steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)]
     """The steps, in any order. Up to about 1,000 can be applied with kubectl apply; above, use --server-side."""

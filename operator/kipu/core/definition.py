@@ -16,6 +16,7 @@ from enum import StrEnum
 JsonObject = Mapping[str, object]
 
 STEPS_MAX = 5_000  # design 04: a Workflow of 5,000 small steps still fits one etcd object (1.5 MiB)
+FINALLY_MAX = 100  # of these: steps of finally
 ATTEMPTS_MAX = 100  # bounds the records of one step: 100 attempts x 3 records x 0.4 KiB = 120 KiB
 DISRUPTIONS_MAX = 10  # evictions and node losses do not use up maxAttempts, but they end too
 

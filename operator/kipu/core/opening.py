@@ -45,8 +45,10 @@ def rerun(state: State, event: WorkflowRerun) -> None:
 def kept_by(state: State, begins: tuple[str, ...]) -> frozenset[str]:
     """The steps whose success stays when a run begins again with these: what rests on nothing that runs again."""
     assert state.definition is not None
-    succeeded = {state.step(place).name for place, step in enumerate(state.steps) if step.phase is StepPhase.SUCCEEDED}
-    return frozenset(adoptable(state.definition, succeeded.difference(begins)))
+    again = frozenset(begins)
+    names = ((state.step(place).name, step.phase) for place, step in enumerate(state.steps))
+    succeeded = frozenset(name for name, phase in names if phase is StepPhase.SUCCEEDED and name not in again)
+    return frozenset(adoptable(state.definition, succeeded))
 
 
 def begin_finally(state: State, event: FinallyStarted) -> None:
@@ -65,7 +67,7 @@ def begin_finally(state: State, event: FinallyStarted) -> None:
 
 def suspend(state: State, *, suspended: bool) -> None:
     """Whether anything new may start."""
-    state.suspended = suspended
+    state.suspended, state.suspension_at = suspended, state.ts
     show_phase(state)
 
 
@@ -76,7 +78,7 @@ def _open(state: State, event: WorkflowAccepted | WorkflowRerun) -> None:
     state.counts = Counter(step.phase for step in state.steps)
     is_over = [step.phase in TERMINAL_STEP_PHASES for step in state.steps]
     state.unmet = [sum(not is_over[need] for need in needs) for needs in state.graph.needs]
-    state.any_failed = set()
+    state.any_failed.clear()
     state.plain, state.guarded, state.held = {}, {}, {}
     state.ready, state.jobless, state.doomed, state.resting = {}, {}, {}, {}
     for place, over in enumerate(is_over):

@@ -103,6 +103,7 @@ class State:
     stopping: Stopping | None = None
     shutdown: ShutdownMode | None = None
     suspended: bool = False
+    suspension_at: int | None = None  # when it was last suspended or resumed
     outcome: WorkflowEnd | None = None  # of the steps, once those of `finally` run
     failing: str | None = None  # the first step whose failure counts
     end_reason: str = ""

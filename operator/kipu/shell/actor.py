@@ -21,7 +21,9 @@ from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
 from kipu.core.errors import UserError
+from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
+from kipu.core.requests import is_due
 from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
 
@@ -124,7 +126,7 @@ class Actor:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                if not self.state.is_terminal:
+                if not self._is_over():
                     await self._live()
                 assert self._head is not None
                 self._head = await self._upkeep.archive(self._head)
@@ -153,7 +155,8 @@ class Actor:
         fresh = self._head is None
         if fresh:
             await self._check_intents(self._services.observer.known(self.stream.uid))
-        await self._turn([Claim(writer=self._services.settings.identity), *self._admission()])
+        suspension = requests.suspension(self.view.spec)  # before anything could start
+        await self._turn([Claim(writer=self._services.settings.identity), *self._admission(), suspension])
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
@@ -164,9 +167,14 @@ class Actor:
             self._lookout.sighted(name, sighting, False)
         self._lookout.seek_missing(self.state, known)
         self._spawn("timers", self._allow_timers())
-        while not self.state.is_terminal:
+        while not self._is_over():
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _is_over(self) -> bool:
+        """Whether the run has ended and no other is to follow it."""
+        asked = requests.rerun(self.view.spec)
+        return self.state.is_terminal and (asked is None or not is_due(self.state, asked))
 
     async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
         """Wait for the lists; whether this log, or none, has asked for every Job that is there.
@@ -244,6 +252,8 @@ class Actor:
             self._once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
+        if any(isinstance(event, ApprovalRequested | WorkflowFinished) for event in events):
+            self._read_spec()  # it may have been answered, or asked to be run again, before
         self._publisher.mark()
 
     def _release(self, step: str) -> None:
@@ -294,6 +304,8 @@ class Actor:
             found["ClockSkew"] = CLOCK_SKEW
         if self._head is not None and self._head.refusal:
             found["LogQuota"] = self._head.refusal
+        if fault := requests.ignored(self.view.spec, self.state):
+            found["RequestIgnored"] = fault
         return found
 
     # -- effects -------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         job_name=effect.job,
         intent=intent,
         attempt_timeout_ms=state.step(place).attempt_timeout_ms,
+        redone=state.steps[place].redone,
+        outcome=None if state.outcome is None else state.outcome.value,
     )
     return Plan(
         namespace=stream.namespace,

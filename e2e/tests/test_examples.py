@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from e2e.apiserver import wait_until
 from e2e.history import read
 from e2e.namespace import Namespace, attempts, phases
 from e2e.watching import Watch, executions
@@ -26,6 +28,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed"}
+    tested |= {"approval", "finally"}
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 
@@ -110,3 +113,31 @@ def test_indexed_runs_every_index_once_and_then_the_step_below(namespace: Namesp
     assert Counter(run.step for run in ran) == {"shard": 4, "merge": 1}
     merge = next(run for run in ran if run.step == "merge")
     assert all(run.ended is not None and run.ended < merge.created for run in ran if run.step == "shard")
+
+
+def test_approval_goes_on_once_somebody_has_approved_by_the_documented_patch(namespace: Namespace) -> None:
+    apply(namespace, "approval")
+    wait_until(lambda: phases(namespace.status("approval")).get("publish") == "Suspended", 60, "it is asked")
+    assert "Publish what was built?" in namespace.status("approval")["message"]
+    me = namespace.kubectl("auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()
+    answer = {"step": "publish", "decision": "Approve", "by": me}
+    patch = json.dumps({"spec": {"approvals": [answer]}})
+    namespace.kubectl("patch", "workflow", "approval", "--type=merge", "--patch", patch)
+    wait_for_end(namespace, "approval")
+    assert namespace.status("approval")["phase"] == "Succeeded"
+    (given,) = read(namespace, namespace.uid("approval")).of("ApprovalGiven")
+    assert given["by"] == me
+
+
+def test_finally_runs_after_a_failure_and_again_in_the_second_run(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "finally")
+        wait_for_end(namespace, "finally")
+        assert namespace.status("finally")["phase"] == "Failed"
+        patch = '{"spec": {"rerun": {"number": 2}}}'
+        namespace.kubectl("patch", "workflow", "finally", "--type=merge", "--patch", patch)
+        wait_until(lambda: namespace.status("finally").get("phase") == "Succeeded", 90, "the second run is over")
+        ran = Counter(run.step for run in executions(pods))
+    assert ran == {"fetch": 1, "load": 2, "report": 1, "notify": 2}
+    said = namespace.kubectl("logs", "--selector", "kipu.dev/step=notify", "--prefix=false")
+    assert sorted(said.split("\n")[:2]) == ["the run has Failed", "the run has Succeeded"]

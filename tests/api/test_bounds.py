@@ -456,8 +456,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a field of a later version": (
         spec(),
-        {**spec(), "priority": 1},
-        "spec.priority: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "params": []},
+        "spec.params: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

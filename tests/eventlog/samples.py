@@ -99,6 +99,7 @@ definitions = st.builds(
     Definition,
     steps=st.lists(_steps, max_size=3).map(tuple),
     parallelism=st.none() | whole,
+    priority=whole,
     timeout_ms=st.none() | whole,
     on_failure=st.sampled_from(OnFailure),
     finally_timeout_ms=st.none() | whole,

@@ -240,3 +240,39 @@ async def test_a_drain_waits_for_what_runs() -> None:
         edit(server, shutdown={"mode": "Drain"})
         assert await ended(server) == "Cancelled"
     assert phases(server) == {"a": "Succeeded", "b": "Cancelled"}
+
+
+# -- places ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "spec", "why"),
+    [
+        ({"parallelism": 1}, {}, "one of the 1 places of the operator"),
+        ({"parallelism_per_namespace": 1}, {}, "one of the 1 places of namespace 'default'"),
+        ({}, {"parallelism": 1}, "one of the 1 places of the workflow (spec.parallelism)"),
+    ],
+)
+async def test_why_a_step_waits_for_a_place_is_in_the_status(
+    settings: dict[str, Any], spec: dict[str, Any], why: str
+) -> None:
+    server = ApiServer(programs=lambda _: SLOW)
+    apply(server, step("a"), step("b"), step("c"), **spec)
+    async with operator(server, **settings):
+        await until(lambda: phases(server).get("a") == "Running")
+        assert status(server)["message"] == f"step 'b' (and 1 more): waits for {why}"
+        await until(lambda: phases(server).get("b") == "Running")
+        assert status(server)["message"] == f"step 'c': waits for {why}"
+        assert await ended(server) == "Succeeded"
+
+
+async def test_places_that_come_free_go_to_the_highest_priority() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=5.0))
+    async with operator(server, parallelism=1):
+        apply(server, step("a"), step("b", "a"), step("c", "b"), name="low", priority=-1)
+        await until(lambda: ran(server) == ["a"])
+        apply(server, step("x"), name="usual")
+        apply(server, step("y"), step("z", "y"), name="high", priority=9)
+        for name in ("low", "usual", "high"):
+            assert await ended(server, name) == "Succeeded"
+    assert ran(server) == ["a", "y", "z", "x", "b", "c"]

@@ -253,6 +253,7 @@ def _definition(
             for place, step in enumerate(steps)
         ),
         parallelism=spec.parallelism,
+        priority=spec.priority or 0,
         timeout_ms=_ms(spec.timeout),
         finally_timeout_ms=_ms(spec.finally_timeout),
         on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,

@@ -19,7 +19,7 @@ from .passthrough import TEXT_LENGTH_MAX, join, printable
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
-LATER = frozenset({"effects", "forEach", "outputs", "params", "priority", "templateRef", "when"})
+LATER = frozenset({"effects", "forEach", "outputs", "params", "templateRef", "when"})
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",

@@ -40,12 +40,16 @@ def project(
     waiting: Mapping[str, str],
     spec_changed: bool,
     warnings: Mapping[str, str] = NO_WARNINGS,
+    crowded: str = "",
 ) -> dict[str, object]:
-    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for; `warnings` are
-    conditions that the shell knows to hold, by type."""
+    """The status of a committed state.
+
+    What the shell sees: `waiting`, by step, is what it waits for; `crowded` is the kind of place that steps which are
+    ready wait for; `warnings` are conditions that hold, by type.
+    """
     total = len(state.steps)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
-    reason, message = _why(state, waiting)
+    reason, message = _why(state, waiting, crowded)
     duration = None
     if state.started_at is not None and state.finished_at is not None:
         duration = for_people(state.finished_at - state.started_at)
@@ -105,7 +109,7 @@ def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int
     }
 
 
-def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
+def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, str]:
     """Why it ended so, or what it waits for; empty if there is nothing to say."""
     if state.phase is WorkflowPhase.REJECTED:
         return "Rejected", _summary(state.problems)
@@ -117,6 +121,10 @@ def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
         return "Waiting", clip(f"step '{step}'{more}: {why}")
     if state.suspended:
         return "Suspended", f"spec.suspend is true: nothing new starts; Jobs that run: {state.jobs_active}"
+    if crowded and state.ready:
+        count = len(state.ready)
+        who = f"step '{state.step(next(iter(state.ready))).name}'" + (f" (and {count - 1} more)" if count > 1 else "")
+        return "Waiting", clip(f"{who}: waits for {crowded}")
     if state.resting:
         place = next(iter(state.resting))
         more = f" (and {len(state.resting) - 1} more)" if len(state.resting) > 1 else ""

@@ -122,6 +122,7 @@ class Definition:
 
     steps: tuple[Step, ...]
     parallelism: int | None = None  # Jobs at once
+    priority: int = 0  # the highest is served first
     timeout_ms: int | None = None
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core

@@ -32,6 +32,7 @@ def to_json(definition: Definition) -> dict[str, object]:
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
             "podDefaults": definition.pod_defaults or None,
+            "priority": definition.priority or None,
             "steps": [_step_to_json(step) for step in definition.steps],
             "timeoutMs": definition.timeout_ms,
         }
@@ -43,6 +44,7 @@ def from_json(raw: Mapping[str, object]) -> Definition:
     return Definition(
         steps=tuple(_step_from_json(step) for step in _objects(raw["steps"])),
         parallelism=_optional_int(raw.get("parallelism")),
+        priority=_int(raw.get("priority", 0)),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),

@@ -23,6 +23,7 @@ from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake
 from kipu.core.errors import UserError
 from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
+from kipu.core.policies import places_free, starts_anything
 from kipu.core.requests import is_due
 from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
@@ -91,6 +92,7 @@ class Actor:
             once=self._once,
         )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
+        self._crowded = ""  # what kind of place steps wait for, likewise
         self._shelf = services.shelf(self.stream)
         self._upkeep = services.upkeep(self.stream)
         self._may_fire = False
@@ -220,8 +222,9 @@ class Actor:
         services = self._services
         given, self._state = self.state, None
         now = max(self._clock.now(), given.ts)
-        state, events = decide(given, commands, identity=self._identity, now=now, slots=services.slots.free)
-        services.slots.hold(self.stream.uid, state.jobs_active)
+        free = services.slots.free_for(self.stream.uid, self.stream.namespace)
+        state, events = decide(given, commands, identity=self._identity, now=now, slots=free)
+        services.slots.hold(self.stream.uid, state.jobs_active, self.stream.namespace)
         if events:
             with services.telemetry.turn_seconds.time():
                 self._head, records = await services.log.append(
@@ -231,12 +234,27 @@ class Actor:
             self._upkeep.committed(self._head)
             self._committed(records)
         self._state = state
-        if wants_turn(state, services.slots.free):
-            self._mailbox.nudge()
-        elif state.ready and not services.slots.free:
-            services.slots.wait(self.stream.uid, self._mailbox.nudge)
+        self._seek_place(state)
         self._arm_timer()
         self._publisher.offer(self._project, phase=state.phase.value, group=self._group)
+
+    def _seek_place(self, state: State) -> None:
+        """Go on at once if that is possible, or be woken once there is a place."""
+        slots, uid, namespace = self._services.slots, self.stream.uid, self.stream.namespace
+        crowded = ""
+        if state.ready and starts_anything(state) and not state.is_terminal:
+            assert state.definition is not None
+            if places_free(state, slots.limit):
+                crowded = slots.why_none(namespace)
+                slots.wait(uid, self._mailbox.nudge, namespace, state.definition.priority)
+            else:
+                crowded = f"one of the {state.definition.parallelism} places of the workflow (spec.parallelism)"
+        slots.serve()
+        if wants_turn(state, slots.free_for(uid, namespace)):
+            self._mailbox.nudge()
+        if crowded != self._crowded:
+            self._crowded = crowded
+            self._publisher.mark()
 
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
@@ -294,6 +312,7 @@ class Actor:
             log_hash=self._head.hash,
             waiting=self._waiting,
             warnings=self._warnings(),
+            crowded=self._crowded,
             spec_changed=specs.spec_hash(self.view.spec) != self._spec_hash,
         )
 
@@ -361,6 +380,6 @@ class Actor:
         self._publisher.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._services.slots.forget(self.stream.uid)
+        self._services.slots.forget(self.stream.uid, self.stream.namespace)
         finished = self._state is not None and self._state.is_terminal
         self._services.observer.forget(self.stream.uid, finished=finished)

@@ -76,7 +76,7 @@ class Slots:
         self._on_change(self._total - len(self._kept))
 
     def wait(self, uid: str, wake: Callable[[], None], namespace: str = "", priority: int = 0) -> None:
-        """Have `serve` wake this workflow once there is a place for it; waiting twice keeps the older place in the row."""
+        """Have `serve` wake this workflow once there is a place. Waiting twice keeps the older place in the row."""
         if uid in self._ranks:
             return
         rank = self._ranks[uid] = (-priority, next(self._numbers))

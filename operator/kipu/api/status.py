@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
-from kipu.core.definition import Kind, Step
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import State, StepState
@@ -207,21 +206,21 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
 
 def _steps(state: State) -> list[dict[str, object]]:
     """Plain objects of the shape of StepStatus, which the tests hold them to: models cost six times as much."""
-    return [_step(state.step(place), step) for place, step in enumerate(state.steps)]
+    return [_step(state.step(place).name, step) for place, step in enumerate(state.steps)]
 
 
-def _is_adopted(definition: Step, step: StepState) -> bool:
-    return step.phase is StepPhase.SUCCEEDED and step.attempt is None and definition.kind is Kind.RUN
+def _is_adopted(step: StepState) -> bool:
+    return step.phase is StepPhase.SUCCEEDED and step.attempt is None and step.started_at is None
 
 
-def _step(definition: Step, step: StepState) -> dict[str, object]:
+def _step(name: str, step: StepState) -> dict[str, object]:
     shown = {
-        "name": definition.name,
+        "name": name,
         "phase": step.phase.value,
         "attempts": step.attempts,
         "startTime": timestamp(step.started_at),
         "finishTime": timestamp(step.finished_at),
-        "reason": "Adopted" if _is_adopted(definition, step) else step.reason.value if step.reason else None,
+        "reason": "Adopted" if _is_adopted(step) else step.reason.value if step.reason else None,
         "culprit": step.culprit,
     }
     return {key: value for key, value in shown.items() if value is not None}

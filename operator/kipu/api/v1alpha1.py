@@ -136,7 +136,7 @@ class AdoptedStep(Model):
     name: Name
     """The step's name, here and there. All steps that it depends on must be adopted too."""
     position: Annotated[int, Field(ge=1, le=POSITION_MAX)]
-    """The position of the record StepSucceeded (or StepAdopted) in the other Workflow's log."""
+    """The position of the record StepSucceeded (StepCompleted, StepAdopted) in the other Workflow's log."""
     hash: Annotated[str, StringConstraints(pattern=HASH_PATTERN, max_length=HASH_LENGTH_MAX)]
     """The hash of that record, which seals all before it: 64 hexadecimal digits."""
 

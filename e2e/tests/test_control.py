@@ -19,6 +19,7 @@ def edit(namespace: Namespace, name: str, **spec: object) -> None:
 
 def test_a_drain_lets_what_runs_end_and_starts_nothing_new(namespace: Namespace) -> None:
     namespace.submit(workflow("drained", [step("busy", "sleep 8"), step("never", after=["busy"])]))
+    namespace.phase("drained", "Running")
     wait_until(lambda: phases(namespace.status("drained")).get("busy") == "Running", 60, "it runs")
     edit(namespace, "drained", shutdown={"mode": "Drain"})
     status = namespace.finished("drained")

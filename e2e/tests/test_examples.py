@@ -117,6 +117,7 @@ def test_indexed_runs_every_index_once_and_then_the_step_below(namespace: Namesp
 
 def test_approval_goes_on_once_somebody_has_approved_by_the_documented_patch(namespace: Namespace) -> None:
     apply(namespace, "approval")
+    namespace.phase("approval", "Running")
     wait_until(lambda: phases(namespace.status("approval")).get("publish") == "Suspended", 60, "it is asked")
     assert "Publish what was built?" in namespace.status("approval")["message"]
     me = namespace.kubectl("auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -21,6 +22,7 @@ from kipu.core.events import (
     SkipReason,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -66,6 +68,7 @@ class Account:
     retry_at: int | None = None
     end: str = ""
     culprit: str | None = None
+    items: int | None = None  # of a fan-out that has begun
 
 
 @dataclass
@@ -102,51 +105,6 @@ class Audit:
     def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         assert not self.to_adopt or isinstance(event, BEFORE_STEPS), "first all is adopted"
         match event:
-            case StepAdopted():
-                self.see_adopted(event.step)
-            case StepScheduled():
-                self.see_scheduled(event, ts, held)
-            case StepStarted():
-                self.see_started(event)
-            case StepSucceeded():
-                account = self.steps[event.step]
-                assert account.open
-                assert not account.abandoned, "the result of an attempt that was given up is ignored"
-                self.close(event.step, "Succeeded")
-            case AttemptAbandoned():
-                cancelled = event.reason is Reason.CANCELLED
-                assert not (cancelled and self.draining) or self.cancels(event.step), "a drain lets it end by itself"
-                self.steps[event.step].abandoned = True
-            case AttemptFailed():
-                self.see_failed(event)
-            case StepFailed():
-                assert not self.steps[event.step].open
-                self.close(event.step, "Failed")
-                if self.failing is None and not self.by_name[event.step].allow_failure:
-                    self.failing = event.step
-            case StepsSkipped():
-                self.see_skipped(event)
-            case ApprovalRequested() | WaitStarted():
-                self.see_resting(event)
-            case ApprovalGiven():
-                assert self.steps[event.step].resting
-                self.steps[event.step].decision = event.decision
-            case StepCompleted():
-                account = self.steps[event.step]
-                assert account.resting
-                assert account.decision is Decision.APPROVE if account.due is None else account.due <= ts
-                self.close(event.step, "Succeeded")
-            case _:
-                self.see_of_all(event, ts, held)
-
-    def see_of_all(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
-        match event:
-            case StepsCancelled():
-                for name in event.steps:
-                    account = self.steps[name]
-                    assert self.stopping or self.cancels(name), "cancelled for a reason"
-                    assert account.abandoned or not account.open, "a running step is first given up"
-                    self.close(name, "Cancelled")
             case WorkflowSuspended() | WorkflowResumed():
                 self.suspended = isinstance(event, WorkflowSuspended)
             case FinallyStarted():
@@ -171,17 +129,137 @@ class Audit:
                 self.finished = event
                 self.check_foreseen()
                 self.check_end(event.end)
+            case _:
+                self.see_step(event, ts, held)
+
+    def see_step(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
+            case StepAdopted():
+                self.see_adopted(event.step)
+            case StepExpanded():
+                self.see_expanded(event)
+            case ApprovalRequested() | WaitStarted():
+                self.see_resting(event)
+            case ApprovalGiven():
+                assert self.steps[event.step].resting
+                self.steps[event.step].decision = event.decision
+            case StepCompleted():
+                self.see_completed(event.step, ts)
+            case StepFailed():
+                self.see_step_failed(event)
+            case StepsSkipped():
+                self.see_skipped(event)
+            case StepsCancelled():
+                for name in event.steps:
+                    account = self.steps[name]
+                    assert self.stopping or self.cancels(name), "cancelled for a reason"
+                    assert account.abandoned or not account.open, "a running step is first given up"
+                    self.close(name, "Cancelled")
+            case _:
+                self.see_attempt(event, ts, held)
+
+    def see_attempt(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
+            case StepScheduled():
+                self.see_scheduled(event, ts, held)
+            case StepStarted():
+                self.see_started(event)
+            case StepSucceeded():
+                account = self.steps[event.step]
+                assert account.open
+                assert not account.abandoned, "the result of an attempt that was given up is ignored"
+                self.close(event.step, "Succeeded")
+            case AttemptAbandoned():
+                cancelled = event.reason is Reason.CANCELLED
+                assert not (cancelled and self.draining) or self.cancels(event.step), "a drain lets it end by itself"
+                self.steps[event.step].abandoned = True
+            case AttemptFailed():
+                self.see_failed(event)
+
+    def see_step_failed(self, event: StepFailed) -> None:
+        assert not self.steps[event.step].open
+        self.close(event.step, "Failed")
+        if self.steps[event.step].items is not None:
+            self.see_items_failed(event)
+        is_item = event.step not in self.by_name
+        if self.failing is None and not is_item and not self.rule_of(event.step).allow_failure:
+            self.failing = event.step
+
+    # -- fan-outs ------------------------------------------------------------------------------------------
+
+    def rule_of(self, name: str) -> Step:
+        """The definition of a step, or of an item's fan-out."""
+        return self.by_name[name.partition("[")[0]]
+
+    def items_of(self, name: str) -> list[Account]:
+        """Those that have begun."""
+        known = (self.steps.get(f"{name}[{index}]") for index in range(self.steps[name].items or 0))
+        return [account for account in known if account is not None]
+
+    def see_expanded(self, event: StepExpanded) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert step.for_each is not None
+        assert account.items is None
+        assert not account.end
+        assert not self.stopping
+        assert not self.suspended
+        self.may_begin(step)
+        account.items = event.count
+
+    def see_item_begin(self, name: str) -> None:
+        step, account = self.rule_of(name), self.steps[name.partition("[")[0]]
+        assert step.for_each is not None
+        assert account.items is not None
+        assert not account.end
+        assert int(name.partition("[")[2][:-1]) < account.items
+        ends = Counter(item.end for item in self.items_of(step.name))
+        assert ends["Failed"] <= step.for_each.max_failures, "nothing new after too many failures"
+        self.steps[name] = Account()
+
+    def see_completed(self, name: str, ts: int) -> None:
+        account, for_each = self.steps[name], self.by_name[name].for_each
+        if for_each is None:
+            assert account.resting
+            assert account.decision is Decision.APPROVE if account.due is None else account.due <= ts
+            self.close(name, "Succeeded")
+            return
+        ends = [item.end for item in self.items_of(name)]
+        assert for_each is not None
+        assert len(ends) == account.items
+        assert {*ends} <= {"Succeeded", "Failed"}
+        assert ends.count("Failed") <= for_each.max_failures
+        self.close(name, "Succeeded")
+
+    def see_items_failed(self, event: StepFailed) -> None:
+        for_each = self.by_name[event.step].for_each
+        assert for_each is not None
+        ends = [item.end for item in self.items_of(event.step)]
+        assert all(ends), "what has begun has ended"
+        assert event.reason is Reason.TIMED_OUT or ends.count("Failed") > for_each.max_failures
+
+    # -- attempts ------------------------------------------------------------------------------------------
 
     def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
-        step, account = self.by_name[event.step], self.steps[event.step]
+        step, is_item = self.rule_of(event.step), event.step not in self.by_name
+        assert is_item is (step.for_each is not None), "a fan-out has no attempt, its items have"
+        if is_item and event.attempt == 1:
+            assert event.step not in self.steps
+            self.see_item_begin(event.step)
+        account = self.steps[event.step]
         assert not account.end, "no attempt after the step's end"
         assert not account.open, "one attempt at a time"
         assert not {ref for ref in held if ref.step == event.step}, "and one pod"
         assert event.attempt == account.attempts + 1
         assert not self.stopping
         assert not self.suspended
+        if is_item:
+            assert step.for_each is not None
+            active = sum(item.open for item in self.items_of(step.name))
+            assert active < step.for_each.parallelism
         if event.attempt == 1:
-            self.may_begin(step)
+            assert step.in_finally is (self.outcome is not None), "finally comes last"
+            assert self.rule_holds(step)
+            assert is_item or not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
         else:
             assert account.retry_at is not None
             assert ts >= account.retry_at
@@ -208,11 +286,12 @@ class Audit:
         assert self.finished is not None, "one run at a time"
         kept: set[str] = set()
         while True:
-            more = {name for name in self.steps if name not in kept and self.stays(name, event, kept)}
+            more = {name for name in self.by_name if name not in kept and self.stays(name, event, kept)}
             if not more:
                 break
             kept |= more
-        self.steps = {name: account if name in kept else Account() for name, account in self.steps.items()}
+        known, self.steps = self.steps, {name: Account() for name in self.by_name}
+        self.steps |= {name: account for name, account in known.items() if name.partition("[")[0] in kept}
         self.finished = self.failing = self.outcome = None
         self.stopping = self.shut_down = self.draining = self.terminated = False
 
@@ -237,7 +316,7 @@ class Audit:
         assert not account.abandoned
 
     def see_failed(self, event: AttemptFailed) -> None:
-        step, account = self.by_name[event.step], self.steps[event.step]
+        step, account = self.rule_of(event.step), self.steps[event.step]
         assert account.open
         assert event.attempt == account.attempts
         account.open, account.retry_at = False, event.retry_at
@@ -272,6 +351,7 @@ class Audit:
     def close(self, name: str, end: str, culprit: str | None = None) -> None:
         account = self.steps[name]
         assert not account.end, "a step ends once"
+        assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
         account.resting = False
 
@@ -302,7 +382,7 @@ class Audit:
         return self.failing is not None and not goes_on
 
     def cancels(self, name: str) -> bool:
-        plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
         return self.holds_back() and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
     def check_end(self, found: WorkflowEnd) -> None:
@@ -319,11 +399,11 @@ class Audit:
             expected = self.outcome
         else:
             expected = WorkflowEnd.SUCCEEDED
-            failures = [name for name, account in judged.items() if account.end == "Failed"]
+            failures = [name for name in judged if name in self.by_name and judged[name].end == "Failed"]
             assert all(self.by_name[name].allow_failure for name in failures)
             assert not cut
         assert found is expected
 
     def is_judged(self, name: str) -> bool:
         """Steps of finally that will not run are over with the others."""
-        return self.outcome is not None or not self.by_name[name].in_finally or self.terminated
+        return self.outcome is not None or not self.rule_of(name).in_finally or self.terminated

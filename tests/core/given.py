@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kipu.core.commands import (
     Accept,
@@ -32,6 +32,7 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     Kind,
     OnFailure,
@@ -64,6 +65,7 @@ def step(
     attempt_timeout: int | None = None,
     timeout: int | None = None,
     in_finally: bool = False,
+    for_each: ForEach | None = None,
 ) -> Step:
     return Step(
         name=name,
@@ -75,7 +77,16 @@ def step(
         attempt_timeout_ms=attempt_timeout,
         timeout_ms=timeout,
         in_finally=in_finally,
+        for_each=for_each,
     )
+
+
+def fan(
+    name: str, *needs: str, count: int = 3, parallelism: int = 1_000, max_failures: int = 0, **policies: Any
+) -> Step:
+    """A step that is repeated."""
+    for_each = ForEach(count=count, parallelism=parallelism, max_failures=max_failures)
+    return step(name, *needs, for_each=for_each, **policies)
 
 
 def last(name: str, *needs: str, allow_failure: bool = False, attempts: int = 1, timeout: int | None = None) -> Step:
@@ -205,7 +216,7 @@ class Flow:
         assert self.state.definition is not None
         return {
             step.name: held.phase.value
-            for step, held in zip(self.state.definition.steps, self.state.steps, strict=True)
+            for step, held in zip(self.state.definition.steps, self.state.steps, strict=False)
         }
 
     @property

@@ -19,6 +19,7 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     Kind,
     OnFailure,
@@ -42,6 +43,7 @@ from kipu.core.events import (
     SkipReason,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -91,7 +93,18 @@ FIRST_TIMERS = (
     TimerKind.STEP_TIMEOUT,
     TimerKind.WORKFLOW_TIMEOUT,
 )
-FIRST_REASONS = tuple(Reason)[: tuple(Reason).index(Reason.CANCELLED) + 1]
+FIRST_REASONS = (
+    Reason.EXIT_CODE,
+    Reason.OUT_OF_MEMORY,
+    Reason.DISRUPTED,
+    Reason.TIMED_OUT,
+    Reason.START_TIMED_OUT,
+    Reason.LOST,
+    Reason.INVALID_JOB,
+    Reason.JOB_NAME_TAKEN,
+    Reason.POD_FAILED,
+    Reason.CANCELLED,
+)
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
 JOB = "nightly-load-0123456789abcdef"
@@ -221,6 +234,32 @@ ADOPTION = History(
         ),
     ),
 )
+FAN_OUT = History(
+    name="fan-out-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="9e1d6b52-8c3f-4f0a-9a67-2b5d7c4e1f80"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="shard", for_each=ForEach(items=("eu", 7, {"k": [None, True]}), max_failures=1)),
+                        Step(name="part", for_each=ForEach(count=2, parallelism=1)),
+                    ),
+                ),
+            ),
+            StepExpanded(run=1, step="shard", count=3, deadline=TS + 60_000),
+            StepScheduled(run=1, step="shard[0]", attempt=1, job="nightly-shard-0-0123456789abcdef"),
+            StepFailed(run=1, step="shard[0]", reason=Reason.ITEMS_FAILED),
+        ),
+        (StepExpanded(run=1, step="part", count=2, items=("Größe", {"items": {"blob": "no"}})),),
+        (StepExpanded(run=1, step="part", count=2_000, items=tuple(f"item-{number}" for number in range(2_000))),),
+        (StepCompleted(run=1, step="part"), StepCompleted(run=1, step="part", outputs='{"sizes":[1,2]}')),
+    ),
+)
 CONTROL = History(
     name="control-v1",
     stream=StreamId(namespace="lab", name="nightly", uid="9d2b6f10-7c3e-4f64-8a11-52e8d0c4b7a3"),
@@ -276,7 +315,7 @@ CONTROL = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, CONTROL)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL)
 
 
 async def write(history: History, store: Store) -> None:

@@ -5,6 +5,7 @@ Plain bookkeeping: it believes every record. What may not be recorded is said by
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition, OnFailure, RunWhen, Step
@@ -20,6 +21,7 @@ from kipu.core.events import (
     ShutdownRequested,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -53,6 +55,12 @@ class Account:
     intent: str = ""  # "position:hash" of its newest StepScheduled
     decision: Decision | None = None  # what was answered, if it asks
     due: int | None = None  # when its wait is over
+    items: int | None = None  # of a fan-out that has begun
+
+
+def parent_of(name: str) -> str:
+    """The step of which this is an item, or the step itself."""
+    return name.partition("[")[0]
 
 
 @dataclass(slots=True)
@@ -78,7 +86,7 @@ class Story:
             case WorkflowAccepted():
                 self.definition, self.run = event.definition, event.run
                 self.by_name = {step.name: step for step in event.definition.steps}
-                self.steps = {name: Account() for name in self.by_name}
+                self.steps = defaultdict(Account, {name: Account() for name in self.by_name})
             case WorkflowRejected():
                 self.end = "Rejected"
             case WorkflowFinished():
@@ -102,13 +110,14 @@ class Story:
     def _begin_again(self, event: WorkflowRerun) -> None:
         """What has succeeded and rests on nothing that runs again stays."""
         kept: dict[str, Account] = {}
-        for _ in self.steps:
+        for _ in self.by_name:
             for name, step in self.by_name.items():
                 reacts = step.run_when is RunWhen.ANY_FAILED or step.in_finally or name in event.from_
                 well = self.steps[name].end == "Succeeded" and not reacts
                 if well and all(need in kept for need in step.depends_on):
                     kept[name] = self.steps[name]
-        self.steps = {name: kept.get(name, Account()) for name in self.by_name}
+        items = {name: each for name, each in self.steps.items() if name not in kept and parent_of(name) in kept}
+        self.steps = defaultdict(Account, {name: kept.get(name, Account()) for name in self.by_name} | items)
         self.run, self.end, self.failing = event.run, "", None
         self.is_stopping = self.is_finalizing = False
 
@@ -119,7 +128,9 @@ class Story:
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
                 account.intent = f"{record.position}:{record.hash}"
                 self.jobs[account.intent] = event.job
-            case StepAdopted():
+            case StepExpanded():
+                self.steps[event.step].items = event.count
+            case StepAdopted() | StepCompleted():
                 account = self.steps[event.step]
                 account.successes, account.end = account.successes + 1, "Succeeded"
             case StepSucceeded():
@@ -130,9 +141,6 @@ class Story:
                 self.steps[event.step].due = event.due
             case ApprovalGiven():
                 self.steps[event.step].decision = event.decision
-            case StepCompleted():
-                account = self.steps[event.step]
-                account.successes, account.end = account.successes + 1, "Succeeded"
             case AttemptAbandoned():
                 account = self.steps[event.step]
                 account.is_abandoned = True
@@ -144,19 +152,30 @@ class Story:
                 account.failures += event.reason is not Reason.DISRUPTED
             case StepFailed():
                 self.steps[event.step].end = "Failed"
-                if self.failing is None and not self.by_name[event.step].allow_failure:
-                    self.failing = event.step
+                if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
+                    self.failing = event.step  # an item says nothing to the workflow
             case StepsSkipped() | StepsCancelled():
                 for name in event.steps:
                     account = self.steps[name]
                     account.is_open = False
                     account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
 
+    # -- fan-outs --------------------------------------------------------------------------------------------
+
+    def rule_of(self, name: str) -> Step:
+        """The definition of a step, or that of an item's step."""
+        return self.by_name[parent_of(name)]
+
+    def items_of(self, name: str) -> list[Account]:
+        """The items of a step that have begun."""
+        names = (f"{name}[{index}]" for index in range(self.steps[name].items or 0))
+        return [self.steps[item] for item in names if item in self.steps]
+
     # -- the rules, said once more in other words ----------------------------------------------------------
 
     def may_start(self, name: str) -> bool:
         """Whether the step's rule on its needs holds now."""
-        step = self.by_name[name]
+        step = self.rule_of(name)
         ends = [(self.steps[need].end, self.by_name[need].allow_failure) for need in step.depends_on]
         if not all(end for end, _ in ends):
             return False
@@ -167,6 +186,8 @@ class Story:
     def why_not_complete(self, name: str, now: int) -> str | None:
         """Why this step cannot be done now; None if it can."""
         account = self.steps[name]
+        if account.items is not None:
+            return None  # a fan-out: I9 has no say in how it ends
         if account.due is not None:
             return None if account.due <= now else f"step {name} is over before its time"
         return None if account.decision is Decision.APPROVE else f"step {name} goes on, and nobody has approved"
@@ -174,6 +195,6 @@ class Story:
     def is_held_back(self, name: str) -> bool:
         """Whether an earlier failure lets this step not start any more."""
         assert self.definition is not None
-        is_plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        is_plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
         goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.is_finalizing
         return is_plain and self.failing is not None and not goes_on

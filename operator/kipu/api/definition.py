@@ -17,12 +17,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from kipu.core import adoption
 from kipu.core.definition import (
     FINALLY_MAX,
+    ITEMS_IN_ALL_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
     Approval,
     Backoff,
     Definition,
+    ForEach,
     Kind,
     OnFailure,
     Retry,
@@ -37,7 +39,7 @@ from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
 from .problems import translate
-from .rules import step_problems, template_problems
+from .rules import for_each_problems, step_problems, template_problems
 
 MUTABLE = frozenset({"approvals", "rerun", "shutdown", "suspend", "ttlAfterFinished"})
 LISTS = {"steps": STEPS_MAX, "finally": FINALLY_MAX}
@@ -61,10 +63,12 @@ def parse(raw: object) -> Definition:
     for path, step in steps:
         problems.extend(step_problems(step, pods[path], defaults, path))
     problems.extend(_count_problems(sound))
+    fans = {path: _for_each(step, path, problems) for path, step in steps if step.get("forEach") is not None}
+    problems.extend(_fan_problems(fans))
     problems.extend(_graph_problems(sound))
     if problems or spec is None:
         raise UserError(tuple(problems))
-    return _definition(spec, defaults or {}, pods, retries)
+    return _definition(spec, defaults or {}, pods, retries, fans)
 
 
 def immutable_part(raw: JsonMap) -> dict[str, object]:
@@ -148,6 +152,30 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         pod["template"] = clean(step["template"], f"{path}.template", problems)
     pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
+
+
+# -- fan-outs ----------------------------------------------------------------------------------------
+
+
+def _for_each(step: JsonMap, path: str, problems: list[Problem]) -> ForEach:
+    given, path = v1alpha1.ForEach.model_validate(step["forEach"]), f"{path}.forEach"
+    items = clean(given.items, f"{path}.items", problems)
+    cleaned = tuple(items) if isinstance(items, list) else None
+    problems.extend(for_each_problems(mapping(step, "forEach"), cleaned or (), path))
+    default = ForEach()
+    return ForEach(
+        items=cleaned,
+        count=given.count,
+        parallelism=given.parallelism or default.parallelism,
+        max_failures=given.max_failures or default.max_failures,
+    )
+
+
+def _fan_problems(fans: Mapping[str, ForEach]) -> Iterator[Problem]:
+    total = sum(len(fan.items) if fan.items is not None else fan.count or 0 for fan in fans.values())
+    if total > ITEMS_IN_ALL_MAX:
+        reason = f"the fan-outs have {total} items together, at most {ITEMS_IN_ALL_MAX} are possible"
+        yield Problem(path="spec.steps", reason=reason, hint="split the workflow in several")
 
 
 # -- retries -----------------------------------------------------------------------------------------
@@ -243,12 +271,19 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
 
 
 def _definition(
-    spec: v1alpha1.WorkflowSpec, defaults: JsonMap, pods: Mapping[str, JsonMap], retries: Mapping[str, Retry]
+    spec: v1alpha1.WorkflowSpec,
+    defaults: JsonMap,
+    pods: Mapping[str, JsonMap],
+    retries: Mapping[str, Retry],
+    fans: Mapping[str, ForEach],
 ) -> Definition:
     attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
     return Definition(
         steps=tuple(
-            _step(step, f"spec.{field}[{place}]", pods, retries, attempt_timeout, in_finally=field == "finally")
+            replace(
+                _step(step, f"spec.{field}[{place}]", pods, retries, attempt_timeout, in_finally=field == "finally"),
+                for_each=fans.get(f"spec.{field}[{place}]"),
+            )
             for field, steps in (("steps", spec.steps), ("finally", spec.finally_ or ()))
             for place, step in enumerate(steps)
         ),

@@ -6,9 +6,10 @@ pod template, which is passed through, it assumes nothing. Must never look at ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kipu.core.errors import Problem
+from kipu.core.texts import item_text
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
@@ -16,6 +17,8 @@ from .pods import MAIN, main_container, mapping, pod_template
 RUNS = ("command", "args")
 JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "allowFailure"})
 OWN_PREFIX = "KIPU_"
+ITEM_BYTES_MAX = 4 * 1024  # it becomes a variable of a program
+ITEMS_BYTES_MAX = 256 * 1024  # of a Workflow, of which etcd holds 1.5 MiB
 OWN_LABELS = "kipu.dev/"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -46,6 +49,27 @@ def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     for key, value in step.items():
         if value is not None and key not in JOBLESS_FIELDS and key != kind:
             yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {kind}: it has no Job", hint="remove it")
+
+
+def for_each_problems(for_each: JsonMap, items: Sequence[object], path: str) -> Iterator[Problem]:
+    """Everything wrong with a fan-out; `items` are its own, cleaned."""
+    said = [key for key in ("items", "count") if for_each.get(key) is not None]
+    if len(said) != 1:
+        reason = "has both items and count" if said else "does not say for what the step is repeated"
+        yield Problem(path=path, reason=reason, hint="give it one of items and count")
+    total = 0
+    for place, item in enumerate(items):
+        size = len(item_text(item).encode(errors="replace"))
+        total += size
+        if size > ITEM_BYTES_MAX:
+            reason = f"is an item of {size} bytes, at most {ITEM_BYTES_MAX} are possible"
+            yield Problem(
+                path=f"{path}.items[{place}]", reason=reason, hint="pass a name, and let the step read the rest"
+            )
+            return
+    if total > ITEMS_BYTES_MAX:
+        reason = f"the items have {total} bytes together, at most {ITEMS_BYTES_MAX} are possible"
+        yield Problem(path=f"{path}.items", reason=reason, hint="pass names, and let each step read the rest")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

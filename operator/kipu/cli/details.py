@@ -22,6 +22,7 @@ from kipu.core.events import (
     StepAdopted,
     StepCompleted,
     StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -94,7 +95,9 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted() | ApprovalRequested() | ApprovalGiven() | WaitStarted() | StepCompleted():
+        case StepFailed() | StepAdopted() | StepExpanded() | StepCompleted():
+            return event.step
+        case ApprovalRequested() | ApprovalGiven() | WaitStarted():
             return event.step
         case WorkflowRerun():
             return some(event.from_)
@@ -136,10 +139,10 @@ def _details(event: Event) -> str:
         case WorkflowRerun():
             return _words(f"run {event.run}", _until("deadline", event.deadline))
         case _:
-            return _step_details(event)
+            return _details_of_step(event)
 
 
-def _step_details(event: StepEvent) -> str:
+def _details_of_step(event: StepEvent) -> str:
     match event:
         case StepScheduled():
             return f"job {event.job}"
@@ -155,6 +158,9 @@ def _step_details(event: StepEvent) -> str:
             return _because(f"{event.decision.value} by {event.by}", event.message)
         case WaitStarted():
             return _until("until", event.due)
+        case StepExpanded():
+            items = "1 item" if event.count == 1 else f"{event.count} items"
+            return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
             return event.outputs or ""
         case AttemptAbandoned():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import ending, policies
+from . import ending, fanout, policies
 from .events import ApprovalRequested, Reason, SkipReason, StepScheduled, WaitStarted
 from .naming import job_name
 from .state import Stopping
@@ -38,6 +38,7 @@ def settle(turn: Turn) -> None:
     turn.adopt()
     if turn.state.unadopted:
         return  # nothing is concluded for a step from others that are still to be adopted
+    fanout.conclude(turn)
     _follow(turn)
     if ending.begin_finally(turn):
         _follow(turn)
@@ -49,6 +50,7 @@ def _follow(turn: Turn) -> None:
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:
+        fanout.take_down_late(turn)
         _skip_doomed(turn)
         _hold_back_after_failure(turn)
 
@@ -60,8 +62,12 @@ def _take_down_everything(turn: Turn) -> None:
         turn.cancel(state.held)
     if policies.takes_everything_down(state):
         _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
-    elif policies.cancels_running(state):
+        turn.cancel(state.idle)
+        return
+    fanout.take_down_late(turn)
+    if policies.cancels_running(state):
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
+    turn.cancel(place for place in state.idle if place not in state.spent)  # those conclude by themselves
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -82,6 +88,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
     if policies.cancels_running(state):
         turn.cancel(place for place in state.cancellable if place in state.retrying or place in state.resting)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
+        turn.cancel(place for place in state.idle if policies.is_plain(state, place))
     _skip_doomed(turn)
 
 
@@ -108,7 +115,12 @@ def _rest_jobless(turn: Turn) -> None:
 def _schedule_ready(turn: Turn) -> None:
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
     for place in list(islice(turn.state.ready, free)):
-        _schedule(turn, place)
+        if turn.state.step(place).for_each is not None:
+            fanout.expand(turn, place)
+        else:
+            _schedule(turn, place)
+            free -= 1
+    fanout.start_items(turn, free, _schedule)
 
 
 def _schedule(turn: Turn, place: int) -> None:
@@ -117,16 +129,16 @@ def _schedule(turn: Turn, place: int) -> None:
     attempt = step.attempts + 1
     # Without a startTimeout an attempt that never starts is over when its attemptTimeout is.
     start_timeout = definition.start_timeout_ms or definition.attempt_timeout_ms
-    first_timeout = definition.timeout_ms if step.attempt is None else None
-    name = job_name(
-        workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=definition.name, attempt=attempt
-    )
+    name = state.name(place)
+    is_item = state.fanout_of(place) is not None  # the timeout of a fan-out runs since its expansion
+    first_timeout = None if is_item or step.attempt is not None else definition.timeout_ms
+    job = job_name(workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=name, attempt=attempt)
     turn.record(
         StepScheduled(
             run=state.run,
-            step=definition.name,
+            step=name,
             attempt=attempt,
-            job=name,
+            job=job,
             start_deadline=None if start_timeout is None else turn.now + start_timeout,
             step_deadline=None if first_timeout is None else turn.now + first_timeout,
         )

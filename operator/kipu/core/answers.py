@@ -169,7 +169,7 @@ def _fail(turn: Turn, place: int, *, reason: Reason, message: str, seen: Observe
     turn.record(
         AttemptFailed(
             run=state.run,
-            step=state.step(place).name,
+            step=state.name(place),
             attempt=attempt.number,
             reason=reason,
             message=message,
@@ -200,7 +200,7 @@ def _fire_timers(turn: Turn) -> None:
 
 def _fire(turn: Turn, timer: Timer) -> None:
     state = turn.state
-    name = None if timer.place is None else state.step(timer.place).name
+    name = None if timer.place is None else state.name(timer.place)
     turn.record(TimerFired(run=state.run, kind=timer.kind, due=timer.due, step=name, attempt=timer.attempt))
     if timer.place is None:
         return  # the fold has made the workflow stopping
@@ -229,4 +229,4 @@ def _time_out_step(turn: Turn, place: int, message: str) -> None:
         turn.abandon(place, Reason.TIMED_OUT, message)
     elif place in turn.state.retrying or place in turn.state.resting:
         turn.fail_step(place, Reason.TIMED_OUT, message)
-    # else its attempt is leaving already, and once it is gone a retry would come too late
+    # else its attempt is leaving already, and once it is gone a retry would come too late; or it is a fan-out

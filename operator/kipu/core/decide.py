@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import policies
+from . import fanout, policies
 from .advance import advance, settle
 from .answers import answer
 from .commands import Command, FireTimers, RequestRerun, RequestShutdown
@@ -61,18 +61,28 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        takes_down = policies.takes_everything_down(state)
-        idle = state.plain or state.guarded or state.retrying or state.resting
+        waits = state.plain or state.guarded or state.retrying or state.resting or state.idle
         unwanted = state.held and not policies.runs_finally(state)
-        return bool(idle or unwanted or (state.live and takes_down) or _ends_running(state))
+        if policies.takes_everything_down(state):
+            return bool(waits or unwanted or state.live)
+        return bool(waits or unwanted or state.overdue or _ends_running(state))
+    if state.spent or state.overdue:
+        return True
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
     if _ends_running(state):
         return True
-    if not policies.starts_anything(state):
-        return False
-    return bool(state.jobless) or (bool(state.ready) and policies.places_free(state, slots) > 0)
+    return policies.starts_anything(state) and _may_start(state, slots)
 
 
 def _ends_running(state: State) -> bool:
-    return bool(state.cancellable) and policies.cancels_running(state)
+    if not policies.cancels_running(state):
+        return False
+    return bool(state.cancellable) or any(policies.is_plain(state, place) for place in state.idle)
+
+
+def _may_start(state: State, slots: int) -> bool:
+    if state.jobless:
+        return True
+    needs_place = state.ready or next(fanout.startable(state), None) is not None
+    return bool(needs_place) and policies.places_free(state, slots) > 0

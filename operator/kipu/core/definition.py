@@ -18,6 +18,12 @@ JsonObject = Mapping[str, object]
 STEPS_MAX = 5_000  # design 04: a Workflow of 5,000 small steps still fits one etcd object (1.5 MiB)
 FINALLY_MAX = 100  # of these: steps of finally
 ATTEMPTS_MAX = 100  # bounds the records of one step: 100 attempts x 3 records x 0.4 KiB = 120 KiB
+# Of one fan-out: x 3 records x 0.4 KiB = 12 MiB of log, and 80 KiB of places in memory.
+ITEMS_MAX = 10_000
+# Of all fan-outs of one workflow: x 3 records of an item without trouble = 150,000 of the 250,000 that a log may hold.
+ITEMS_IN_ALL_MAX = 50_000
+# Of one fan-out begun and not over, those that wait for a retry included: x 1 KiB of state = 1 MiB.
+ITEMS_UNDER_WAY_MAX = 1_000
 DISRUPTIONS_MAX = 10  # evictions and node losses do not use up maxAttempts, but they end too
 
 
@@ -80,6 +86,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """What a step is repeated for: one of `items` and `count` says it."""
+
+    items: tuple[object, ...] | None = None  # JSON values
+    count: int | None = None
+    parallelism: int = ITEMS_UNDER_WAY_MAX  # Jobs of this fan-out at once
+    max_failures: int = 0  # more failed items than these fail the step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One node of the graph. `approval` is there for the kind Approval alone, `wait_ms` for Wait."""
 
@@ -92,6 +108,7 @@ class Step:
     attempt_timeout_ms: int | None = None  # one attempt, from its Job's startTime
     timeout_ms: int | None = None  # the whole step with its retries, from its first scheduling
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
+    for_each: ForEach | None = None  # a fan-out: each item is a step of its own, named `name[index]`
     kind: Kind = Kind.RUN
     in_finally: bool = False  # runs once all others are over; these stand behind all others
     approval: Approval | None = None

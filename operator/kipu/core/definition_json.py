@@ -14,6 +14,7 @@ from .definition import (
     Approval,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     Kind,
     OnFailure,
@@ -82,6 +83,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "dependsOn": list(step.depends_on) or None,
             "finally": step.in_finally or None,
             "kind": None if step.kind is Kind.RUN else step.kind.value,
+            "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
             "pod": step.pod or None,
             "retry": {
@@ -133,6 +135,27 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         in_finally=_bool(raw.get("finally", False)),
         approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
         wait_ms=_optional_int(raw.get("waitMs")),
+        for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
+    )
+
+
+def _for_each_to_json(for_each: ForEach) -> dict[str, object]:
+    return _without_none(
+        {
+            "count": for_each.count,
+            "items": None if for_each.items is None else list(for_each.items),
+            "maxFailures": for_each.max_failures,
+            "parallelism": for_each.parallelism,
+        }
+    )
+
+
+def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
+    return ForEach(
+        items=tuple(_list(raw["items"])) if "items" in raw else None,
+        count=_optional_int(raw.get("count")),
+        parallelism=_int(raw["parallelism"]),
+        max_failures=_int(raw["maxFailures"]),
     )
 
 

@@ -23,6 +23,7 @@ from .events import (
     WorkflowRerun,
 )
 from .lifecycle import StepPhase
+from .naming import split_item
 from .state import State, next_timer
 
 
@@ -76,7 +77,7 @@ def _effect(state: State, place: int) -> Effect | None:
     attempt = step.attempt
     if attempt is None:
         return None
-    ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number)
+    ref = AttemptRef(run=state.run, step=state.name(place), attempt=attempt.number)
     if place in state.leaving:
         return EnsureNoJob(ref=ref, job=attempt.job, position=attempt.position)
     if place in state.live and step.phase is StepPhase.SCHEDULED:
@@ -110,7 +111,7 @@ def _notice(position: int, event: Event) -> Notify | None:
             return Notify(position=position, warning=False, reason="ApprovalRequested", message=message)
         case WorkflowRerun():
             return Notify(position=position, warning=False, reason="WorkflowRerun", message=f"run {event.run} begins")
-        case StepStarted():
+        case StepStarted() if split_item(event.step) is None:  # of thousands of items nobody reads
             where = f" in pod {event.pod}" if event.pod else ""
             message = f"step '{event.step}' attempt {event.attempt} runs{where}"
             return Notify(position=position, warning=False, reason="StepStarted", message=message)

@@ -15,7 +15,9 @@ from enum import StrEnum
 from .definition import Definition
 from .errors import Problem
 
-STEPS_PER_RECORD_MAX = 200  # x (63 + 3) bytes of quoted name = 13 KiB, under the record bound of 16 KiB
+Items = tuple[object, ...]  # JSON values: the items of a fan-out as its expression has yielded them
+
+STEPS_PER_RECORD_MAX = 200  # x (63 + 6 of an item's index + 3) bytes = 14 KiB, under the record bound of 16 KiB
 
 
 class TimerKind(StrEnum):
@@ -52,6 +54,7 @@ class Reason(StrEnum):
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
     REFUSED = "Refused"  # somebody was asked, and said no
+    ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
 
 
 class Decision(StrEnum):
@@ -198,6 +201,20 @@ class WaitStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepExpanded:
+    """A fan-out has begun: it has `count` items, each a step named `step[index]`, with the index from 0.
+
+    `items`: absent where the definition has them, or has a count.
+    """
+
+    run: int
+    step: str
+    count: int
+    items: Items | None = None
+    deadline: int | None = None  # of the step as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepCompleted:
     """The step is done without an attempt of its own. `outputs` is a canonical JSON object."""
 
@@ -329,6 +346,7 @@ StepEvent = (
     | ApprovalRequested
     | ApprovalGiven
     | WaitStarted
+    | StepExpanded
     | StepCompleted
     | AttemptAbandoned
     | AttemptFailed

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from . import attempts, opening, resting
+from . import attempts, items, opening, resting
 from .errors import CorruptionError
 from .events import (
     ApprovalGiven,
@@ -26,6 +26,7 @@ from .events import (
     StepAdopted,
     StepCompleted,
     StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -141,8 +142,10 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             resting.hear(state, event)
         case WaitStarted():
             resting.wait(state, event)
+        case StepExpanded():
+            attempts.expand(state, event)
         case StepCompleted():
-            resting.complete(state, event)
+            attempts.complete(state, event)
         case AttemptAbandoned():
             attempts.abandon(state, event)
         case AttemptFailed():
@@ -186,4 +189,10 @@ def _fire(state: State, event: TimerFired) -> None:
         if place is None or state.steps[place].retry_at != event.due:
             raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")
         state.steps[place] = replace(state.steps[place], retry_at=None)
-        state.ready[place] = None
+        if (fanout := state.fanout_of(place)) is None:
+            state.ready[place] = None
+        else:
+            items.come_due(state, fanout, place)
+    elif event.kind is TimerKind.STEP_TIMEOUT and (late := state.fanouts.get(-1 if place is None else place)):
+        late.is_late = True
+        items.refresh(state, late)

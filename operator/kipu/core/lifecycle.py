@@ -16,6 +16,7 @@ from .events import (
     AttemptFailed,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -65,6 +66,7 @@ _P = StepPhase
 STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.PENDING, StepScheduled): _P.SCHEDULED,
     (_P.PENDING, StepAdopted): _P.SUCCEEDED,
+    (_P.PENDING, StepExpanded): _P.RUNNING,
     (_P.PENDING, StepsSkipped): _P.SKIPPED,
     (_P.PENDING, StepsCancelled): _P.CANCELLED,
     (_P.SCHEDULED, StepStarted): _P.RUNNING,
@@ -76,6 +78,8 @@ STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.RUNNING, AttemptAbandoned): _P.RUNNING,
     (_P.RUNNING, AttemptFailed): _P.RETRYING,
     (_P.RUNNING, StepsCancelled): _P.CANCELLED,
+    (_P.RUNNING, StepCompleted): _P.SUCCEEDED,
+    (_P.RUNNING, StepFailed): _P.FAILED,  # a fan-out: it has no attempt that could fail before
     (_P.RETRYING, StepScheduled): _P.SCHEDULED,
     (_P.RETRYING, StepFailed): _P.FAILED,
     (_P.RETRYING, StepsCancelled): _P.CANCELLED,

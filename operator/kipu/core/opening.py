@@ -14,7 +14,7 @@ from .events import FinallyStarted, TimerKind, WorkflowAccepted, WorkflowRerun
 from .folding import arm, enter, show_phase
 from .graph import build
 from .lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
-from .state import State, StepState
+from .state import Fanout, State, StepState
 
 
 def accept(state: State, event: WorkflowAccepted) -> None:
@@ -30,9 +30,10 @@ def accept(state: State, event: WorkflowAccepted) -> None:
 def rerun(state: State, event: WorkflowRerun) -> None:
     """One run more, in which some steps are done already."""
     kept = kept_by(state, event.from_)
-    for place, step in enumerate(state.steps):
+    for place, step in enumerate(_of_definition(state)):
         if state.step(place).name not in kept:
             state.steps[place] = StepState(redone=step.redone + (step.phase is StepPhase.SUCCEEDED))
+    _forget_items(state)
     state.started_at = state.finished_at = None
     state.stopping = state.shutdown = state.outcome = state.failing = None
     state.end_reason = state.end_message = ""
@@ -42,11 +43,31 @@ def rerun(state: State, event: WorkflowRerun) -> None:
     show_phase(state)
 
 
+def _of_definition(state: State) -> list[StepState]:
+    """The steps without the items behind them."""
+    return state.steps[: len(state.steps) - len(state.owners)]
+
+
+def _forget_items(state: State) -> None:
+    """Of fan-outs that begin anew; the items of the others move up."""
+    old, steps = state.steps, _of_definition(state)
+    fanouts = {place: each for place, each in state.fanouts.items() if steps[place].phase is StepPhase.SUCCEEDED}
+    owners: list[Fanout] = []
+    for fanout in fanouts.values():
+        moved = len(steps) - fanout.base
+        steps += old[fanout.base : fanout.base + fanout.total]
+        fanout.base += moved
+        fanout.failures = [place + moved for place in fanout.failures]
+        owners += [fanout] * fanout.total
+    state.steps, state.fanouts, state.owners = steps, fanouts, owners
+    state.expanded, state.startable, state.idle, state.spent, state.overdue = {}, {}, {}, {}, {}
+
+
 def kept_by(state: State, begins: tuple[str, ...]) -> frozenset[str]:
     """The steps whose success stays when a run begins again with these: what rests on nothing that runs again."""
     assert state.definition is not None
     again = frozenset(begins)
-    names = ((state.step(place).name, step.phase) for place, step in enumerate(state.steps))
+    names = ((state.step(place).name, step.phase) for place, step in enumerate(_of_definition(state)))
     succeeded = frozenset(name for name, phase in names if phase is StepPhase.SUCCEEDED and name not in again)
     return frozenset(adoptable(state.definition, succeeded))
 
@@ -75,8 +96,9 @@ def _open(state: State, event: WorkflowAccepted | WorkflowRerun) -> None:
     assert state.graph is not None
     state.run, state.accepted_at, state.deadline = event.run, state.ts, event.deadline
     state.phase = WorkflowPhase.PENDING
-    state.counts = Counter(step.phase for step in state.steps)
-    is_over = [step.phase in TERMINAL_STEP_PHASES for step in state.steps]
+    steps = _of_definition(state)
+    state.counts = Counter(step.phase for step in steps)
+    is_over = [step.phase in TERMINAL_STEP_PHASES for step in steps]
     state.unmet = [sum(not is_over[need] for need in needs) for needs in state.graph.needs]
     state.any_failed.clear()
     state.plain, state.guarded, state.held = {}, {}, {}

@@ -121,6 +121,8 @@ def rerun_fault(state: State, request: RequestRerun) -> str:
             near = get_close_matches(name, state.graph.index, n=1)
             hint = f": did you mean '{near[0]}'?" if near else ""
             return f"spec.rerun.from[{number}]: there is no step '{name}'{hint}"
+        if state.step(place).name != name:
+            return f"spec.rerun.from[{number}]: '{name}' is an item: name its step, '{state.step(place).name}'"
         if state.step(place).in_finally:
             return f"spec.rerun.from[{number}]: step '{name}' is one of finally, which runs again in any case"
     return ""

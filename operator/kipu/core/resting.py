@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from .definition import Kind
 from .errors import CorruptionError
-from .events import ApprovalGiven, ApprovalRequested, StepCompleted, TimerKind, WaitStarted
-from .folding import arm, finish, move, place_named, show_phase
+from .events import ApprovalGiven, ApprovalRequested, TimerKind, WaitStarted
+from .folding import arm, move, place_named, show_phase
 from .policies import is_plain
 from .state import State
 
@@ -29,13 +29,10 @@ def wait(state: State, event: WaitStarted) -> None:
 
 def hear(state: State, event: ApprovalGiven) -> None:
     """Somebody has answered; what follows is another fact."""
-    place = _resting(state, event.step)
+    place = place_named(state, event.step)
+    if place not in state.resting:
+        raise CorruptionError(f"step '{event.step}' asks for nothing")
     state.steps[place] = replace(state.steps[place], message=f"{event.decision.value} by {event.by}")
-
-
-def complete(state: State, event: StepCompleted) -> None:
-    """The step is done."""
-    finish(state, _resting(state, event.step), event)
 
 
 def _rest(state: State, event: ApprovalRequested | WaitStarted, kind: Kind, deadline: int | None) -> int:
@@ -49,11 +46,4 @@ def _rest(state: State, event: ApprovalRequested | WaitStarted, kind: Kind, dead
     if state.started_at is None:
         state.started_at = state.ts
     show_phase(state)
-    return place
-
-
-def _resting(state: State, step: str) -> int:
-    place = place_named(state, step)
-    if place not in state.resting:
-        raise CorruptionError(f"step '{step}' waits for nothing")
     return place

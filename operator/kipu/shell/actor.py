@@ -120,6 +120,7 @@ class Actor:
             self._upkeep.opened()
             self._lookout.remember(history.records)
             self._state = fold((record.event, record.ts) for record in history.records)
+            self._lookout.settled(self._state)
             self._spec_hash = self._state.spec_hash
             self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
 
@@ -242,7 +243,7 @@ class Actor:
         """Go on at once if that is possible, or be woken once there is a place."""
         slots, uid, namespace = self._services.slots, self.stream.uid, self.stream.namespace
         crowded = ""
-        if state.ready and starts_anything(state) and not state.is_terminal:
+        if (state.ready or state.startable) and starts_anything(state):
             assert state.definition is not None
             if places_free(state, slots.limit):
                 crowded = slots.why_none(namespace)
@@ -276,14 +277,13 @@ class Actor:
 
     def _release(self, step: str) -> None:
         """An attempt that is over needs no watching and waits for nothing."""
-        place = self.state.place_of(step)
-        assert place is not None
-        attempt = self.state.steps[place].attempt
-        if attempt is not None and place not in self.state.live:
-            self._lookout.forget(attempt.job)
+        place, job = self.state.place_of(step), self._lookout.job_of(step)
+        if job is not None and place not in self.state.live:
+            self._lookout.forget(job)
             if place not in self.state.leaving:
                 self._waiting.pop(step, None)
-                self._shelf.finished(attempt.job)
+                self._shelf.finished(job)
+                self._lookout.over(self.state, step)
 
     def _arm_timer(self) -> None:
         due = wake_at(self.state) if self._may_fire else None

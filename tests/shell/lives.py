@@ -110,6 +110,8 @@ def serve(request: dict[str, Any]) -> tuple[int | None, int]:
 
 def main() -> None:
     """Until the input ends."""
+    if "KIPU_MUTANT" in os.environ:
+        import tests.zoo.plugin  # noqa: F401 (it puts the mutant to work here too)
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
 

@@ -42,6 +42,10 @@ spec:
   steps:
 """
 SLOW = """
+    - name: shard
+      dependsOn: [a]
+      forEach: {count: 3}
+      script: echo "$KIPU_INDEX" >> "$PWD/shard"; sleep 0.05
     - name: slow
       dependsOn: [a]
       allowFailure: true
@@ -101,6 +105,7 @@ def assert_each_ran_once(folder: Path) -> None:
         expected = ["begun 1", "begun 2", "done 2"] if name == "flaky" else once
         assert (folder / name).read_text().splitlines() == expected
     assert (folder / "slow").read_text().splitlines() == ["begun 1"]
+    assert sorted((folder / "shard").read_text().split()) == ["0", "1", "2"]
 
 
 @pytest.fixture(scope="module")

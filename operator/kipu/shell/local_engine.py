@@ -136,7 +136,7 @@ class LocalEngine:
         """What an earlier engine has begun: also what was seen running, which asks for no effect."""
         attempt = self.state.steps[place].attempt
         assert attempt is not None
-        ref = AttemptRef(run=self.state.run, step=self.state.step(place).name, attempt=attempt.number)
+        ref = AttemptRef(run=self.state.run, step=self.state.name(place), attempt=attempt.number)
         kind = EnsureNoJob if place in self.state.leaving else EnsureJob
         self._perform(kind(ref=ref, job=attempt.job, position=attempt.position))
 

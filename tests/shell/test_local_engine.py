@@ -87,6 +87,20 @@ async def over(process: Process) -> None:
 # -- ends ----------------------------------------------------------------------------------------------------
 
 
+async def test_items_run_with_their_values_and_one_that_fails_is_tried_again(tmp_path: Path) -> None:
+    script = 'echo "$KIPU_STEP $KIPU_INDEX $KIPU_ITEM" >> notes; [ "$KIPU_INDEX$KIPU_ATTEMPT" != 11 ]'
+    retry = {"maxAttempts": 2, "backoff": {"initial": "1ms", "jitter": "None"}}
+    for_each = {"items": ["a", {"b": "$(HOME)"}, 3], "parallelism": 1}
+    world = World(
+        tmp_path, step("shard", script, forEach=for_each, retry=retry), step("join", "true", dependsOn=["shard"])
+    )
+    assert (await world.live()).phase == "Succeeded"
+    told = ["shard 0 a", *['shard 1 {"b":"$(HOME)"}'] * 2, "shard 2 3"]
+    assert sorted((tmp_path / "notes").read_text().splitlines()) == told
+    assert world.kinds()[-5:-3] == ["StepSucceeded", "StepCompleted"]
+    assert not world.engine._orders
+
+
 async def test_steps_run_in_the_order_of_their_needs(tmp_path: Path) -> None:
     note = 'echo "$KIPU_STEP" >> notes'
     world = World(

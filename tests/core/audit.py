@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kipu.core.commands import AttemptRef
-from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
+from kipu.core.definition import DISRUPTIONS_MAX, Definition, Effects, OnFailure, OnUnknown, RunWhen, Step
 from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     Reason,
+    Resolution,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -24,6 +27,7 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
@@ -43,6 +47,8 @@ class Account:
     budget: int = 0
     disruptions: int = 0
     retry_at: int | None = None
+    said: Resolution | None = None  # of the attempt that nobody knew about
+    unknown: bool = False
     end: str = ""
     culprit: str | None = None
 
@@ -92,11 +98,10 @@ class Audit:
                 self.steps[event.step].abandoned = True
             case AttemptFailed():
                 self.see_failed(event)
+            case AttemptUnknown() | UnknownResolved() | StepCompleted():
+                self.see_unknown(event)
             case StepFailed():
-                assert not self.steps[event.step].open
-                self.close(event.step, "Failed")
-                if self.failing is None and not self.by_name[event.step].allow_failure:
-                    self.failing = event.step
+                self.see_step_failed(event.step)
             case StepsSkipped():
                 self.see_skipped(event)
             case StepsCancelled():
@@ -144,8 +149,36 @@ class Audit:
         assert account.attempts == event.attempt
         assert not account.abandoned
 
+    def see_step_failed(self, name: str) -> None:
+        assert not self.steps[name].open
+        self.close(name, "Failed")
+        if self.failing is None and not self.by_name[name].allow_failure:
+            self.failing = name
+
+    def see_unknown(self, event: AttemptUnknown | UnknownResolved | StepCompleted) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        match event:
+            case AttemptUnknown():
+                assert step.effects is Effects.EXTERNAL
+                assert step.on_unknown is OnUnknown.ASK
+                assert account.open
+                account.open, account.unknown, account.said = False, True, None
+            case UnknownResolved():
+                assert account.unknown
+                account.said = event.decision
+            case StepCompleted():
+                assert account.unknown
+                assert account.said is Resolution.SUCCEED
+                self.close(event.step, "Succeeded")
+
     def see_failed(self, event: AttemptFailed) -> None:
         step, account = self.by_name[event.step], self.steps[event.step]
+        if account.unknown:
+            assert event.reason is Reason.UNKNOWN
+            assert event.retry_at is None or account.said is Resolution.RETRY, "never again in silence"
+            account.unknown, account.retry_at = False, event.retry_at
+            account.budget += 1
+            return
         assert account.open
         assert event.attempt == account.attempts
         account.open, account.retry_at = False, event.retry_at

@@ -25,13 +25,15 @@ def check_indexes(state: State) -> None:
     assert set(state.guarded) == {place for place in pending if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
     retrying = [place for place in places if state.steps[place].phase is StepPhase.RETRYING]
     assert set(state.retrying) == set(retrying)
+    unknown = [place for place in places if state.steps[place].phase is StepPhase.UNKNOWN]
+    assert set(state.unknown) == set(unknown)
     doomed = {place for place in pending if is_doomed(state, place)}
     assert set(state.doomed) == doomed
     assert [*state.unadopted] == [place for place in _to_adopt(state) if place in pending]
     free = {place for place in pending if state.unmet[place] == 0} - doomed
     assert set(state.ready) == free | {place for place in retrying if state.steps[place].retry_at is None}
     assert set(state.live) == {place for place in places if _has_attempt(state, place, abandoned=False)}
-    open_places = {*state.live, *state.retrying}
+    open_places = {*state.live, *state.retrying, *state.unknown}
     assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.leaving) == {place for place in places if _has_attempt(state, place, abandoned=True)}
     cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
@@ -68,7 +70,7 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
             started = step.phase is StepPhase.RUNNING
             kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT
             found.add((kind, step.attempt.deadline if started else step.attempt.start_deadline, place))
-        if step.phase is StepPhase.RETRYING or place in state.live:
+        if step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN) or place in state.live:
             found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
     return {(kind, due, place) for kind, due, place in found if due is not None}
 

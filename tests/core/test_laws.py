@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kipu.core.adoption import adoptable
 from kipu.core.commands import AttemptRef, ObserveOutcome
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import Backoff, Definition, Effects, Jitter, OnFailure, OnUnknown, Retry, RunWhen, Step
 from kipu.core.events import Reason
 from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
@@ -65,6 +65,8 @@ def _steps(name: str, earlier: list[str], waits: st.SearchStrategy[int | None]) 
         start_timeout_ms=waits,
         attempt_timeout_ms=waits,
         timeout_ms=waits,
+        effects=st.sampled_from([Effects.IDEMPOTENT, Effects.IDEMPOTENT, Effects.EXTERNAL]),
+        on_unknown=st.sampled_from(OnUnknown),
     )
 
 

@@ -22,11 +22,12 @@ from kipu.core.commands import (
     ObserveRefused,
     ObserveStarted,
     RequestShutdown,
+    ResolveUnknown,
 )
 from kipu.core.decide import decide, wants_turn
-from kipu.core.definition import Definition
-from kipu.core.effects import EnsureJob, EnsureNoJob, effects, touched, wake_at
-from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.definition import Definition, Effects
+from kipu.core.effects import EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
+from kipu.core.events import Event, Reason, Resolution, ShutdownMode, StepScheduled
 from kipu.core.evolve import evolve, fold
 from kipu.core.state import State, canonical
 from tests.core.given import IDENTITY, START
@@ -65,6 +66,7 @@ class World:
         self.turns: list[Committed] = []
         self.wanted: dict[AttemptRef, EnsureJob] = {}  # Jobs to create
         self.unwanted: dict[AttemptRef, EnsureNoJob] = {}  # Jobs to remove
+        self.released: dict[AttemptRef, None] = {}  # External ones that may run
         self.gone: dict[AttemptRef, None] = {}  # attempts whose name is taken by a placeholder
         self.created: dict[AttemptRef, None] = {}  # Jobs whose pod has not started
         self.pods: dict[AttemptRef, None] = {}  # pods that run
@@ -100,6 +102,8 @@ class World:
         for effect in effects(self.state, touched(events)):
             if isinstance(effect, EnsureJob):
                 self.wanted[effect.ref] = effect
+            elif isinstance(effect, EnsureReleased):
+                self.released[effect.ref] = None
             else:
                 self.unwanted[effect.ref] = effect
 
@@ -136,7 +140,7 @@ class World:
             + [self.remove] * 4
             + [self.random_turn] * 8
             + [self.repeat] * 2
-            + [self.vanish, self.refuse, self.pass_time, self.pass_time, self.shut_down]
+            + [self.vanish, self.resolve, self.refuse, self.pass_time, self.pass_time, self.shut_down]
         )
         self.random.choice(moves)()
 
@@ -150,6 +154,8 @@ class World:
             self.start()
         for _ in range(len(self.pods)):
             self.finish()
+        for _ in range(len(self.state.unknown)):
+            self.resolve()
         if not self.mailbox and not wants_turn(self.state, self.slots_max):
             due = wake_at(self.state)
             assert due is not None or self.state.is_terminal, "nothing is due and nothing ends"
@@ -180,9 +186,12 @@ class World:
             del self.wanted[ref]
             if ref not in self.unwanted and ref not in self.gone:
                 self.created[ref] = None
+                if self.is_external(ref):
+                    self.tell(ObserveStarted(ref=ref, job_uid="u", started_at=self.now, is_awaited=True))
 
     def start(self) -> None:
-        if (ref := self.pick(self.created)) is not None:
+        ready = [ref for ref in self.created if ref in self.released or not self.is_external(ref)]
+        if (ref := self.pick(ready)) is not None:
             del self.created[ref]
             self.pods[ref] = None
             self.tell(ObserveStarted(ref=ref, job_uid="u", started_at=self.now, pod="p", node="n"))
@@ -202,6 +211,17 @@ class World:
         if (ref := self.pick(self.pods)) is not None:
             del self.pods[ref]
             self.tell(ObserveMissing(ref=ref))
+
+    def resolve(self) -> None:
+        """A person says what became of an attempt of which nobody knew."""
+        if self.state.unknown:
+            place = self.random.choice(list(self.state.unknown))
+            name, attempt = self.definition.steps[place].name, self.state.steps[place].attempts
+            ref = AttemptRef(run=1, step=name, attempt=attempt)
+            self.tell(ResolveUnknown(ref=ref, decision=self.random.choice(list(Resolution)), by="somebody"))
+
+    def is_external(self, ref: AttemptRef) -> bool:
+        return any(step.name == ref.step and step.effects is Effects.EXTERNAL for step in self.definition.steps)
 
     def refuse(self) -> None:
         if (ref := self.pick(self.wanted)) is not None:

@@ -11,11 +11,13 @@ from kipu.core.definition import Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     Reason,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -102,6 +104,10 @@ class Story:
                 account.is_open, account.retry_at = False, event.retry_at
                 account.disruptions += event.reason is Reason.DISRUPTED
                 account.failures += event.reason is not Reason.DISRUPTED
+            case AttemptUnknown():
+                self.steps[event.step].is_open = False
+            case StepCompleted():
+                self.steps[event.step].end = "Succeeded"
             case StepFailed():
                 self.steps[event.step].end = "Failed"
                 if self.failing is None and not self.by_name[event.step].allow_failure:

@@ -20,7 +20,9 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    Effects,
     OnFailure,
+    OnUnknown,
     Retry,
     RunWhen,
     Step,
@@ -35,7 +37,7 @@ from .pods import mapping
 from .problems import translate
 from .rules import step_problems, template_problems
 
-MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
+MUTABLE = frozenset({"resolutions", "shutdown", "ttlAfterFinished"})
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
 
 
@@ -232,6 +234,8 @@ def _definition(
                 start_timeout_ms=_ms(step.start_timeout),
                 attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
                 timeout_ms=_ms(step.timeout),
+                effects=step.effects or Effects.IDEMPOTENT,
+                on_unknown=step.on_unknown or OnUnknown.ASK,
                 pod=pods[place],
             )
             for place, step in enumerate(spec.steps)

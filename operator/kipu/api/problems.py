@@ -20,7 +20,7 @@ from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PAT
 
 # Fields of later versions: told apart from a slip of the pen.
 LATER = frozenset(
-    {"approval", "approvals", "effects", "finally", "forEach", "outputs", "params", "rerun", "suspend"}
+    {"approval", "approvals", "finally", "forEach", "outputs", "params", "rerun", "suspend"}
     | {"templateRef", "ttlAfterFinished", "wait", "when"}
 )
 _KINDS: Mapping[type, str] = {

@@ -16,12 +16,14 @@ from .pods import MAIN, main_container, mapping, pod_template
 RUNS = ("command", "args")
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
+KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
     yield from _twice_said(step, path)
+    yield from _external_problems(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
     if defaults is None:
@@ -34,6 +36,18 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         )
     elif step.get("image") is None and not main_container(pod_template(defaults, pod)).get("image"):
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
+
+
+def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+    """Both Kipu, for External, and Kueue own `suspend` of the Job."""
+    external = step.get("effects") == "External"
+    if step.get("onUnknown") is not None and not external:
+        hint = "set effects: External, or leave it out"
+        yield Problem(path=f"{path}.onUnknown", reason="says something of External effects only", hint=hint)
+    labels = mapping(mapping(mapping(step, "template"), "metadata"), "labels")
+    if external and KUEUE_LABEL in labels:
+        where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
+        yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

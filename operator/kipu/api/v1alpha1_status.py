@@ -54,6 +54,8 @@ class Counts(StatusModel):
     """Seen running."""
     retrying: int
     """Waiting for the next attempt."""
+    unknown: int
+    """Waiting for a person to say what became of an External attempt."""
     succeeded: int
     """Ended well."""
     failed: int

@@ -13,10 +13,13 @@ from typing import NamedTuple, assert_never
 from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
+    StepEvent,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -25,6 +28,7 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    UnknownResolved,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
@@ -85,9 +89,11 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted():
+        case StepFailed() | StepAdopted() | StepCompleted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
+            return f"{event.step}/{event.attempt}"
+        case AttemptUnknown() | UnknownResolved():
             return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
             return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
@@ -111,6 +117,18 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case TimerFired():
+            return f"{event.kind.value}, due {clock(event.due)}"
+        case EventLimitReached():
+            return f"{event.limit} events"
+        case WorkflowFinished():
+            return f"{event.end.value}: " + _because(event.reason, event.message)
+        case _:
+            return _step_details(event)
+
+
+def _step_details(event: StepEvent) -> str:
+    match event:
         case StepScheduled():
             return f"job {event.job}"
         case StepStarted():
@@ -125,18 +143,18 @@ def _details(event: Event) -> str:
             code = "" if event.exit_code is None else f"exit code {event.exit_code}"
             lasted = _lasted(event.started_at, event.finished_at)
             return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case AttemptUnknown():
+            return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
+        case UnknownResolved():
+            return _words(event.decision.value, f"by {event.by}" if event.by else "")
+        case StepCompleted():
+            return ""
         case StepFailed():
             return _because(event.reason.value, event.message)
         case StepsSkipped():
             return f"{event.reason.value}, because of {event.culprit}"
         case StepsCancelled():
             return ""
-        case TimerFired():
-            return f"{event.kind.value}, due {clock(event.due)}"
-        case EventLimitReached():
-            return f"{event.limit} events"
-        case WorkflowFinished():
-            return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
             assert_never(event)
 

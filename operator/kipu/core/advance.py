@@ -48,7 +48,7 @@ def settle(turn: Turn) -> None:
 
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
-    turn.cancel(chain(state.plain, state.guarded, state.retrying))
+    turn.cancel(chain(state.plain, state.guarded, state.retrying, state.unknown))
     _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
 
 
@@ -68,7 +68,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
         return
     turn.skip(state.plain, state.failing, SkipReason.WORKFLOW_FAILING)
     if policies.cancels_running(state):
-        turn.cancel(place for place in state.cancellable if place in state.retrying)
+        turn.cancel(place for place in state.cancellable if place not in state.live)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
     _skip_doomed(turn)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from . import policies
 from .advance import advance, settle
 from .answers import answer
-from .commands import Command, FireTimers, RequestShutdown
+from .commands import Command, FireTimers, RequestShutdown, ResolveUnknown
 from .events import Event, EventLimitReached
 from .state import State
 from .turn import COMMANDS_PER_TURN_MAX, Identity, Turn
@@ -47,7 +47,7 @@ def _end_a_full_log(turn: Turn) -> None:
 
 def _precedence(command: Command) -> int:
     """What has happened is heard first: an end that was seen beats a request and an uncommitted deadline."""
-    return 2 if isinstance(command, FireTimers) else 1 if isinstance(command, RequestShutdown) else 0
+    return 2 if isinstance(command, FireTimers) else 1 if isinstance(command, RequestShutdown | ResolveUnknown) else 0
 
 
 def wants_turn(state: State, slots: int) -> bool:
@@ -57,7 +57,7 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        return bool(state.plain or state.guarded or state.retrying or state.live)
+        return bool(state.plain or state.guarded or state.retrying or state.unknown or state.live)
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
     if state.cancellable and policies.cancels_running(state):

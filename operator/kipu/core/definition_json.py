@@ -13,8 +13,10 @@ from .definition import (
     Adoption,
     Backoff,
     Definition,
+    Effects,
     Jitter,
     OnFailure,
+    OnUnknown,
     Retry,
     RunWhen,
     Step,
@@ -73,7 +75,9 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "allowFailure": step.allow_failure or None,
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
+            "effects": None if step.effects is Effects.IDEMPOTENT else step.effects.value,
             "name": step.name,
+            "onUnknown": None if step.on_unknown is OnUnknown.ASK else step.on_unknown.value,
             "pod": step.pod or None,
             "retry": {
                 "factor": backoff.factor,
@@ -110,6 +114,8 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         start_timeout_ms=_optional_int(raw.get("startTimeoutMs")),
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
+        effects=Effects(_text(raw.get("effects", Effects.IDEMPOTENT))),
+        on_unknown=OnUnknown(_text(raw.get("onUnknown", OnUnknown.ASK))),
         pod=_object(raw.get("pod", {})),
     )
 

@@ -48,6 +48,15 @@ class Reason(StrEnum):
     JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
+    UNKNOWN = "Unknown"  # it is over, and nobody knows whether it has done its work
+
+
+class Resolution(StrEnum):
+    """What somebody says of an attempt whose outcome nobody knew."""
+
+    RETRY = "Retry"  # it has done nothing, or may do it again
+    FAIL = "Fail"
+    SUCCEED = "Succeed"  # it has done its work
 
 
 class SkipReason(StrEnum):
@@ -173,6 +182,39 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptUnknown:
+    """The attempt of an External step is over; whether it has done its work nobody knows. The step waits."""
+
+    run: int
+    step: str
+    attempt: int
+    reason: Reason  # how it came to its end
+    message: str = ""
+    job_uid: str | None = None
+    pod: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownResolved:
+    """Somebody has said what became of it; what follows is in the same commit."""
+
+    run: int
+    step: str
+    attempt: int
+    decision: Resolution
+    by: str = ""  # as the request says, "" where it says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCompleted:
+    """The step is done without an attempt that has succeeded."""
+
+    run: int
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed:
     """No further attempt will be made in this run."""
 
@@ -237,20 +279,26 @@ class WorkflowFinished:
     message: str = ""
 
 
+StepEvent = (
+    StepScheduled
+    | StepStarted
+    | StepSucceeded
+    | StepAdopted
+    | StepCompleted
+    | AttemptAbandoned
+    | AttemptFailed
+    | AttemptUnknown
+    | UnknownResolved
+    | StepFailed
+    | StepsSkipped
+    | StepsCancelled
+)
 Event = (
     StreamClaimed
     | WorkflowAccepted
     | WorkflowRejected
     | ShutdownRequested
-    | StepScheduled
-    | StepStarted
-    | StepSucceeded
-    | StepAdopted
-    | AttemptAbandoned
-    | AttemptFailed
-    | StepFailed
-    | StepsSkipped
-    | StepsCancelled
+    | StepEvent
     | TimerFired
     | EventLimitReached
     | WorkflowFinished

@@ -17,10 +17,13 @@ from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
+    StepEvent,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -30,6 +33,7 @@ from .events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
@@ -92,6 +96,19 @@ def _apply(state: State, event: Event) -> None:
         case ShutdownRequested():
             state.shutdown = event.mode
             _take_down(state, state.stopping or Stopping.SHUTDOWN)
+        case TimerFired():
+            _fire(state, event)
+        case EventLimitReached():
+            _take_down(state, Stopping.EVENT_LIMIT)
+        case WorkflowFinished():
+            state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
+            state.end_reason, state.end_message = event.reason, event.message
+        case _:
+            _apply_to_steps(state, event)
+
+
+def _apply_to_steps(state: State, event: StepEvent) -> None:
+    match event:
         case StepScheduled():
             attempts.schedule(state, event)
         case StepStarted():
@@ -104,6 +121,12 @@ def _apply(state: State, event: Event) -> None:
             attempts.abandon(state, event)
         case AttemptFailed():
             attempts.fail_attempt(state, event)
+        case AttemptUnknown():
+            attempts.lose_track(state, event)
+        case UnknownResolved():
+            attempts.resolve(state, event)
+        case StepCompleted():
+            attempts.complete(state, event)
         case StepFailed():
             attempts.fail_step(state, event)
         case StepsSkipped():
@@ -112,13 +135,6 @@ def _apply(state: State, event: Event) -> None:
         case StepsCancelled():
             for step in event.steps:
                 attempts.cancel(state, step, event)
-        case TimerFired():
-            _fire(state, event)
-        case EventLimitReached():
-            _take_down(state, Stopping.EVENT_LIMIT)
-        case WorkflowFinished():
-            state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
-            state.end_reason, state.end_message = event.reason, event.message
         case _:
             assert_never(event)
 

@@ -24,7 +24,7 @@ def move(state: State, place: int, event: Event, new: StepState) -> None:
     state.counts[old.phase] -= 1
     state.counts[phase] += 1
     if phase is not old.phase:
-        for index in (state.plain, state.guarded, state.retrying, state.ready, state.doomed):
+        for index in (state.plain, state.guarded, state.retrying, state.unknown, state.ready, state.doomed):
             index.pop(place, None)
 
 

@@ -13,7 +13,9 @@ from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -30,6 +32,7 @@ class StepPhase(StrEnum):
     SCHEDULED = "Scheduled"  # decided, not yet seen running
     RUNNING = "Running"
     RETRYING = "Retrying"  # waiting for its backoff, or for a free place after it
+    UNKNOWN = "Unknown"  # an External attempt is over, and a person must say what became of it
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     SKIPPED = "Skipped"
@@ -69,7 +72,11 @@ STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.RUNNING, StepSucceeded): _P.SUCCEEDED,
     (_P.RUNNING, AttemptAbandoned): _P.RUNNING,
     (_P.RUNNING, AttemptFailed): _P.RETRYING,
+    (_P.RUNNING, AttemptUnknown): _P.UNKNOWN,
     (_P.RUNNING, StepsCancelled): _P.CANCELLED,
+    (_P.UNKNOWN, AttemptFailed): _P.RETRYING,
+    (_P.UNKNOWN, StepCompleted): _P.SUCCEEDED,
+    (_P.UNKNOWN, StepsCancelled): _P.CANCELLED,
     (_P.RETRYING, StepScheduled): _P.SCHEDULED,
     (_P.RETRYING, StepFailed): _P.FAILED,
     (_P.RETRYING, StepsCancelled): _P.CANCELLED,

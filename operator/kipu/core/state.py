@@ -114,13 +114,14 @@ class State:
     plain: dict[int, None] = field(default_factory=dict)  # Pending with AllSucceeded
     guarded: dict[int, None] = field(default_factory=dict)  # Pending with another rule
     retrying: dict[int, None] = field(default_factory=dict)
+    unknown: dict[int, None] = field(default_factory=dict)  # wait for a person's word
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     unadopted: dict[int, AdoptedStep] = field(default_factory=dict)  # to adopt before anything else is decided
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
-    cancellable: dict[int, None] = field(default_factory=dict)  # live or Retrying, with AllSucceeded
+    cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying or Unknown, with AllSucceeded
     timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
 
     @property
@@ -136,7 +137,7 @@ class State:
     @property
     def is_exhausted(self) -> bool:
         """Whether no step is left that could still move."""
-        return not (self.plain or self.guarded or self.retrying or self.live or self.leaving)
+        return not (self.plain or self.guarded or self.retrying or self.unknown or self.live or self.leaving)
 
     def place_of(self, step: str) -> int | None:
         """Where the step stands in the definition, or None if it has no such step."""
@@ -172,6 +173,7 @@ _DERIVED = frozenset(
         "plain",
         "guarded",
         "retrying",
+        "unknown",
         "doomed",
         "unadopted",
         "cancellable",

@@ -1,8 +1,8 @@
 """An actor's mailbox: what it still has to be told.
 
-Bounded by coalescing: at most one observation per step (the most telling one stands), and one each of the
-rest, so it never holds more than steps + 3 commands. Observed outcomes come out before timers: a finished
-pod beats a deadline that is not committed yet (design 03).
+Bounded by coalescing: at most one observation and one person's word per step (the most telling one stands), and one
+each of the rest, so it never holds more than 2 x steps + 3 commands. Observed outcomes come out before timers: a
+finished pod beats a deadline that is not committed yet (design 03).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kipu.core.commands import (
     ObserveRefused,
     ObserveStarted,
     RequestShutdown,
+    ResolveUnknown,
 )
 
 # A later observation replaces one that tells less about the same attempt.
@@ -30,7 +31,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._observations: dict[str, Command] = {}
-        self._requests: dict[type, Command] = {}
+        self._requests: dict[type | str, Command] = {}  # by kind, or by the step that is spoken of
         self._wake = asyncio.Event()
         self._lazy: asyncio.TimerHandle | None = None
 
@@ -41,13 +42,15 @@ class Mailbox:
         """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
         if isinstance(command, FireTimers | RequestShutdown):
             self._requests[type(command)] = command
+        elif isinstance(command, ResolveUnknown):
+            self._requests[command.ref.step] = command
         elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
             self._observations[command.ref.step] = command
         else:
             raise TypeError(f"{type(command).__name__} does not come by mail")
-        if isinstance(command, ObserveStarted):
+        if isinstance(command, ObserveStarted) and not command.is_awaited:
             self._wake_later()
         else:
             self._wake.set()
@@ -71,7 +74,8 @@ class Mailbox:
         if self._lazy is not None and not self._requests and self._is_lazy():
             self._wake.clear()
             return []
-        taken: list[Command] = [c for c in (self._requests.pop(RequestShutdown, None),) if c is not None]
+        asked = [key for key in self._requests if key is not FireTimers]
+        taken = [self._requests.pop(key) for key in asked[:limit]]
         for step in list(self._observations)[: limit - len(taken)]:
             taken.append(self._observations.pop(step))
         if not self._observations and len(taken) < limit and (timers := self._requests.pop(FireTimers, None)):
@@ -84,7 +88,9 @@ class Mailbox:
         return taken
 
     def _is_lazy(self) -> bool:
-        return all(isinstance(command, ObserveStarted) for command in self._observations.values())
+        return all(
+            isinstance(command, ObserveStarted) and not command.is_awaited for command in self._observations.values()
+        )
 
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""

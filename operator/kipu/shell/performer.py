@@ -104,6 +104,20 @@ class Performer:
         reports.job_seen(view)
         return True
 
+    async def release(self, plan: Plan, job_uid: str, reports: Reports) -> None:
+        """Until the Job of this uid is not suspended, or is not there any more."""
+        backoff = _Backoff()
+        while True:
+            try:
+                answer = await self._kube.suspend_job(plan.namespace, plan.job, job_uid, suspend=False)
+                if answer.status in (200, 404, 422):  # 404, 422: it is gone, which will be observed
+                    reports.waiting(plan.ref.step, "")
+                    return
+                reports.waiting(plan.ref.step, f"the API server refuses to start the Job for now: {answer.message}")
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
         """Until the placeholder holds the name, the Job controller knows it, and none of the attempt's pods is left."""
         backoff = _Backoff(ENDING_SECONDS)

@@ -79,9 +79,11 @@ class ApiServer:
         headers = {"Impersonate-User": as_user} if as_user else {}
         return _object(self.request("POST", path, body, headers=headers))
 
-    def merge(self, path: str, body: JsonObject) -> JsonObject:
-        """A JSON merge patch."""
-        return _object(self.request("PATCH", path, body, headers={"Content-Type": "application/merge-patch+json"}))
+    def merge(self, path: str, body: JsonObject, *, as_user: str = "") -> JsonObject:
+        """A JSON merge patch, as the given user where one is given."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        headers |= {"Impersonate-User": as_user} if as_user else {}
+        return _object(self.request("PATCH", path, body, headers=headers))
 
     def delete(self, path: str, *, propagation: str = "Background", grace_seconds: int | None = None) -> None:
         """Delete with a propagation policy; `grace_seconds=0` is `kubectl delete --force`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
@@ -169,12 +169,18 @@ def has_run(change: Change) -> bool:
     return "running" in state or bool(state.get("terminated", {}).get("startedAt"))
 
 
+def step_of(labels: Mapping[str, str]) -> str:
+    """The name of the step, or of the item, whose pod is labelled so."""
+    index = labels.get("kipu.dev/index")
+    return labels["kipu.dev/step"] + ("" if index is None else f"[{index}]")
+
+
 def _execution(changes: list[Change]) -> Execution:
     ended = next((change for change in changes if change.phase in ("Succeeded", "Failed")), None)
     return Execution(
         pod=changes[0].uid,
         job=next((str(o["uid"]) for o in changes[0].body["metadata"].get("ownerReferences", [])), ""),
-        step=changes[0].labels["kipu.dev/step"],
+        step=step_of(changes[0].labels),
         attempt=int(changes[0].labels["kipu.dev/attempt"]),
         created=changes[0].version,
         ended=ended.version if ended else None,

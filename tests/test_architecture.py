@@ -55,8 +55,12 @@ THIRD_PARTIES = {
     "pydantic": {"api/", "shell/settings.py"},
     "pydantic_core": {"api/", "shell/settings.py"},
     "kubernetes": {"cli/"},
+    "cronsim": {"api/schedules.py"},
 }
-CATCH_ALL = {"operator/kipu/shell/engine.py::_session"}  # the one boundary of the process
+CATCH_ALL = {
+    "operator/kipu/shell/engine.py::_session",  # the boundary of one Workflow
+    "operator/kipu/shell/cron.py::_look",  # the boundary of one CronWorkflow
+}
 BETWEEN_SESSIONS = {"_sweep", "_serve", "_stall"}  # of the engine: no actor runs there, so nothing waits behind it
 MAY_SLEEP = {
     "tests/fakes/": "the latency of a fake server, in virtual time",

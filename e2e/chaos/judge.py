@@ -16,7 +16,7 @@ from e2e.apiserver import JsonObject
 from e2e.history import Log
 from e2e.namespace import attempts, is_placeholder, phases
 from e2e.verdict import faults_found
-from e2e.watching import Change, Execution, executions_in
+from e2e.watching import Change, Execution, executions_in, step_of
 
 from .load import FINISHED
 from .shapes import Shape
@@ -107,7 +107,8 @@ def wrong_jobs(changes: Sequence[Change], log: Log) -> dict[str, object]:
     attempts_of = jobs_of(changes)
     many = Counter(attempts_of.values())
     first = first_versions(changes)
-    held = {attempt_of(c): first[c.uid] for c in changes if is_placeholder(c.body)}
+    # A placeholder that a list told of after a gap has stood since some moment that nobody knows.
+    held = {attempt_of(c): first[c.uid] for c in changes if is_placeholder(c.body) and first[c.uid]}
     return {
         "attempts with two Jobs": [each for each, jobs in many.items() if jobs > 1 and each not in log.given_up()],
         "attempts that came back from behind their placeholder": [
@@ -123,7 +124,7 @@ def jobs_of(changes: Sequence[Change]) -> dict[str, tuple[str, int]]:
 
 def attempt_of(change: Change) -> tuple[str, int]:
     """Of which attempt this Job or pod is."""
-    return change.labels["kipu.dev/step"], int(change.labels["kipu.dev/attempt"])
+    return step_of(change.labels), int(change.labels["kipu.dev/attempt"])
 
 
 def ran_at_once(pods: Sequence[Change]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 
 def test_every_example_has_a_test_here() -> None:
-    tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed"}
+    tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
+    tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 
@@ -110,3 +112,24 @@ def test_indexed_runs_every_index_once_and_then_the_step_below(namespace: Namesp
     assert Counter(run.step for run in ran) == {"shard": 4, "merge": 1}
     merge = next(run for run in ran if run.step == "merge")
     assert all(run.ended is not None and run.ended < merge.created for run in ran if run.step == "shard")
+
+
+def test_the_fan_out_runs_five_items_at_a_time_and_tries_the_one_that_fails_again(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "fan-out")
+        wait_for_end(namespace, "fan-out")
+        ran = executions(pods)
+    status = namespace.status("fan-out")
+    assert (status["phase"], status["progress"]) == ("Succeeded", "3/3")
+    shard = next(step for step in status["steps"] if step["name"] == "shard")
+    assert shard["items"] == {"total": 20, "running": 0, "succeeded": 20, "failed": 0}
+    items = [run for run in ran if run.step.startswith("shard[")]
+    assert Counter(run.step for run in items) == {f"shard[{index}]": 1 + (index == 7) for index in range(20)}
+    # A pod's creation and its end, in the order of etcd's revisions.
+    changes = sorted([(run.created, 1) for run in items] + [(run.ended or 0, -1) for run in items])
+    running = list(accumulate(change for _, change in changes))
+    assert max(running) == 5
+    join = next(run for run in ran if run.step == "join")
+    assert all(run.ended is not None and run.ended < join.created for run in items)
+    log = read(namespace, namespace.uid("fan-out"))
+    assert [record["count"] for record in log.of("StepExpanded")] == [20]

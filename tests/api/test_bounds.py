@@ -339,6 +339,64 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(env=[{"name": f"A{n}"} for n in range(257)]),
         "spec.steps[0].env: must have at most 256 entries",
     ),
+    "forEach needs items": (
+        one(forEach={"items": []}),
+        one(forEach={}),
+        "spec.steps[0].forEach: does not say for what the step is repeated (give it one of items and count)",
+    ),
+    "forEach has items or a count": (
+        one(forEach={"count": 1, "items": None}),
+        one(forEach={"count": 1, "items": []}),
+        "spec.steps[0].forEach: has both items and count (give it one of items and count)",
+    ),
+    "10,000 items by number": (
+        one(forEach={"count": 10_000}),
+        one(forEach={"count": 10_001}),
+        "spec.steps[0].forEach.count: must be at most 10000",
+    ),
+    "10,000 items": (
+        one(forEach={"items": ["x"] * 10_000}),
+        one(forEach={"items": ["x"] * 10_001}),
+        "spec.steps[0].forEach.items: must have at most 10000 entries",
+    ),
+    "items from none": (
+        one(forEach={"count": 0}),
+        one(forEach={"count": -1}),
+        "spec.steps[0].forEach.count: must be at least 0",
+    ),
+    "the size of an item": (
+        one(forEach={"items": ["a", "x" * 4_096]}),
+        one(forEach={"items": ["a", ["x" * 4_093]]}),
+        "spec.steps[0].forEach.items[1]: is an item of 4097 bytes, at most 4096 are possible "
+        "(pass a name, and let the step read the rest)",
+    ),
+    "the size of all items": (
+        one(forEach={"items": ["x" * 4_096] * 64}),
+        one(forEach={"items": [*["x" * 4_096] * 64, "x"]}),
+        "spec.steps[0].forEach.items: the items have 262145 bytes together, at most 262144 are possible "
+        "(pass names, and let each step read the rest)",
+    ),
+    "items of all fan-outs": (
+        spec(*(step(f"s{n}", forEach={"count": 10_000}) for n in range(5))),
+        spec(*(step(f"s{n}", forEach={"count": 10_000}) for n in range(5)), step("more", forEach={"count": 1})),
+        "spec.steps: the fan-outs have 50001 items together, at most 50000 are possible "
+        "(split the workflow in several)",
+    ),
+    "an item that the log can hold": (
+        one(forEach={"items": [{"a": 2**63 - 1}]}),
+        one(forEach={"items": [{"a": 2**64}]}),
+        "spec.steps[0].forEach.items[0].a: is a number of more than 64 bits (write it as a string)",
+    ),
+    "parallelism of items": (
+        one(forEach={"count": 1, "parallelism": 1_000}),
+        one(forEach={"count": 1, "parallelism": 1_001}),
+        "spec.steps[0].forEach.parallelism: must be at most 1000",
+    ),
+    "maxFailures": (
+        one(forEach={"count": 1, "maxFailures": 0}),
+        one(forEach={"count": 1, "maxFailures": -1}),
+        "spec.steps[0].forEach.maxFailures: must be at least 0",
+    ),
     "256 arguments": (
         one(args=["x"] * 256),
         one(args=["x"] * 257),

@@ -8,10 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
+from kipu.api import cron
 from kipu.api.definition import parse
 from kipu.api.pods import main_container, pod_template
+from kipu.core.definition import Definition
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
+
+
+def specs(manifest: dict[str, Any]) -> Definition:
+    """What its Workflows are asked to do. Raises UserError."""
+    if manifest["kind"] == "CronWorkflow":
+        return parse(cron.parse(manifest["metadata"]["name"], manifest["spec"]).template["spec"])
+    return parse(manifest["spec"])
 
 
 def test_there_are_the_examples_that_the_readme_names() -> None:
@@ -22,7 +31,7 @@ def test_there_are_the_examples_that_the_readme_names() -> None:
 def test_an_example_is_sound_and_explained(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     manifest = yaml.safe_load(text)
-    parse(manifest["spec"])
+    specs(manifest)
     assert manifest["metadata"]["name"] == path.stem
     header = text.partition("apiVersion:")[0]
     assert "# Shows: " in header
@@ -31,7 +40,7 @@ def test_an_example_is_sound_and_explained(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_asks_for_no_privilege(path: Path) -> None:
-    definition = parse(yaml.safe_load(path.read_text(encoding="utf-8"))["spec"])
+    definition = specs(yaml.safe_load(path.read_text(encoding="utf-8")))
     for step in definition.steps:
         template: Any = pod_template(definition.pod_defaults, step.pod)
         pod, main = template["spec"]["securityContext"], main_container(template)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kipu.api.crd import render
+from kipu.api.crd_kinds import RESOURCES
 from kipu.api.definition import parse
 from kipu.api.jobs import AttemptRef, job_manifest, placeholder_manifest
 from tests.api.specs import spec
@@ -33,6 +34,12 @@ PARSER_ALONE = {
     "a template may say it",
     "a template's image counts",
     "an image is known",
+    "an item that the log can hold",
+    "forEach has items or a count",
+    "forEach needs items",
+    "items of all fan-outs",
+    "the size of all items",
+    "the size of an item",
     "command or the template's args",
     "containers are a list",
     "containers have different names",
@@ -68,8 +75,9 @@ PARSER_ALONE = {
 def crd() -> None:
     # As Helm, which otherwise could not upgrade the CRD of an installed chart any more: the fields would be kubectl's.
     apply = ("kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=helm", "--filename=-")
-    run(*apply, stdin=render())
-    run("kubectl", "wait", "--for=condition=Established", "crd/workflows.kipu.dev")
+    for custom in RESOURCES:
+        run(*apply, stdin=render(custom))
+        run("kubectl", "wait", "--for=condition=Established", f"crd/{custom.plural}.kipu.dev")
 
 
 @pytest.fixture(scope="module")

@@ -205,3 +205,9 @@ def test_what_was_seen_only_after_a_gap_is_not_judged_by_when() -> None:
     parts["pods"] = [pod("a", 0, "Succeeded"), pod("b", 0, "Succeeded")]
     parts["jobs"] = [job("a", 0), job("b", 0)]
     assert faults(parts) == set()
+
+
+def test_a_placeholder_that_was_seen_only_after_a_gap_convicts_nobody() -> None:
+    parts = cancelled(pod("a", 10), pod("a", 20, "Failed"))
+    parts["jobs"] = [job("a", 5), job("a", 0, "x", placeholder=True)]
+    assert faults(parts, CANCELLED) == set()

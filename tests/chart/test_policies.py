@@ -29,7 +29,7 @@ def guarded() -> Iterator[str]:
     mark = uuid.uuid4().hex[:8]
     with namespace(**{"kipu.dev/chart-test": mark}) as name:
         policies = [own(each, mark) for each in render() if each["kind"].startswith("ValidatingAdmissionPolicy")]
-        assert len(policies) == 6
+        assert len(policies) == 8
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": policies})
         run("kubectl", "create", "--filename=-", stdin=manifest)
         try:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kipu.api import crd
+from kipu.api.crd_kinds import RESOURCES
 from kipu.shell.settings import Settings
 from tests.chart.tools import CHART, attempt, render, run
 
@@ -18,9 +19,12 @@ pytestmark = pytest.mark.cluster  # needs helm, which comes with the cluster
 ACCOUNT = {"kind": "ServiceAccount", "name": "kipu", "namespace": "kipu-system"}
 # What the operator does, and no more. A new right is a decision: it is made here too.
 CLUSTER_RIGHTS = {
-    ("kipu.dev", "workflows"): {"get", "list", "watch", "delete"},
+    ("kipu.dev", "workflows"): {"get", "list", "watch", "create", "patch", "delete"},
     ("kipu.dev", "workflows/status"): {"patch"},
     ("kipu.dev", "workflows/finalizers"): {"update"},
+    ("kipu.dev", "cronworkflows"): {"get", "list", "watch"},
+    ("kipu.dev", "cronworkflows/status"): {"patch"},
+    ("kipu.dev", "cronworkflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
     ("", "pods"): {"get", "list", "watch"},
     ("", "configmaps"): {"get", "list", "create", "patch", "delete"},
@@ -176,16 +180,17 @@ def test_the_log_policy_names_the_account_that_the_operator_runs_as() -> None:
 def test_another_release_has_names_of_its_own() -> None:
     names = {(each["kind"], each["metadata"]["name"]) for each in render(release="second")}
     shared = names & {(each["kind"], each["metadata"]["name"]) for each in render()}
-    assert shared == {("CustomResourceDefinition", "workflows.kipu.dev")}
+    assert shared == {("CustomResourceDefinition", f"{custom.plural}.kipu.dev") for custom in RESOURCES}
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_chart_brings_the_very_crd(keep: bool) -> None:
-    found = find(render("--set", f"crds.keep={str(keep).lower()}"), "CustomResourceDefinition", "workflows.kipu.dev")
-    expected = copy.deepcopy(crd.definition())
-    if keep:
-        expected["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
-    assert found == expected
+def test_the_chart_brings_the_very_crds(keep: bool) -> None:
+    manifests = render("--set", f"crds.keep={str(keep).lower()}")
+    for custom in RESOURCES:
+        expected = copy.deepcopy(crd.definition(custom))
+        if keep:
+            expected["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
+        assert find(manifests, "CustomResourceDefinition", f"{custom.plural}.kipu.dev") == expected
 
 
 def test_the_crd_can_be_left_out() -> None:

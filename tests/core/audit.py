@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from kipu.core.events import (
     SkipReason,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -51,6 +53,7 @@ class Account:
     unknown: bool = False
     end: str = ""
     culprit: str | None = None
+    items: int | None = None  # of a fan-out that has begun
 
 
 @dataclass
@@ -83,8 +86,25 @@ class Audit:
     def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         assert not self.to_adopt or isinstance(event, BEFORE_STEPS), "first all is adopted"
         match event:
+            case ShutdownRequested():
+                self.shut_down, self.stopping = self.shut_down or not self.stopping, True
+            case TimerFired():
+                assert event.due <= ts
+                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+            case WorkflowFinished():
+                assert not held, "no pod is left, and none can come"
+                self.finished = event
+            case _:
+                self.see_step(event, ts, held)
+
+    def see_step(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
             case StepAdopted():
                 self.see_adopted(event.step)
+            case StepExpanded():
+                self.see_expanded(event)
+            case StepCompleted():
+                self.see_completed(event.step)
             case StepScheduled():
                 self.see_scheduled(event, ts, held)
             case StepStarted():
@@ -98,10 +118,10 @@ class Audit:
                 self.steps[event.step].abandoned = True
             case AttemptFailed():
                 self.see_failed(event)
-            case AttemptUnknown() | UnknownResolved() | StepCompleted():
+            case AttemptUnknown() | UnknownResolved():
                 self.see_unknown(event)
             case StepFailed():
-                self.see_step_failed(event.step)
+                self.see_step_failed(event)
             case StepsSkipped():
                 self.see_skipped(event)
             case StepsCancelled():
@@ -110,25 +130,79 @@ class Audit:
                     assert self.stopping or self.cancels(name), "cancelled for a reason"
                     assert account.abandoned or not account.open, "a running step is first given up"
                     self.close(name, "Cancelled")
-            case ShutdownRequested():
-                self.shut_down, self.stopping = self.shut_down or not self.stopping, True
-            case TimerFired():
-                assert event.due <= ts
-                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
-            case WorkflowFinished():
-                assert not held, "no pod is left, and none can come"
-                self.finished = event
+
+    # -- fan-outs ------------------------------------------------------------------------------------------
+
+    def rule_of(self, name: str) -> Step:
+        """The definition of a step, or of an item's fan-out."""
+        return self.by_name[name.partition("[")[0]]
+
+    def items_of(self, name: str) -> list[Account]:
+        """Those that have begun."""
+        known = (self.steps.get(f"{name}[{index}]") for index in range(self.steps[name].items or 0))
+        return [account for account in known if account is not None]
+
+    def see_expanded(self, event: StepExpanded) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert step.for_each is not None
+        assert account.items is None
+        assert not account.end
+        assert not self.stopping
+        assert self.rule_holds(step)
+        assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        account.items = event.count
+
+    def see_item_begin(self, name: str) -> None:
+        step, account = self.rule_of(name), self.steps[name.partition("[")[0]]
+        assert step.for_each is not None
+        assert account.items is not None
+        assert not account.end
+        assert int(name.partition("[")[2][:-1]) < account.items
+        ends = Counter(item.end for item in self.items_of(step.name))
+        assert ends["Failed"] <= step.for_each.max_failures, "nothing new after too many failures"
+        self.steps[name] = Account()
+
+    def see_completed(self, name: str) -> None:
+        account, for_each = self.steps[name], self.by_name[name].for_each
+        if account.unknown:
+            assert account.said is Resolution.SUCCEED
+            self.close(name, "Succeeded")
+            return
+        ends = [item.end for item in self.items_of(name)]
+        assert for_each is not None
+        assert len(ends) == account.items
+        assert {*ends} <= {"Succeeded", "Failed"}
+        assert ends.count("Failed") <= for_each.max_failures
+        self.close(name, "Succeeded")
+
+    def see_items_failed(self, event: StepFailed) -> None:
+        for_each = self.by_name[event.step].for_each
+        assert for_each is not None
+        ends = [item.end for item in self.items_of(event.step)]
+        assert all(ends), "what has begun has ended"
+        assert event.reason is Reason.TIMED_OUT or ends.count("Failed") > for_each.max_failures
+
+    # -- attempts ------------------------------------------------------------------------------------------
 
     def see_scheduled(self, event: StepScheduled, ts: int, held: frozenset[AttemptRef]) -> None:
-        step, account = self.by_name[event.step], self.steps[event.step]
+        step, is_item = self.rule_of(event.step), event.step not in self.by_name
+        assert is_item is (step.for_each is not None), "a fan-out has no attempt, its items have"
+        if is_item and event.attempt == 1:
+            assert event.step not in self.steps
+            self.see_item_begin(event.step)
+        account = self.steps[event.step]
         assert not account.end, "no attempt after the step's end"
         assert not account.open, "one attempt at a time"
         assert not {ref for ref in held if ref.step == event.step}, "and one pod"
         assert event.attempt == account.attempts + 1
         assert not self.stopping
+        if is_item:
+            assert step.for_each is not None
+            active = sum(item.open for item in self.items_of(step.name))
+            assert active < step.for_each.parallelism
         if event.attempt == 1:
             assert self.rule_holds(step)
-            assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+            assert is_item or not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
         else:
             assert account.retry_at is not None
             assert ts >= account.retry_at
@@ -149,13 +223,16 @@ class Audit:
         assert account.attempts == event.attempt
         assert not account.abandoned
 
-    def see_step_failed(self, name: str) -> None:
-        assert not self.steps[name].open
-        self.close(name, "Failed")
-        if self.failing is None and not self.by_name[name].allow_failure:
-            self.failing = name
+    def see_step_failed(self, event: StepFailed) -> None:
+        assert not self.steps[event.step].open
+        self.close(event.step, "Failed")
+        if self.steps[event.step].items is not None:
+            self.see_items_failed(event)
+        is_item = event.step not in self.by_name
+        if self.failing is None and not is_item and not self.rule_of(event.step).allow_failure:
+            self.failing = event.step
 
-    def see_unknown(self, event: AttemptUnknown | UnknownResolved | StepCompleted) -> None:
+    def see_unknown(self, event: AttemptUnknown | UnknownResolved) -> None:
         step, account = self.by_name[event.step], self.steps[event.step]
         match event:
             case AttemptUnknown():
@@ -166,13 +243,9 @@ class Audit:
             case UnknownResolved():
                 assert account.unknown
                 account.said = event.decision
-            case StepCompleted():
-                assert account.unknown
-                assert account.said is Resolution.SUCCEED
-                self.close(event.step, "Succeeded")
 
     def see_failed(self, event: AttemptFailed) -> None:
-        step, account = self.by_name[event.step], self.steps[event.step]
+        step, account = self.rule_of(event.step), self.steps[event.step]
         if account.unknown:
             assert event.reason is Reason.UNKNOWN
             assert event.retry_at is None or account.said is Resolution.RETRY, "never again in silence"
@@ -213,6 +286,7 @@ class Audit:
     def close(self, name: str, end: str, culprit: str | None = None) -> None:
         account = self.steps[name]
         assert not account.end, "a step ends once"
+        assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
 
     # -- the rules, said once more in other words ----------------------------------------------------------
@@ -241,7 +315,7 @@ class Audit:
         return self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
 
     def cancels(self, name: str) -> bool:
-        plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
         return self.failing is not None and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
     def check_end(self, finished: WorkflowFinished) -> None:
@@ -253,7 +327,7 @@ class Audit:
             expected = WorkflowEnd.FAILED
         else:
             expected = WorkflowEnd.SUCCEEDED
-            failed = [name for name, account in self.steps.items() if account.end == "Failed"]
+            failed = [name for name in self.by_name if self.steps[name].end == "Failed"]
             assert all(self.by_name[name].allow_failure for name in failed)
             assert all(account.end != "Cancelled" for account in self.steps.values())
         assert finished.end is expected

@@ -7,7 +7,7 @@ and every index equals the one rebuilt by brute force. No mocks, no clock: `afte
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kipu.core.commands import (
     Accept,
@@ -27,6 +27,7 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Retry,
@@ -57,6 +58,7 @@ def step(
     start_timeout: int | None = None,
     attempt_timeout: int | None = None,
     timeout: int | None = None,
+    for_each: ForEach | None = None,
 ) -> Step:
     return Step(
         name=name,
@@ -67,7 +69,16 @@ def step(
         start_timeout_ms=start_timeout,
         attempt_timeout_ms=attempt_timeout,
         timeout_ms=timeout,
+        for_each=for_each,
     )
+
+
+def fan(
+    name: str, *needs: str, count: int = 3, parallelism: int = 1_000, max_failures: int = 0, **policies: Any
+) -> Step:
+    """A step that is repeated."""
+    for_each = ForEach(count=count, parallelism=parallelism, max_failures=max_failures)
+    return step(name, *needs, for_each=for_each, **policies)
 
 
 def adoption(*names: str) -> Adoption:
@@ -169,7 +180,7 @@ class Flow:
         assert self.state.definition is not None
         return {
             step.name: held.phase.value
-            for step, held in zip(self.state.definition.steps, self.state.steps, strict=True)
+            for step, held in zip(self.state.definition.steps, self.state.steps, strict=False)
         }
 
     @property

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kipu.core.definition import RunWhen
+from kipu.core.definition import ITEMS_UNDER_WAY_MAX, RunWhen
 from kipu.core.events import Reason, TimerKind
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase
-from kipu.core.state import State, Timer, is_relevant
+from kipu.core.state import Fanout, State, Timer, is_relevant
 
 STARTED = (StepPhase.SCHEDULED, StepPhase.RUNNING)
 
@@ -16,14 +16,15 @@ def check_indexes(state: State) -> None:
     """Raises AssertionError unless each index says what the steps say."""
     if state.definition is None:
         return
-    places = range(len(state.steps))
-    assert +state.counts == Counter(step.phase for step in state.steps)
+    everything, places = range(len(state.steps)), range(len(state.definition.steps))
+    check_fanouts(state)
+    assert +state.counts == Counter(state.steps[place].phase for place in places)
     assert state.unmet == [sum(not _is_over(state, need) for need in _needs(state, place)) for place in places]
     assert state.any_failed == {place for place in places if _any_failed(state, place)}
     pending = [place for place in places if state.steps[place].phase is StepPhase.PENDING]
     assert set(state.plain) == {place for place in pending if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.guarded) == {place for place in pending if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
-    retrying = [place for place in places if state.steps[place].phase is StepPhase.RETRYING]
+    retrying = [place for place in everything if state.steps[place].phase is StepPhase.RETRYING]
     assert set(state.retrying) == set(retrying)
     unknown = [place for place in places if state.steps[place].phase is StepPhase.UNKNOWN]
     assert set(state.unknown) == set(unknown)
@@ -31,15 +32,66 @@ def check_indexes(state: State) -> None:
     assert set(state.doomed) == doomed
     assert [*state.unadopted] == [place for place in _to_adopt(state) if place in pending]
     free = {place for place in pending if state.unmet[place] == 0} - doomed
-    assert set(state.ready) == free | {place for place in retrying if state.steps[place].retry_at is None}
-    assert set(state.live) == {place for place in places if _has_attempt(state, place, abandoned=False)}
+    again = {place for place in retrying if state.steps[place].retry_at is None and place in places}
+    assert set(state.ready) == free | again
+    assert set(state.live) == {place for place in everything if _has_attempt(state, place, abandoned=False)}
     open_places = {*state.live, *state.retrying, *state.unknown}
     assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
-    assert set(state.leaving) == {place for place in places if _has_attempt(state, place, abandoned=True)}
+    assert set(state.leaving) == {place for place in everything if _has_attempt(state, place, abandoned=True)}
     cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
     assert state.cancelling == sum(step.phase in STARTED for step in cancelled)
-    assert state.jobs_active == sum(step.phase in STARTED for step in state.steps)
+    assert state.jobs_active == sum(step.phase in STARTED and step.attempt is not None for step in state.steps)
     assert due_timers(state) <= {(timer.kind, timer.due, timer.place) for timer in relevant_timers(state)}
+
+
+def check_fanouts(state: State) -> None:
+    """The same for the items: what is over keeps nothing, what is under way is counted."""
+    assert state.definition is not None
+    places = range(len(state.definition.steps), len(state.steps))
+    assert [fanout.parent for fanout in state.owners] == [
+        fanout.parent for fanout in state.fanouts.values() for _ in range(fanout.total)
+    ]
+    for place in places:
+        assert state.place_of(state.name(place)) == place
+    open_ones = {p for p in state.fanouts if state.steps[p].phase not in TERMINAL_STEP_PHASES}
+    assert set(state.expanded) == open_ones
+    assert set(state.idle) == {p for p in open_ones if not _under_way(state, state.fanouts[p])}
+    assert set(state.spent) == {p for p in state.idle if not _has_more(state, state.fanouts[p])}
+    assert set(state.startable) == {p for p in open_ones if _may_start(state, state.fanouts[p])}
+    late = {p for p in open_ones if state.fanouts[p].is_late}
+    assert set(state.overdue) == {p for p in late if {*_under_way(state, state.fanouts[p])} - {*state.leaving}}
+    for fanout in state.fanouts.values():
+        items = [state.steps[fanout.base + index] for index in range(fanout.total)]
+        assert +fanout.over == Counter(item.phase for item in items if item.phase in TERMINAL_STEP_PHASES)
+        assert {*fanout.under_way} == {*_under_way(state, fanout)}
+        assert fanout.active == sum(place in state.live or place in state.leaving for place in fanout.under_way)
+        assert fanout.leaving == sum(place in state.leaving for place in fanout.under_way)
+        assert all(item.phase is StepPhase.PENDING for item in items[fanout.begun :])
+        assert all(item.phase is not StepPhase.PENDING for item in items[: fanout.begun])
+        waiting = {place for place in fanout.under_way if state.steps[place].phase is StepPhase.RETRYING}
+        assert {*fanout.due} == {place for place in waiting if state.steps[place].retry_at is None}
+
+
+def _under_way(state: State, fanout: Fanout) -> list[int]:
+    open_phases = {*STARTED, StepPhase.RETRYING}
+    return [p for p in range(fanout.base, fanout.base + fanout.total) if state.steps[p].phase in open_phases]
+
+
+def _has_more(state: State, fanout: Fanout) -> bool:
+    for_each = state.step(fanout.parent).for_each
+    assert for_each is not None
+    phases = Counter(state.steps[place].phase for place in range(fanout.base, fanout.base + fanout.total))
+    if fanout.is_late or phases[StepPhase.CANCELLED] or phases[StepPhase.FAILED] > for_each.max_failures:
+        return False
+    return phases[StepPhase.PENDING] > 0
+
+
+def _may_start(state: State, fanout: Fanout) -> bool:
+    for_each = state.step(fanout.parent).for_each
+    assert for_each is not None
+    room = not fanout.is_late and fanout.active < for_each.parallelism
+    window = len(fanout.under_way) < ITEMS_UNDER_WAY_MAX
+    return room and (bool(fanout.due) or (_has_more(state, fanout) and window))
 
 
 def relevant_timers(state: State) -> list[Timer]:
@@ -63,6 +115,8 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
     if state.is_terminal or state.stopping is not None:
         return set()
     found: set[tuple[TimerKind, int | None, int | None]] = {(TimerKind.WORKFLOW_TIMEOUT, state.deadline, None)}
+    assert state.definition is not None
+    places = range(len(state.definition.steps))
     for place, step in enumerate(state.steps):
         if step.phase is StepPhase.RETRYING:
             found.add((TimerKind.BACKOFF, step.retry_at, place))
@@ -70,7 +124,9 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
             started = step.phase is StepPhase.RUNNING
             kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT
             found.add((kind, step.attempt.deadline if started else step.attempt.start_deadline, place))
-        if step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN) or place in state.live:
+        waits = place in state.expanded and not state.fanouts[place].is_late
+        stands = step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN)
+        if waits or (place in places and (stands or place in state.live)):
             found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
     return {(kind, due, place) for kind, due, place in found if due is not None}
 

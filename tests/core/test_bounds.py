@@ -11,8 +11,17 @@ import pytest
 from hypothesis import strategies as st
 
 from kipu.core.commands import Accept, Claim, Command, FireTimers, ObserveOutcome
-from kipu.core.definition import AdoptedStep, Definition, OnFailure, RunWhen
-from kipu.core.events import Event, Reason, StepAdopted
+from kipu.core.definition import ITEMS_MAX, ITEMS_UNDER_WAY_MAX, AdoptedStep, Definition, OnFailure, RunWhen
+from kipu.core.events import (
+    STEPS_PER_RECORD_MAX,
+    Event,
+    Reason,
+    StepAdopted,
+    StepFailed,
+    StepsCancelled,
+    StepScheduled,
+)
+from kipu.core.fanout import ATTEMPTS_PER_END
 from kipu.core.texts import MESSAGE_BYTES_MAX, shorten
 from kipu.core.turn import (
     ADOPTIONS_PER_TURN_MAX,
@@ -24,7 +33,7 @@ from kipu.core.turn import (
 )
 from kipu.eventlog.chain import BATCH_BYTES_MAX, Tip, extend
 from kipu.eventlog.codec import RECORD_BYTES_MAX, encode
-from tests.core.given import MINUTE, START, Flow, adoption, flow, kinds, step
+from tests.core.given import MINUTE, START, Flow, adoption, fan, flow, kinds, step
 from tests.core.laws import LAW
 
 
@@ -105,7 +114,7 @@ def test_the_worst_turn_that_adopts_fits_one_batch() -> None:
 
 
 def test_every_budget_used_up_at_once_fits_one_batch() -> None:
-    """Whatever mix a turn makes of them: each bound times the greatest record of its kind."""
+    """Whatever mix a turn makes of them: each bound times the greatest record of its kind. Items have longer names."""
     given = flow(*[step(name, start_timeout=MINUTE, timeout=MINUTE) for name in wide("a", 200)])
     fired, abandoned = flow(step(long_name("a", 0), start_timeout=MINUTE)).pass_time(MINUTE)[:2]
     failed = given.tell(worst_failure(given, long_name("a", 0)))[:2]
@@ -114,10 +123,12 @@ def test_every_budget_used_up_at_once_fits_one_batch() -> None:
     single = flow(step(long_name("a", 0)), step(long_name("s", 0), long_name("a", 0)))
     skipped_alone = single.tell(single.outcome(long_name("a", 0), reason=Reason.EXIT_CODE))[2]
     name = max(record_bytes(skipped) / (200 + NAMES_PER_FRAME), record_bytes(skipped_alone) / (1 + NAMES_PER_FRAME))
+    item = len(f"[{ITEMS_MAX - 1}]")
+    name += item
     total = (
-        COMMANDS_PER_TURN_MAX * sum(record_bytes(event) for event in failed)
-        + TIMERS_PER_TURN_MAX * (record_bytes(fired) + record_bytes(abandoned))
-        + ATTEMPTS_PER_TURN_MAX * record_bytes(given.log[1][0])
+        COMMANDS_PER_TURN_MAX * sum(record_bytes(event) + item for event in failed)
+        + TIMERS_PER_TURN_MAX * (record_bytes(fired) + record_bytes(abandoned) + 2 * item)
+        + ATTEMPTS_PER_TURN_MAX * (record_bytes(given.log[1][0]) + item)
         + (NAMES_PER_TURN_MAX + NAMES_PER_FRAME) * name
     )
     assert kinds([*failed, fired, abandoned, skipped, skipped_alone, given.log[1][0]]) == [
@@ -130,6 +141,30 @@ def test_every_budget_used_up_at_once_fits_one_batch() -> None:
         "StepScheduled",
     ]
     assert total <= BATCH_BYTES_MAX
+
+
+def test_the_end_of_a_fan_out_takes_the_room_of_as_many_attempts_as_it_is_charged_for() -> None:
+    shard = "s" * 63
+    given = flow(fan(shard, count=ITEMS_UNDER_WAY_MAX, parallelism=100))
+    items = [f"{shard}[{index}]" for index in range(100)]
+    given.tell(*(worst_failure(given, name) for name in items))
+    (failed,) = [event for event in given.last if isinstance(event, StepFailed) and event.step == shard]
+    attempt = record_bytes(given.events_of(StepScheduled)[0])
+    assert len(json.dumps(failed.message, ensure_ascii=False)) > MESSAGE_BYTES_MAX - 10, "it is at its bound"
+    assert record_bytes(failed) <= ATTEMPTS_PER_END * attempt
+
+
+def test_the_names_of_items_fit_a_record() -> None:
+    shard = "s" * 63
+    given = flow(fan(shard, count=ITEMS_MAX, attempts=2))
+    given.settle()
+    given.tell(*(given.outcome(f"{shard}[{index}]", reason=Reason.EXIT_CODE) for index in range(100)))
+    given.shut_down()
+    given.settle()
+    cancelled = given.events_of(StepsCancelled)
+    assert max(len(event.steps) for event in cancelled) == 100
+    longest = StepsCancelled(run=1, steps=tuple(f"{shard}[{ITEMS_MAX - 1}]" for _ in range(STEPS_PER_RECORD_MAX)))
+    assert record_bytes(longest) <= RECORD_BYTES_MAX
 
 
 @LAW

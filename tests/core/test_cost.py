@@ -27,7 +27,7 @@ from kipu.core.commands import (
     RequestShutdown,
 )
 from kipu.core.decide import decide, wants_turn
-from kipu.core.definition import Backoff, Definition, Jitter, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import ITEMS_MAX, Backoff, Definition, ForEach, Jitter, OnFailure, Retry, RunWhen, Step
 from kipu.core.effects import Effect, EnsureJob, effects, touched, wake_at
 from kipu.core.events import Event, Reason, ShutdownMode
 from kipu.core.evolve import fold
@@ -40,8 +40,11 @@ pytestmark = pytest.mark.proof
 FEW, MANY = 200, 2_000
 SLACK = 1.1
 CORE = str(Path(kipu.core.__file__).parent)
-INDEXES = ("plain", "guarded", "retrying", "ready", "doomed", "live", "leaving", "cancellable", "unadopted")
-LISTS = ("steps", "unmet")
+INDEXES = (
+    *("plain", "guarded", "retrying", "ready", "doomed", "live", "leaving", "cancellable", "unadopted"),
+    *("expanded", "startable", "idle", "spent", "overdue"),
+)
+LISTS = ("steps", "unmet", "owners")
 
 
 class Looks:
@@ -114,6 +117,7 @@ class Shape:
     fails: str = ""  # the step whose first attempt fails
     shut_down: bool = False  # in the second turn
     adopts: bool = False  # the first half of the steps
+    hangs: bool = False  # nothing ends by itself
 
     def drive(self, size: int) -> list[tuple[Event, int]]:
         """A whole run, in the order of scheduling."""
@@ -159,6 +163,8 @@ class _Run:
     def answers(self, effect: Effect) -> list[Command]:
         if not isinstance(effect, EnsureJob):
             return [ObserveGone(ref=effect.ref)]
+        if self.shape.hangs and effect.ref.step != "root":
+            return [ObserveStarted(ref=effect.ref, job_uid="u", started_at=self.now)]
         failed = effect.ref.step.startswith(self.shape.fails or "-") and effect.ref.attempt == 1
         return [
             ObserveStarted(ref=effect.ref, job_uid="u", started_at=self.now),
@@ -187,6 +193,20 @@ def fan_in(size: int) -> list[Step]:
     return [*wide(size - 1), named(size, *[f"s{number}" for number in range(1, size - 1)])]
 
 
+def items(size: int, **policies: Any) -> list[Step]:
+    """One fan-out of so many items, between two steps."""
+    for_each = ForEach(count=size, parallelism=policies.pop("parallelism", 1_000), max_failures=size)
+    return [
+        Step(name="root"),
+        Step(name="shard", depends_on=("root",), for_each=for_each, **policies),
+        named(1, "shard"),
+    ]
+
+
+def many_fans(size: int) -> list[Step]:
+    return [named(number, for_each=ForEach(count=3)) for number in range(size)]
+
+
 AGAIN = Retry(max_attempts=2, backoff=Backoff(initial_ms=1_000, jitter=Jitter.FULL))
 FAILURES = RunWhen.ANY_FAILED
 SHAPES = {
@@ -209,6 +229,14 @@ SHAPES = {
     "wide, shut down": Shape(steps=wide, shut_down=True),
     "wide and waiting, shut down": Shape(steps=wide, parallelism=1, shut_down=True),
     "wide, every step retried": Shape(steps=lambda size: wide(size, retry=AGAIN), fails="s", batch=20),
+    "items": Shape(steps=items),
+    "items with few places": Shape(steps=lambda size: items(size, parallelism=7), batch=20),
+    "items, every one retried": Shape(steps=lambda size: items(size, retry=AGAIN), fails="shard", batch=20),
+    "items that fail": Shape(steps=items, fails="shard"),
+    "items, shut down": Shape(steps=items, shut_down=True),
+    "items, taken down with their step's timeout": Shape(steps=lambda size: items(size, timeout_ms=1), hangs=True),
+    "many fan-outs": Shape(steps=many_fans, batch=20),
+    "many fan-outs with few places": Shape(steps=many_fans, parallelism=5, batch=5),
     "wide, with deadlines": Shape(
         steps=lambda size: wide(size, start_timeout_ms=10**6, attempt_timeout_ms=10**6, timeout_ms=10**7)
     ),
@@ -221,11 +249,23 @@ def test_ten_times_the_steps_cost_ten_times_the_work(shape: Shape) -> None:
     assert many / few <= SLACK * MANY / FEW
 
 
-@pytest.mark.parametrize("shape", [SHAPES["a chain"], SHAPES["a fan-out"]], ids=["a chain", "a fan-out"])
+REPLAYED = ("a chain", "a fan-out", "items")
+
+
+@pytest.mark.parametrize("shape", [SHAPES[name] for name in REPLAYED], ids=REPLAYED)
 def test_a_replay_costs_as_much_as_there_are_events(shape: Shape) -> None:
     few_log, many_log = shape.drive(FEW), shape.drive(MANY)
     few, many = work(lambda: fold(few_log)), work(lambda: fold(many_log))
     assert many / few <= SLACK * len(many_log) / len(few_log)
+
+
+def test_a_fan_out_of_ten_thousand_costs_as_much_for_an_item_and_keeps_nothing_of_what_is_over() -> None:
+    shape = SHAPES["items with few places"]
+    few, many = work(lambda: shape.drive(FEW)), work(lambda: shape.drive(ITEMS_MAX))
+    assert many / few <= SLACK * ITEMS_MAX / FEW
+    state = fold(shape.drive(ITEMS_MAX))
+    assert len(state.steps) == ITEMS_MAX + 3
+    assert len({id(step) for step in state.steps}) == 4
 
 
 @pytest.mark.parametrize("held", [Index(dict.fromkeys(range(300))), Steps(range(300))], ids=["an index", "a list"])

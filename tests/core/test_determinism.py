@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kipu.core.definition import Backoff, Definition, OnFailure, Retry, RunWhen, Step
+from kipu.core.definition import Backoff, Definition, ForEach, OnFailure, Retry, RunWhen, Step
 from kipu.core.state import canonical
 from tests.core.world import World
 
@@ -42,6 +42,7 @@ def random_definition(seed: int) -> Definition:
                 allow_failure=draw.random() < 0.3,
                 retry=Retry(max_attempts=3, backoff=Backoff(initial_ms=1_000)),
                 attempt_timeout_ms=60_000,
+                for_each=ForEach(count=4, parallelism=2, max_failures=1) if draw.random() < 0.2 else None,
             )
             for number in range(20)
         ),

@@ -18,6 +18,8 @@ from kipu.core.events import (
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -46,6 +48,8 @@ STEP_EVENTS: dict[type[Event], Event] = {
         StepStarted(run=1, step="a", attempt=1, job_uid="u", started_at=1),
         StepSucceeded(run=1, step="a", attempt=1, job_uid="u"),
         StepAdopted(run=1, step="a", source_uid="o", source_run=1, source_position=1, source_hash="h"),
+        StepExpanded(run=1, step="a", count=2),
+        StepCompleted(run=1, step="a"),
         AttemptAbandoned(run=1, step="a", attempt=1, reason=Reason.CANCELLED),
         AttemptFailed(run=1, step="a", attempt=1, reason=Reason.EXIT_CODE, retry_at=5),
         StepFailed(run=1, step="a", reason=Reason.EXIT_CODE),
@@ -124,6 +128,12 @@ def test_a_transition_that_is_not_in_the_table_is_corruption(phase: StepPhase, k
 def test_the_table_itself_names_the_step_and_the_event(phase: StepPhase, kind: type[Event]) -> None:
     with pytest.raises(CorruptionError, match=f"step 'a' is {phase} and cannot take the event {kind.__name__}"):
         next_phase(phase, kind, "a")
+
+
+def test_an_ordinary_step_fails_only_once_its_attempt_is_over() -> None:
+    """The row from Running is there for fan-outs, which have no attempt."""
+    with pytest.raises(CorruptionError, match="step 'a' ends while its attempt may run"):
+        evolve(running().state, STEP_EVENTS[StepFailed], ts=0)
 
 
 def test_no_row_leaves_a_final_phase() -> None:

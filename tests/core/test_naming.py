@@ -49,6 +49,12 @@ def test_every_job_name_is_a_dns_label(workflow: str, step: str, attempt: int) -
     assert LABEL.fullmatch(found)
 
 
+def test_the_job_of_an_item_shows_its_index_however_long_the_names_are() -> None:
+    assert name("nightly", "shard[12]")[:-17] == "nightly-shard-12"
+    assert name("w" * 63, "s" * 63 + "[9999]")[:-17] == "w" * 41 + "-9999"
+    assert len({name("w" * 63, f"{'s' * 63}[{index}]") for index in range(100)}) == 100
+
+
 def test_names_that_read_alike_are_told_apart() -> None:
     found = [name("a", "b-c"), name("a", "b.c"), name("a", "b-c", attempt=2), name("a-b", "c")]
     assert {one[:-17] for one in found} == {"a-b-c"}

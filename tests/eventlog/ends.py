@@ -24,7 +24,7 @@ from kipu.core.evolve import evolve
 from kipu.core.state import State, canonical
 from kipu.eventlog.chain import beginning, extend, replay
 from kipu.eventlog.ports import Recorded, StreamId
-from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, fan, step
 
 FOLDER = Path(__file__).parent / "golden"
 STREAM = StreamId(namespace="lab", name=IDENTITY.name, uid=IDENTITY.uid)
@@ -106,12 +106,29 @@ def timed_out() -> Flow:
     return given
 
 
+def fanned_out() -> Flow:
+    """Items in a window of two, of which one is tried again and one fails for good, which may be."""
+    given = accepted(
+        fan("shard", count=4, parallelism=2, attempts=2, max_failures=1, timeout=MINUTE), step("join", "shard")
+    )
+    given.start("shard[0]", after=SECOND)
+    given.fail("shard[0]", after=SECOND)
+    given.tell(Claim(writer="kipu-1"), after=SECOND)
+    given.pass_time(SECOND)
+    given.succeed("shard[1]", after=SECOND)
+    given.fail("shard[0]", after=SECOND)
+    given.succeed("shard[2]", "shard[3]", after=SECOND)
+    given.succeed("join", after=SECOND)
+    return given
+
+
 ENDS: dict[str, Callable[[], Flow]] = {
     "succeeded": succeeded,
     "failed": failed,
     "cancelled": cancelled,
     "rejected": rejected,
     "timed-out": timed_out,
+    "fanned-out": fanned_out,
 }
 
 

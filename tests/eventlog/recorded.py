@@ -18,6 +18,7 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Retry,
@@ -35,6 +36,8 @@ from kipu.core.events import (
     ShutdownRequested,
     SkipReason,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -72,6 +75,19 @@ class History:
         return FOLDER / f"{self.name}.json"
 
 
+# What there was when the first histories were recorded: they never change.
+FIRST_REASONS = (
+    Reason.EXIT_CODE,
+    Reason.OUT_OF_MEMORY,
+    Reason.DISRUPTED,
+    Reason.TIMED_OUT,
+    Reason.START_TIMED_OUT,
+    Reason.LOST,
+    Reason.INVALID_JOB,
+    Reason.JOB_NAME_TAKEN,
+    Reason.POD_FAILED,
+    Reason.CANCELLED,
+)
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
 JOB = "nightly-load-0123456789abcdef"
@@ -124,7 +140,8 @@ EVERY_EVENT = History(
             StepSucceeded(run=1, step="a", attempt=1, job_uid="j", started_at=1, finished_at=2, pod="p", node="n"),
         ),
         tuple(
-            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数") for reason in Reason
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=reason, message="Größe – 数")
+            for reason in FIRST_REASONS
         ),
         (
             AttemptFailed(run=1, step="load", attempt=1, reason=Reason.LOST),
@@ -200,7 +217,33 @@ ADOPTION = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION)
+FAN_OUT = History(
+    name="fan-out-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="9e1d6b52-8c3f-4f0a-9a67-2b5d7c4e1f80"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="shard", for_each=ForEach(items=("eu", 7, {"k": [None, True]}), max_failures=1)),
+                        Step(name="part", for_each=ForEach(count=2, parallelism=1)),
+                    ),
+                ),
+            ),
+            StepExpanded(run=1, step="shard", count=3, deadline=TS + 60_000),
+            StepScheduled(run=1, step="shard[0]", attempt=1, job="nightly-shard-0-0123456789abcdef"),
+            StepFailed(run=1, step="shard[0]", reason=Reason.ITEMS_FAILED),
+        ),
+        (StepExpanded(run=1, step="part", count=2, items=("Größe", {"items": {"blob": "no"}})),),
+        (StepExpanded(run=1, step="part", count=2_000, items=tuple(f"item-{number}" for number in range(2_000))),),
+        (StepCompleted(run=1, step="part"), StepCompleted(run=1, step="part", outputs='{"sizes":[1,2]}')),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT)
 
 
 async def write(history: History, store: Store) -> None:

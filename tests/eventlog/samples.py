@@ -17,6 +17,7 @@ from kipu.core.definition import (
     Adoption,
     Backoff,
     Definition,
+    ForEach,
     Jitter,
     OnFailure,
     Retry,
@@ -24,7 +25,7 @@ from kipu.core.definition import (
     Step,
 )
 from kipu.core.errors import Problem
-from kipu.core.events import EVENT_TYPES, Event, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
+from kipu.core.events import EVENT_TYPES, Event, Items, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.eventlog.ports import StreamId
 
 SPEC_HASH = "5" * 64
@@ -88,6 +89,14 @@ _steps = st.builds(
     attempt_timeout_ms=st.none() | whole,
     timeout_ms=st.none() | whole,
     pod=_objects,
+    for_each=st.none()
+    | st.builds(
+        ForEach,
+        items=st.none() | st.lists(_json, max_size=2).map(tuple),
+        count=st.none() | whole,
+        parallelism=whole,
+        max_failures=whole,
+    ),
 )
 definitions = st.builds(
     Definition,
@@ -112,6 +121,7 @@ _BY_HINT: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(texts, max_size=4).map(tuple),
     tuple[Problem, ...]: st.lists(st.builds(Problem, path=texts, reason=texts, hint=texts), max_size=3).map(tuple),
     Definition: definitions,
+    Items | None: st.none() | st.lists(_json, max_size=3).map(tuple),
 }
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kipu.core.definition import Definition, Step
 from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
-from kipu.core.events import EVENT_TYPES, Event, StepStarted, StreamClaimed, WorkflowRejected
+from kipu.core.events import EVENT_TYPES, Event, StepExpanded, StepStarted, StreamClaimed, WorkflowRejected
 from kipu.eventlog import upcasting
 from kipu.eventlog.chain import beginning, extend, replay
 from kipu.eventlog.codec import (
@@ -164,6 +164,32 @@ def test_only_the_records_own_definition_names_a_blob() -> None:
     assert blob_named_by(record) is None
     assert decode(record, position=7).event == accepted(decoy)
     assert blob_named_by(written(replace(scheduled(), job='"definition":{"blob":"x"}'))) is None
+
+
+def items_of(size_bytes: int) -> StepExpanded:
+    """Their canonical JSON is of this size."""
+    return StepExpanded(run=1, step="shard", count=1, items=("x" * (size_bytes - 4),))
+
+
+def test_items_are_inline_at_their_bound_and_a_blob_one_byte_past_it() -> None:
+    inline = encode(items_of(INLINE_BYTES_MAX), position=1, epoch=0, ts=0)
+    assert inline.blob is None
+    assert blob_named_by(inline.record) is None
+    large = encode(items_of(INLINE_BYTES_MAX + 1), position=1, epoch=0, ts=0)
+    assert large.blob is not None
+    assert len(large.blob) == INLINE_BYTES_MAX + 1
+    assert hashlib.sha256(large.blob).hexdigest() == large.blob_name == blob_named_by(large.record)
+    assert json.loads(large.record)["items"] == {"blob": large.blob_name}
+    with pytest.raises(CorruptionError):
+        decode(large.record, position=1)
+
+
+def test_items_that_look_like_a_blob_name_none() -> None:
+    event = StepExpanded(run=1, step="shard", count=1, items=({"items": {"blob": "b" * 64}},))
+    record = written(event)
+    assert b'"items":{"blob":' in record
+    assert blob_named_by(record) is None
+    assert decode(record, position=7).event == event
 
 
 def test_a_blob_that_was_not_given_or_is_none_is_corruption() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 
 from kipu.eventlog.configmaps import ConfigMapLog
+from kipu.eventlog.file import FileLog
 from kipu.eventlog.memory import MemoryLog, MemoryStore
 from kipu.eventlog.ports import LogMissing
 from tests.eventlog.contract import EventLogContract, MakeLog, MakeStream, begin
@@ -33,3 +35,9 @@ class TestConfigMaps(EventLogContract):
     def make_log(self) -> MakeLog:
         store, writers = Store(), itertools.count()
         return lambda: ConfigMapLog(Client(store=store), nonce=nonces(f"w{next(writers)}-"))
+
+
+class TestFiles(EventLogContract):
+    @pytest.fixture
+    def make_log(self, tmp_path: Path) -> MakeLog:
+        return lambda: FileLog(tmp_path)

@@ -200,6 +200,15 @@ KINDS = (
         has_generation=True,
         is_custom=True,
     ),
+    Kind(
+        group="kipu.dev",
+        version="v1alpha1",
+        kind="CronWorkflow",
+        plural="cronworkflows",
+        has_status=True,
+        has_generation=True,
+        is_custom=True,
+    ),
     Kind(group="", version="v1", kind="ResourceQuota", plural="resourcequotas", has_status=True),
     Kind(group="events.k8s.io", version="v1", kind="Event", plural="events"),
     Kind(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .apiserver import ApiServer
 
 USER = "kubelet"
+INDEX = "kipu.dev/index"
 BIND_SECONDS, START_SECONDS, TEARDOWN_SECONDS = 0.01, 0.3, 0.3
 EVICTION_SECONDS = 340.0  # a node is NotReady after 40 s, its pods are evicted 300 s later
 MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX = 4_096, 12_288  # of one container, and of all of a pod's
@@ -321,7 +322,7 @@ def _execution(body: Json, started: int) -> Execution:
         namespace=metadata["namespace"],
         workflow_uid=labels.get("kipu.dev/workflow-uid", ""),
         run=labels.get("kipu.dev/run", ""),
-        step=labels.get("kipu.dev/step", ""),
+        step=labels.get("kipu.dev/step", "") + (f"[{labels[INDEX]}]" if INDEX in labels else ""),
         attempt=labels.get("kipu.dev/attempt", ""),
         job=labels.get(JOB_NAME, ""),
         job_uid=next((o["uid"] for o in metadata.get("ownerReferences", ()) if o.get("controller")), ""),

@@ -9,7 +9,8 @@ import pytest
 from kipu.core.commands import AttemptRef, Command, ObserveGone
 from kipu.shell.kube import Kube
 from kipu.shell.kube_views import JobView
-from kipu.shell.performer import Performer, Plan, Reports
+from kipu.shell.performer import Performer, Reports
+from kipu.shell.plans import Plan
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Json
 from tests.fakes.informers import Lags

@@ -14,7 +14,8 @@ from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveRefused
 from kipu.core.definition import Definition, Step
 from kipu.core.events import Reason
 from kipu.shell.kube import Kube
-from kipu.shell.performer import Performer, Plan, Reports
+from kipu.shell.performer import Performer, Reports
+from kipu.shell.plans import Plan
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Delayed, Fault, Status, TimeoutDone, TimeoutNotDone
 from tests.fakes.nodes import Program

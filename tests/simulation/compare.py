@@ -73,8 +73,8 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
     if found.end not in ends:
         return f"ended {found.end}, without faults {right.end}"
     for step, (phase, _) in found.steps.items():
-        allowed = {right.steps[step][0], free.steps[step][0], *CUT}
-        if any(fate.exit_code for fate in plan.fates.get(step, ())):
+        allowed = {each.steps[step][0] for each in (right, free) if step in each.steps} | {*CUT}
+        if any(fate.exit_code for fate in plan.fates_of(step)):
             allowed.add("Failed")  # it was not tried again
         if phase not in allowed:
             return f"step {step} ended {phase}, allowed are {sorted(allowed)}"

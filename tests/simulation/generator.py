@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tests.fakes.faults import Delayed, Duplicated, Stale, Status, TimeoutDone, TimeoutNotDone
@@ -33,6 +34,8 @@ def scenario_of(seed: int) -> Scenario:
     draw = random.Random(f"scenario {seed // SCRIPTS_PER_SCENARIO}")
     count = draw.choice((1, 1, 1, 2))
     plans = tuple(_plan(draw, place) for place in range(count))
+    repeats = random.Random(f"fan-outs {seed // SCRIPTS_PER_SCENARIO}")  # apart, so that all else stays as it was drawn
+    plans = tuple(_repeated(repeats, plan) for plan in plans)
     replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
     return Scenario(
         name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas, lease=draw.random() < 0.3
@@ -113,6 +116,36 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
     elif kind < 0.3:
         more[draw.choice(("attemptTimeout", "timeout", "startTimeout"))] = LOOSE
     return more, tuple(fates)
+
+
+def _repeated(draw: random.Random, plan: Plan) -> Plan:
+    """Some steps become fan-outs, some of whose items have fates of their own."""
+    steps, fates = [], dict(plan.fates)
+    for given in plan.steps:
+        if draw.random() < 0.15:
+            for_each, own = _fan_out(draw, given["name"], fates[given["name"]])
+            given, fates = {**given, "forEach": for_each}, fates | own
+        steps.append(given)
+    return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates)
+
+
+def _fan_out(
+    draw: random.Random, name: str, fates: tuple[Program, ...]
+) -> tuple[dict[str, Any], dict[str, tuple[Program, ...]]]:
+    count = draw.choice((0, 1, 2, 3, 3, 5))
+    for_each: dict[str, Any] = (
+        {"count": count} if draw.random() < 0.5 else {"items": ["x", {"n": 1}, 2, None, ""][:count]}
+    )
+    if draw.random() < 0.5:
+        for_each["parallelism"] = draw.choice((1, 2, 2, 4))
+    if draw.random() < 0.4:
+        for_each["maxFailures"] = draw.choice((1, 1, 2))
+    own = {}
+    for index in range(count):
+        if draw.random() < 0.5 and all(fate.run_seconds < FOREVER_SECONDS and not fate.unschedulable for fate in fates):
+            seconds, code = round(draw.uniform(0.1, 2.5), 3), draw.choice((0, 0, 1))
+            own[f"{name}[{index}]"] = (Program(run_seconds=seconds, exit_code=code), *fates[1:])
+    return for_each, own
 
 
 # -- scripts ---------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from kipu.core.events import (
     AttemptFailed,
     Reason,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -31,7 +33,7 @@ from tests.fakes.nodes import Execution
 
 from .case import Case
 from .ledger import Ledger
-from .story import Story
+from .story import Story, parent_of
 
 INTENT, PLACEHOLDER = "kipu.dev/intent", "kipu.dev/placeholder"
 Rule = Callable[[Story, Recorded], str | None]
@@ -44,14 +46,17 @@ Job = Mapping[str, Any]
 def i4_a_step_succeeds_once(story: Story, record: Recorded) -> str | None:
     """I4: at most one StepSucceeded per step and run."""
     event = record.event
-    if isinstance(event, StepSucceeded | StepAdopted) and story.steps[event.step].successes:
+    if isinstance(event, StepSucceeded | StepAdopted | StepCompleted) and story.steps[event.step].successes:
         return f"step {event.step} succeeds a second time"
     return None
 
 
 def i5_no_attempt_after_success(story: Story, record: Recorded) -> str | None:
-    """I5: what has succeeded is not tried again."""
+    """I5: what has succeeded is not tried again, and neither is an item of it."""
     event = record.event
+    parent = parent_of(event.step) if isinstance(event, StepScheduled) else ""
+    if isinstance(event, StepScheduled) and parent != event.step and story.steps[parent].end:
+        return f"attempt {event.attempt} of {event.step}, whose step has ended"
     if isinstance(event, StepScheduled | StepStarted) and story.steps[event.step].successes:
         return f"attempt {event.attempt} of step {event.step}, which has succeeded"
     return None
@@ -65,6 +70,8 @@ def i6_terminal_is_final(story: Story, record: Recorded) -> str | None:
     match event:
         case StepScheduled() | StepStarted() | StepSucceeded() | StepAdopted() | AttemptFailed() | StepFailed():
             steps: Iterable[str] = (event.step,)
+        case StepExpanded() | StepCompleted():
+            steps = (event.step,)
         case StepsSkipped() | StepsCancelled():
             steps = event.steps
         case _:
@@ -89,14 +96,49 @@ def i8_attempts_follow_each_other(story: Story, record: Recorded) -> str | None:
 def i9_a_step_starts_by_its_rule(story: Story, record: Recorded) -> str | None:
     """I9: a step starts only when its rule holds, and not while the run stops or fails."""
     event = record.event
-    if not isinstance(event, StepScheduled):
+    if not isinstance(event, StepScheduled | StepExpanded):
         return None
     if story.is_stopping:
         return f"step {event.step} starts while the run is stopped"
     if not story.may_start(event.step):
         return f"step {event.step} starts, but its rule does not hold"
-    if event.attempt == 1 and story.is_held_back(event.step):
+    begins = isinstance(event, StepExpanded) or (event.attempt == 1 and event.step in story.by_name)
+    if begins and story.is_held_back(event.step):
         return f"step {event.step} starts after step {story.failing} has failed"
+    return None
+
+
+def i9_an_item_starts_by_its_fan_out(story: Story, record: Recorded) -> str | None:
+    """I9: an item starts only once its step is expanded, as long as not too many have failed, and beside few others."""
+    event = record.event
+    if not isinstance(event, StepScheduled) or (for_each := story.rule_of(event.step).for_each) is None:
+        return None
+    parent, index = parent_of(event.step), event.step.partition("[")[2][:-1]
+    count, items = story.steps[parent].items, story.items_of(parent)
+    if count is None or not index or int(index) >= count:
+        return f"{event.step} starts, but its step has {count} items"
+    if event.attempt == 1 and sum(item.end == "Failed" for item in items) > for_each.max_failures:
+        return f"{event.step} starts although too many items have failed"
+    if sum(item.is_open for item in items) >= for_each.parallelism:
+        return f"{event.step} starts beside {for_each.parallelism} others"
+    return None
+
+
+def i9_a_fan_out_ends_by_its_items(story: Story, record: Recorded) -> str | None:
+    """I9: a fan-out is over when all that has begun is, and well only if every item has run and few have failed."""
+    event = record.event
+    if not isinstance(event, StepCompleted | StepFailed) or story.steps[event.step].items is None:
+        return None
+    for_each, account = story.rule_of(event.step).for_each, story.steps[event.step]
+    assert for_each is not None
+    ends = [item.end for item in story.items_of(event.step)]
+    too_many = ends.count("Failed") > for_each.max_failures
+    if not all(ends):
+        return f"step {event.step} ends before its items"
+    if isinstance(event, StepCompleted) and (too_many or len(ends) != account.items or "Cancelled" in ends):
+        return f"step {event.step} ends well, its items {ends} of {account.items}"
+    if isinstance(event, StepFailed) and event.reason is Reason.ITEMS_FAILED and not too_many:
+        return f"step {event.step} fails, its items {ends}, of which {for_each.max_failures} may fail"
     return None
 
 
@@ -104,7 +146,7 @@ def i10_retries_keep_to_the_policy(story: Story, record: Recorded) -> str | None
     """I10: no more attempts than the policy allows, none before its recorded backoff has passed."""
     event = record.event
     if isinstance(event, AttemptFailed) and event.retry_at is not None:
-        account, step = story.steps[event.step], story.by_name[event.step]
+        account, step = story.steps[event.step], story.rule_of(event.step)
         disrupted = event.reason is Reason.DISRUPTED
         if account.failures + (not disrupted) >= step.retry.max_attempts and not disrupted:
             return f"step {event.step} is to be tried beyond its {step.retry.max_attempts} attempts"
@@ -132,7 +174,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "I5": (i5_no_attempt_after_success,),
     "I6": (i6_terminal_is_final,),
     "I8": (i8_attempts_follow_each_other,),
-    "I9": (i9_a_step_starts_by_its_rule,),
+    "I9": (i9_a_step_starts_by_its_rule, i9_an_item_starts_by_its_fan_out, i9_a_fan_out_ends_by_its_items),
     "I10": (i10_retries_keep_to_the_policy,),
     "I11": (i11_an_end_leaves_no_attempt_open,),
 }
@@ -201,7 +243,8 @@ def i14_the_status_shows_no_more_than_the_log(ledger: Ledger, state: State, stat
         return f"the status shows position {position}, which is not in the log"
     if position < len(ledger.records):
         return None
-    phases = {state.step(place).name: step.phase.value for place, step in enumerate(state.steps)}
+    steps = state.definition.steps if state.definition else ()
+    phases = {step.name: state.steps[place].phase.value for place, step in enumerate(steps)}
     told = {step["name"]: step["phase"] for step in status.get("steps", ())}
     if status["phase"] != state.phase.value or ("steps" in status and told != phases):
         return f"the status at position {position} says {status['phase']} {told}, the log {state.phase.value} {phases}"

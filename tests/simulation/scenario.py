@@ -21,14 +21,19 @@ class Plan:
     """One workflow: what is applied and when, and what its programs do."""
 
     spec: Mapping[str, Any]
-    fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)  # by step; the last stands for all later
+    # By step, or by item where it is another than its step's; the last stands for all later ones.
+    fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
     at_seconds: float = 0.0
     shutdown: tuple[float, str] | None = None  # seconds after the beginning of the run, mode
 
     def fate(self, step: str, attempt: int) -> Program:
         """What this attempt's program does."""
-        fates = self.fates.get(step, (WELL,))
+        fates = self.fates_of(step)
         return fates[min(attempt, len(fates)) - 1]
+
+    def fates_of(self, step: str) -> tuple[Program, ...]:
+        """Of a step or an item."""
+        return self.fates.get(step) or self.fates.get(step.partition("[")[0], (WELL,))
 
     @property
     def steps(self) -> list[dict[str, Any]]:

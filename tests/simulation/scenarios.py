@@ -102,6 +102,23 @@ PARALLELISM = _one(
     "parallelism",
     Plan(spec=spec(step("one"), step("two"), step("three"), step("last", "one", "two", "three"), parallelism=1)),
 )
+# A window of two items; one fails and is tried again, one fails for good, which may be.
+FAN_OUT = _one(
+    "fan-out",
+    Plan(
+        spec=spec(
+            step("list"),
+            step(
+                "shard",
+                "list",
+                forEach={"items": ["eu", "us", "asia"], "parallelism": 2, "maxFailures": 1},
+                retry={"maxAttempts": 2, "backoff": SOON},
+            ),
+            step("join", "shard"),
+        ),
+        fates={"shard[0]": (FAILS, WELL), "shard[1]": (FAILS, FAILS)},
+    ),
+)
 
 
 def _salvage(name: str, count: int) -> Scenario:
@@ -128,6 +145,7 @@ SCENARIOS = {
         CANCEL_RUNNING,
         RUN_WHEN,
         PARALLELISM,
+        FAN_OUT,
         SALVAGE,
     )
 }

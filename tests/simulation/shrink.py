@@ -51,5 +51,5 @@ def _without(plan: Plan, name: str) -> Plan:
             needs = [need for need in step.get("dependsOn", ()) if need != name]
             rest = {key: value for key, value in step.items() if key != "dependsOn"}
             steps.append(rest | ({"dependsOn": needs} if needs else {}))
-    fates = {step: fate for step, fate in plan.fates.items() if step != name}
+    fates = {step: fate for step, fate in plan.fates.items() if step.partition("[")[0] != name}
     return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates)

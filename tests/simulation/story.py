@@ -5,6 +5,7 @@ Plain bookkeeping: it believes every record. What may not be recorded is said by
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition, OnFailure, RunWhen, Step
@@ -18,6 +19,7 @@ from kipu.core.events import (
     ShutdownRequested,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -45,6 +47,12 @@ class Account:
     retry_at: int | None = None
     end: str = ""  # its last phase
     intent: str = ""  # "position:hash" of its newest StepScheduled
+    items: int | None = None  # of a fan-out that has begun
+
+
+def parent_of(name: str) -> str:
+    """The step of which this is an item, or the step itself."""
+    return name.partition("[")[0]
 
 
 @dataclass(slots=True)
@@ -67,7 +75,7 @@ class Story:
             case WorkflowAccepted():
                 self.definition = event.definition
                 self.by_name = {step.name: step for step in event.definition.steps}
-                self.steps = {name: Account() for name in self.by_name}
+                self.steps = defaultdict(Account, {name: Account() for name in self.by_name})
             case WorkflowRejected():
                 self.end = "Rejected"
             case WorkflowFinished():
@@ -88,7 +96,9 @@ class Story:
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
                 account.intent = f"{record.position}:{record.hash}"
                 self.jobs[account.intent] = event.job
-            case StepAdopted():
+            case StepExpanded():
+                self.steps[event.step].items = event.count
+            case StepAdopted() | StepCompleted():
                 account = self.steps[event.step]
                 account.successes, account.end = account.successes + 1, "Succeeded"
             case StepSucceeded():
@@ -106,23 +116,32 @@ class Story:
                 account.failures += event.reason is not Reason.DISRUPTED
             case AttemptUnknown():
                 self.steps[event.step].is_open = False
-            case StepCompleted():
-                self.steps[event.step].end = "Succeeded"
             case StepFailed():
                 self.steps[event.step].end = "Failed"
-                if self.failing is None and not self.by_name[event.step].allow_failure:
-                    self.failing = event.step
+                if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
+                    self.failing = event.step  # an item says nothing to the workflow
             case StepsSkipped() | StepsCancelled():
                 for name in event.steps:
                     account = self.steps[name]
                     account.is_open = False
                     account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
 
+    # -- fan-outs --------------------------------------------------------------------------------------------
+
+    def rule_of(self, name: str) -> Step:
+        """The definition of a step, or that of an item's step."""
+        return self.by_name[parent_of(name)]
+
+    def items_of(self, name: str) -> list[Account]:
+        """The items of a step that have begun."""
+        names = (f"{name}[{index}]" for index in range(self.steps[name].items or 0))
+        return [self.steps[item] for item in names if item in self.steps]
+
     # -- the rules, said once more in other words ----------------------------------------------------------
 
     def may_start(self, name: str) -> bool:
         """Whether the step's rule on its needs holds now."""
-        step = self.by_name[name]
+        step = self.rule_of(name)
         ends = [(self.steps[need].end, self.by_name[need].allow_failure) for need in step.depends_on]
         if not all(end for end, _ in ends):
             return False
@@ -133,5 +152,5 @@ class Story:
     def is_held_back(self, name: str) -> bool:
         """Whether an earlier failure lets this step not start any more."""
         assert self.definition is not None
-        is_plain = self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED
+        is_plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
         return is_plain and self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE

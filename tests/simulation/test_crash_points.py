@@ -30,6 +30,7 @@ ENDS = {
     "cancel-running": "Failed",
     "run-when": "Succeeded",
     "parallelism": "Succeeded",
+    "fan-out": "Succeeded",
     "salvage": "Succeeded",
 }
 Record = Callable[[str, object], None]

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from kipu.core.definition import Backoff, Definition, OnFailure, Retry, Step
+from kipu.core.definition import Backoff, Definition, ForEach, OnFailure, Retry, Step
 from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
     Reason,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepScheduled,
     StepStarted,
@@ -45,6 +47,7 @@ STEPS = (
     Step(name="a", retry=Retry(max_attempts=2, backoff=Backoff())),
     Step(name="b", depends_on=("a",)),
     Step(name="c"),
+    Step(name="d", for_each=ForEach(count=3, parallelism=1), retry=Retry(max_attempts=2, backoff=Backoff())),
 )
 DEFINITION = Definition(steps=STEPS, on_failure=OnFailure.FINISH_RUNNING)
 JOB = {"metadata": {"name": "w-a", "annotations": {"kipu.dev/intent": "2:2"}}}
@@ -82,6 +85,10 @@ def finished(end: WorkflowEnd = WorkflowEnd.SUCCEEDED) -> WorkflowFinished:
     return WorkflowFinished(run=1, end=end, reason="Completed")
 
 
+EXPANDED = StepExpanded(run=1, step="d", count=3)
+ITEMS_FAILED = StepFailed(run=1, step="d", reason=Reason.ITEMS_FAILED)
+ITEM_FAILED = (scheduled("d[0]"), failed("d[0]"), StepFailed(run=1, step="d[0]", reason=Reason.EXIT_CODE))
+COMPLETED = StepCompleted(run=1, step="d")
 BROKEN_HISTORIES: dict[str, tuple[str, Story, Event]] = {
     "a step succeeds twice": ("I4", told(scheduled(), succeeded()), succeeded()),
     "a step is tried after its success": ("I5", told(scheduled(), succeeded()), scheduled(attempt=2)),
@@ -106,6 +113,23 @@ BROKEN_HISTORIES: dict[str, tuple[str, Story, Event]] = {
     ),
     "a third attempt of two": ("I10", told(scheduled(), failed(retry_at=1), scheduled(attempt=2)), failed(retry_at=2)),
     "a retry before its backoff": ("I10", told(scheduled(), failed(retry_at=2_000)), scheduled(attempt=2)),
+    "an item succeeds twice": ("I4", told(EXPANDED, scheduled("d[0]"), succeeded("d[0]")), succeeded("d[0]")),
+    "an item runs twice": ("I5", told(EXPANDED, scheduled("d[0]"), succeeded("d[0]")), scheduled("d[0]", 2)),
+    "an item of a step that has ended": ("I5", told(EXPANDED, ITEMS_FAILED), scheduled("d[0]")),
+    "two attempts of an item": ("I8", told(EXPANDED, scheduled("d[0]")), scheduled("d[0]", 2)),
+    "an item before its step": ("I9", told(), scheduled("d[0]")),
+    "an item that there is not": ("I9", told(EXPANDED), scheduled("d[3]")),
+    "a fan-out that runs itself": ("I9", told(EXPANDED), scheduled("d")),
+    "items beside each other": ("I9", told(EXPANDED, scheduled("d[0]")), scheduled("d[1]")),
+    "an item after too many failures": ("I9", told(EXPANDED, *ITEM_FAILED), scheduled("d[1]")),
+    "a fan-out that ends before its items": ("I9", told(EXPANDED, scheduled("d[0]")), ITEMS_FAILED),
+    "a fan-out that forgets items": ("I9", told(EXPANDED, scheduled("d[0]"), succeeded("d[0]")), COMPLETED),
+    "a fan-out that fails without failures": ("I9", told(EXPANDED, scheduled("d[0]"), succeeded("d[0]")), ITEMS_FAILED),
+    "an item beyond its attempts": (
+        "I10",
+        told(EXPANDED, scheduled("d[0]"), failed("d[0]", retry_at=1), scheduled("d[0]", 2)),
+        failed("d[0]", 2, retry_at=2),
+    ),
     "an end while an attempt is open": ("I11", told(scheduled()), finished()),
 }
 
@@ -126,6 +150,9 @@ def test_a_history_that_breaks_no_rule_is_left_alone() -> None:
         scheduled(attempt=2),
         succeeded("c"),
         succeeded("a", 2),
+        EXPANDED,
+        *(event for index in range(3) for event in (scheduled(f"d[{index}]"), succeeded(f"d[{index}]"))),
+        COMPLETED,
     ]
     for position, event in enumerate([*events, scheduled("b"), succeeded("b"), finished()], start=2):
         said = [rule(story, record(event, position)) for rules in invariants.RULES.values() for rule in rules]

@@ -17,7 +17,7 @@ from tests.fakes.apiserver import ApiServer, Sent
 from tests.fakes.etcd import Change
 from tests.fakes.faults import Fault
 from tests.fakes.informers import Lags
-from tests.fakes.nodes import Program
+from tests.fakes.nodes import INDEX, Program
 
 from .auditor import Auditor
 from .ending import Ending, judge_end
@@ -156,7 +156,8 @@ class World:
     def _program(self, pod: dict[str, Any]) -> Program:
         labels = pod["metadata"]["labels"]
         plan = self.scenario.plans[self.scenario.place(labels["kipu.dev/workflow"])]
-        return plan.fate(labels["kipu.dev/step"], int(labels["kipu.dev/attempt"]))
+        index = f"[{labels[INDEX]}]" if INDEX in labels else ""
+        return plan.fate(labels["kipu.dev/step"] + index, int(labels["kipu.dev/attempt"]))
 
 
 def _lags(seconds: float) -> Lags:

@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition, made from the models.
+"""The CustomResourceDefinitions, made from the models.
 
-    python -m kipu.api.crd        writes crds/workflows.kipu.dev.yaml and the chart's copy
+    python -m kipu.api.crd        writes crds/*.kipu.dev.yaml and the chart's copies
 
 Promises: structural; every list atomic but the conditions; no defaults, and only rules of constant cost: they run
 again at every write of the status (design 06, section 6.2). A model that has no structural form is refused
@@ -17,14 +17,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from .v1alpha1 import WorkflowSpec
-from .v1alpha1_base import GROUP, KIND, NAME_LENGTH_MAX, PLURAL, VERSION
-from .v1alpha1_status import WorkflowStatus
+from .crd_kinds import RESOURCES, WORKFLOW, Custom
+from .v1alpha1_base import GROUP, VERSION
 
 Schema = dict[str, Any]
-COPIES = (Path("crds") / f"{PLURAL}.{GROUP}.yaml", Path("charts/kipu/files") / f"{PLURAL}.{GROUP}.yaml")
+FOLDERS = (Path("crds"), Path("charts/kipu/files"))
 HEADER = "# Generated from operator/kipu/api/v1alpha1*.py by `make crds`. Do not edit.\n"
-DESCRIPTION = "A graph of steps, each run as a Job, whose every event is kept."
 
 # JSON Schema's words that mean the same in a structural schema.
 KEPT = frozenset(
@@ -33,73 +31,53 @@ KEPT = frozenset(
 )
 DROPPED = frozenset({"title", "default", "additionalProperties", "required", "properties", "items", "anyOf", "$ref"})
 
-SPEC_RULES = [
-    {
-        "rule": "!has(oldSelf.shutdown) || has(self.shutdown)",
-        "message": "a shutdown that was asked for cannot be taken back; delete the Workflow to be rid of it",
-        "reason": "FieldValueForbidden",
-        "fieldPath": ".shutdown",
-    },
-]
-SHUTDOWN_RULES = [
-    {
-        "rule": "self.mode == oldSelf.mode || oldSelf.mode == 'Cancel'"
-        " || (has(self.run) ? self.run : 1) > (has(oldSelf.run) ? oldSelf.run : 1)",
-        "message": "a shutdown may only escalate, from Cancel to Terminate",
-        "reason": "FieldValueForbidden",
-        "fieldPath": ".mode",
-    },
-]
-COLUMNS = [
-    ("Phase", "string", ".status.phase", 0),
-    ("Progress", "string", ".status.progress", 0),
-    ("Failed", "integer", ".status.counts.failed", 0),
-    ("Started", "date", ".status.startTime", 0),
-    ("Duration", "string", ".status.duration", 0),
-    ("Age", "date", ".metadata.creationTimestamp", 0),
-    ("Reason", "string", ".status.reason", 1),
-    ("Message", "string", ".status.message", 1),
-]
-
 
 class NotStructuralError(TypeError):
     """A model holds something that a CRD cannot say."""
 
 
-def definition() -> Schema:
+def definition(custom: Custom = WORKFLOW) -> Schema:
     """The CustomResourceDefinition as an object."""
+    version: Schema = {
+        "name": VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": path} for path in custom.selectable],
+        "additionalPrinterColumns": [_column(*column) for column in custom.columns],
+        "schema": {"openAPIV3Schema": _root(custom)},
+    }
+    if custom.status is None:
+        del version["subresources"]
+    if not custom.selectable:
+        del version["selectableFields"]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{custom.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["kw"],
+                "kind": custom.kind,
+                "listKind": f"{custom.kind}List",
+                "plural": custom.plural,
+                "singular": custom.kind.lower(),
+                "shortNames": [custom.short],
             },
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": {"status": {}},
-                    "selectableFields": [{"jsonPath": ".status.phase"}],
-                    "additionalPrinterColumns": [_column(*column) for column in COLUMNS],
-                    "schema": {"openAPIV3Schema": _root()},
-                }
-            ],
+            "versions": [version],
         },
     }
 
 
-def render() -> str:
+def copies(custom: Custom = WORKFLOW) -> tuple[Path, ...]:
+    """Where the file is committed."""
+    return tuple(folder / f"{custom.plural}.{GROUP}.yaml" for folder in FOLDERS)
+
+
+def render(custom: Custom = WORKFLOW) -> str:
     """The file as it is committed."""
-    return HEADER + yaml.safe_dump(definition(), sort_keys=False, width=118, allow_unicode=True)
+    return HEADER + yaml.safe_dump(definition(custom), sort_keys=False, width=118, allow_unicode=True)
 
 
 def structural(model: type[BaseModel]) -> Schema:
@@ -108,27 +86,37 @@ def structural(model: type[BaseModel]) -> Schema:
     return _convert(raw, raw.get("$defs", {}), model.__name__)
 
 
-def _root() -> Schema:
-    spec, status = structural(WorkflowSpec), structural(WorkflowStatus)
-    spec["x-kubernetes-validations"] = SPEC_RULES
-    spec["properties"]["shutdown"]["x-kubernetes-validations"] = SHUTDOWN_RULES
-    # A stop is told with a few fields alone (status.stalled), whatever was shown before.
-    status.pop("required")
-    conditions = status["properties"]["conditions"]
-    conditions |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
-    name = {"type": "string", "maxLength": NAME_LENGTH_MAX, "description": "It becomes a label of every Job and pod."}
+def _root(custom: Custom) -> Schema:
+    properties: Schema = {"spec": structural(custom.spec)}
+    if custom.status is not None:
+        properties["status"] = status = structural(custom.status)
+        # A stop is told with a few fields alone (status.stalled), whatever was shown before.
+        status.pop("required")
+        conditions = status["properties"]["conditions"]
+        conditions |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    for path, rules in custom.rules.items():
+        _at(properties, path)["x-kubernetes-validations"] = [dict(rule) for rule in rules]
+    name = {"type": "string", "maxLength": custom.name_length_max, "description": custom.name_description}
     return {
         "type": "object",
-        "description": DESCRIPTION,
+        "description": custom.description,
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
-            "spec": spec,
-            "status": status,
+            **properties,
         },
     }
+
+
+def _at(properties: Schema, path: str) -> Schema:
+    """The schema of a field, such as "spec.shutdown"."""
+    first, *rest = path.split(".")
+    found: Schema = properties[first]
+    for part in rest:
+        found = found["properties"][part]
+    return found
 
 
 def _column(name: str, kind: str, path: str, priority: int) -> Schema:
@@ -155,6 +143,7 @@ def _convert(raw: Schema, known: Mapping[str, Schema], where: str, depth: int = 
     schema |= {key: raw[key] for key in sorted(KEPT & set(raw)) if key not in schema}
     if schema.get("type") == "array":
         items = _convert(raw["items"], known, f"{where}[]", depth + 1)
+        items = items or {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}  # any value
         return schema | {"x-kubernetes-list-type": "atomic", "items": items}
     return schema | (_object(raw, known, where, depth) if schema.get("type") == "object" else {})
 
@@ -174,10 +163,11 @@ def _object(raw: Schema, known: Mapping[str, Schema], where: str, depth: int) ->
 
 def main() -> int:
     """Write every copy, below the directory in which this is run."""
-    for path in COPIES:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(), encoding="utf-8")
-        sys.stdout.write(f"{path}\n")
+    for custom in RESOURCES:
+        for path in copies(custom):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(render(custom), encoding="utf-8")
+            sys.stdout.write(f"{path}\n")
     return 0
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kipu.core.definition import Definition, Effects
-from kipu.core.naming import attempt_id, idempotency_key
+from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from .passthrough import merge
-from .pods import MAIN, main_container, mapping, pod_template
+from .pods import MAIN, literal, main_container, mapping, pod_template
 from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
@@ -39,6 +39,7 @@ class AttemptRef:
     attempt: int
     job_name: str
     intent: str  # "position:hash" of its StepScheduled record
+    item: tuple[int, str] | None = None  # of a fan-out: its index, and itself as text
     attempt_timeout_ms: int | None = None
 
 
@@ -97,7 +98,8 @@ def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str,
 
 def labels(attempt: AttemptRef) -> dict[str, str]:
     """By these the Job and its pods are found, and told apart from those of other attempts."""
-    return {
+    index = {} if attempt.item is None else {"kipu.dev/index": str(attempt.item[0])}
+    return index | {
         MANAGED_BY_LABEL: MANAGED_BY,
         "kipu.dev/workflow": attempt.workflow_name,
         "kipu.dev/workflow-uid": attempt.workflow_uid,
@@ -130,15 +132,18 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, ob
 
 
 def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
-    uid, step = attempt.workflow_uid, attempt.step
+    uid, index = attempt.workflow_uid, None if attempt.item is None else attempt.item[0]
+    step = attempt.step if index is None else item_name(attempt.step, index)
+    item = {} if attempt.item is None else {"KIPU_INDEX": str(index), "KIPU_ITEM": literal(attempt.item[1])}
     variables = {
         "KIPU_NAMESPACE": attempt.namespace,
         "KIPU_WORKFLOW": attempt.workflow_name,
         "KIPU_UID": uid,
         "KIPU_RUN": str(attempt.run),
-        "KIPU_STEP": step,
+        "KIPU_STEP": attempt.step,
         "KIPU_ATTEMPT": str(attempt.attempt),
         "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
         "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
+        **item,
     }
     return [{"name": name, "value": value} for name, value in variables.items()]

@@ -6,7 +6,7 @@ known, what to do. Must never print a value that is not short text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -16,11 +16,12 @@ from pydantic import BaseModel, ValidationError
 from kipu.core.errors import Problem
 
 from .passthrough import TEXT_LENGTH_MAX, join, printable
+from .schedules import SCHEDULE_PATTERN, shape_hint
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
 LATER = frozenset(
-    {"approval", "approvals", "finally", "forEach", "outputs", "params", "rerun", "suspend"}
+    {"approval", "approvals", "finally", "outputs", "params", "rerun", "suspend"}
     | {"templateRef", "ttlAfterFinished", "wait", "when"}
 )
 _KINDS: Mapping[type, str] = {
@@ -103,6 +104,8 @@ def _no_match(pattern: str, value: str) -> tuple[str, str]:
             return f"{shown} is not the uid of a Workflow", "kubectl get kw NAME -o jsonpath={.metadata.uid}"
         case str() if pattern == HASH_PATTERN:
             return f"{shown} is not the hash of a record", "it has 64 digits, of 0-9 and a-f"
+        case str() if pattern == SCHEDULE_PATTERN:
+            return f"{shown} is not a schedule", shape_hint(value)
     return f"{shown} does not match {pattern}", ""
 
 
@@ -120,7 +123,12 @@ def _nearest_field(name: str, model: type[BaseModel] | None) -> str:
     if name in LATER:
         return "a later version of Kipu will have it, this one does not"
     known = {field.alias or key for key, field in model.model_fields.items()} if model else set()
-    near = get_close_matches(name[:TEXT_LENGTH_MAX], sorted(known), n=1)
+    return nearest(name, sorted(known))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like this one; "" if none is."""
+    near = get_close_matches(name[:TEXT_LENGTH_MAX], list(known), n=1)
     return f"did you mean '{near[0]}'?" if near else ""
 
 

@@ -6,15 +6,18 @@ pod template, which is passed through, it assumes nothing. Must never look at ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from kipu.core.errors import Problem
+from kipu.core.texts import item_text
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
 
 RUNS = ("command", "args")
 OWN_PREFIX = "KIPU_"
+ITEM_BYTES_MAX = 4 * 1024  # it becomes a variable of a program
+ITEMS_BYTES_MAX = 256 * 1024  # of a Workflow, of which etcd holds 1.5 MiB
 OWN_LABELS = "kipu.dev/"
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -44,10 +47,34 @@ def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     if step.get("onUnknown") is not None and not external:
         hint = "set effects: External, or leave it out"
         yield Problem(path=f"{path}.onUnknown", reason="says something of External effects only", hint=hint)
+    if external and step.get("forEach") is not None and step.get("onUnknown") in (None, "Ask"):
+        reason = "nobody can be asked about single items: set onUnknown to Fail or Retry"
+        yield Problem(path=f"{path}.onUnknown", reason=reason)
     labels = mapping(mapping(mapping(step, "template"), "metadata"), "labels")
     if external and KUEUE_LABEL in labels:
         where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
         yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
+
+
+def for_each_problems(for_each: JsonMap, items: Sequence[object], path: str) -> Iterator[Problem]:
+    """Everything wrong with a fan-out; `items` are its own, cleaned."""
+    said = [key for key in ("items", "count") if for_each.get(key) is not None]
+    if len(said) != 1:
+        reason = "has both items and count" if said else "does not say for what the step is repeated"
+        yield Problem(path=path, reason=reason, hint="give it one of items and count")
+    total = 0
+    for place, item in enumerate(items):
+        size = len(item_text(item).encode(errors="replace"))
+        total += size
+        if size > ITEM_BYTES_MAX:
+            reason = f"is an item of {size} bytes, at most {ITEM_BYTES_MAX} are possible"
+            yield Problem(
+                path=f"{path}.items[{place}]", reason=reason, hint="pass a name, and let the step read the rest"
+            )
+            return
+    if total > ITEMS_BYTES_MAX:
+        reason = f"the items have {total} bytes together, at most {ITEMS_BYTES_MAX} are possible"
+        yield Problem(path=f"{path}.items", reason=reason, hint="pass names, and let each step read the rest")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from typing import Any
 from kipu.core.effects import UNKNOWN
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
-from kipu.core.state import State, StepState
+from kipu.core.state import Fanout, State, StepState
 
 from .conditions import conditions, refused_conditions, stalled_conditions
 from .durations import for_people, timestamp
@@ -43,7 +43,7 @@ def project(
 ) -> dict[str, object]:
     """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for; `warnings` are
     conditions that the shell knows to hold, by type."""
-    total = len(state.steps)
+    total = steps_total(state)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
     reason, message = _why(state, waiting)
     duration = None
@@ -70,6 +70,11 @@ def project(
     )
     shown = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return shown | {"steps": _steps(state)} if total <= STEPS_SHOWN_MAX else shown
+
+
+def steps_total(state: State) -> int:
+    """How many steps the definition has; items are part of theirs."""
+    return len(state.steps) - len(state.owners)
 
 
 def stalled(shown: Mapping[str, Any], *, reason: str, message: str, generation: int, now: int) -> dict[str, object]:
@@ -123,7 +128,7 @@ def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
 def _ask(state: State) -> str:
     """What is to be said, of the first step that is waited for."""
     place = next(iter(state.unknown))
-    name, step = state.step(place).name, state.steps[place]
+    name, step = state.name(place), state.steps[place]
     more = f" (and {len(state.unknown) - 1} more)" if len(state.unknown) > 1 else ""
     said = f"{{step: {name}, run: {state.run}, attempt: {step.attempts}, decision: Succeed, Fail or Retry}}"
     return f"step '{name}'{more}: {UNKNOWN} ({step.reason}: {step.message}); add {said} to spec.resolutions"
@@ -143,7 +148,7 @@ def _summary(problems: tuple[Problem, ...]) -> str:
 def _counts(state: State) -> Counts:
     count = state.counts
     return Counts(
-        total=len(state.steps),
+        total=steps_total(state),
         pending=count[StepPhase.PENDING],
         scheduled=count[StepPhase.SCHEDULED],
         running=count[StepPhase.RUNNING],
@@ -162,14 +167,15 @@ def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
 
 
 def _failed(state: State) -> list[StepReport]:
-    if not state.counts[StepPhase.FAILED]:
-        return []
-    places = (place for place, step in enumerate(state.steps) if step.phase is StepPhase.FAILED)
-    return [_report(state, place, {}) for place in islice(places, LISTED_MAX)]
+    """Steps, then items: a fan-out that has failed says first what came of it as a whole."""
+    failed = range(steps_total(state)) if state.counts[StepPhase.FAILED] else ()
+    places = (place for place in failed if state.steps[place].phase is StepPhase.FAILED)
+    items = chain.from_iterable(fanout.failures for fanout in state.fanouts.values())
+    return [_report(state, place, {}) for place in islice(chain(places, items), LISTED_MAX)]
 
 
 def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
-    step, name = state.steps[place], state.step(place).name
+    step, name = state.steps[place], state.name(place)
     attempt = step.attempt
     reason: str = step.phase.value
     message, exit_code = waiting.get(name, ""), None
@@ -191,21 +197,32 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
 
 def _steps(state: State) -> list[dict[str, object]]:
     """Plain objects of the shape of StepStatus, which the tests hold them to: models cost six times as much."""
-    return [_step(state.step(place).name, step) for place, step in enumerate(state.steps)]
+    return [_step(state, place) for place in range(steps_total(state))]
+
+
+def _items(fanout: Fanout) -> dict[str, int]:
+    return {
+        "total": fanout.total,
+        "running": len(fanout.under_way),
+        "succeeded": fanout.over[StepPhase.SUCCEEDED],
+        "failed": fanout.over[StepPhase.FAILED],
+    }
 
 
 def _is_adopted(step: StepState) -> bool:
-    return step.phase is StepPhase.SUCCEEDED and step.attempt is None
+    return step.phase is StepPhase.SUCCEEDED and step.attempt is None and step.started_at is None
 
 
-def _step(name: str, step: StepState) -> dict[str, object]:
+def _step(state: State, place: int) -> dict[str, object]:
+    step, fanout = state.steps[place], state.fanouts.get(place)
     shown = {
-        "name": name,
+        "name": state.name(place),
         "phase": step.phase.value,
         "attempts": step.attempts,
         "startTime": timestamp(step.started_at),
         "finishTime": timestamp(step.finished_at),
         "reason": "Adopted" if _is_adopted(step) else step.reason.value if step.reason else None,
         "culprit": step.culprit,
+        "items": None if fanout is None else _items(fanout),
     }
     return {key: value for key, value in shown.items() if value is not None}

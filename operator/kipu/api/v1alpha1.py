@@ -7,11 +7,21 @@ default is applied here: absent stays absent, `definition.py` fills in. Names ar
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX, Effects, Jitter, OnFailure, OnUnknown, RunWhen
+from kipu.core.definition import (
+    ATTEMPTS_MAX,
+    ITEMS_MAX,
+    ITEMS_UNDER_WAY_MAX,
+    STEPS_MAX,
+    Effects,
+    Jitter,
+    OnFailure,
+    OnUnknown,
+    RunWhen,
+)
 from kipu.core.events import Resolution, ShutdownMode
 
 from .v1alpha1_base import (
@@ -89,6 +99,23 @@ class JobShape(Model):
     NonIndexed if absent."""
 
 
+class ForEach(Model):
+    """What a step is repeated for: each item is a Job of its own, tried by the step's retry. Exactly one of items and
+    count says what the items are. A program finds its item in KIPU_ITEM and the item's index, from 0, in
+    KIPU_INDEX."""
+
+    items: Annotated[list[Any], Field(max_length=ITEMS_MAX)] | None = None
+    """The items, any JSON values. KIPU_ITEM holds a string as it is, anything else as JSON. At most 10,000, each of at
+    most 4 KiB, all of them of at most 256 KiB."""
+    count: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None
+    """How many items there are: the numbers from 0."""
+    parallelism: Annotated[int, Field(ge=1, le=ITEMS_UNDER_WAY_MAX)] | None = None
+    """How many Jobs of this step may exist at once; 1,000 by default. spec.parallelism holds as well."""
+    max_failures: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None
+    """How many items may fail without the step failing; 0 by default. Once more have failed no further item starts,
+    and the step fails when those that have started are over."""
+
+
 class Step(Container):
     """One node of the graph: a Job, tried until it has succeeded or may not be tried again. Says what it runs by
     `script`, by `command`, `args` or `image`, or by a `template` with a container named `main`."""
@@ -102,6 +129,9 @@ class Step(Container):
     or AnyFailed, for clean-up. If it can no longer hold, the step is Skipped."""
     allow_failure: bool | None = None
     """Whether the workflow may succeed, and dependents may start, although this step has failed."""
+    for_each: ForEach | None = None
+    """Repeats the step for each of a list of items. For all else it stays one step: it has succeeded when all its items
+    are over, and it is skipped, cancelled and waited for as a whole."""
     retry: Retry | None = None
     """When a failed attempt is tried again."""
     start_timeout: Duration | None = None
@@ -110,7 +140,7 @@ class Step(Container):
     attempt_timeout: Duration | None = None
     """How long one attempt may run, from its Job's start. No limit if it is absent here and in spec.defaults."""
     timeout: Duration | None = None
-    """How long the step may take with all its attempts and waits. No limit if absent."""
+    """How long the step may take with all its attempts and waits, and with all its items. No limit if absent."""
     script: (
         Annotated[
             str,

@@ -79,7 +79,7 @@ class StepReport(StatusModel):
     """One step that runs or has failed."""
 
     step: Word
-    """The step's name."""
+    """The step's name; NAME[INDEX] for an item of a fan-out."""
     attempt: int
     """Which attempt this is about, from 1."""
     reason: Word
@@ -90,6 +90,19 @@ class StepReport(StatusModel):
     """The exit code of the container `main`, if it has ended by itself."""
     message: Text | None = None
     """What there is to say about it."""
+
+
+class Items(StatusModel):
+    """How far a fan-out is: the rest has not begun."""
+
+    total: int
+    """All items."""
+    running: int
+    """Begun and not over; those that wait for a retry are among them."""
+    succeeded: int
+    """Ended well."""
+    failed: int
+    """Ended badly, with no attempt left."""
 
 
 class StepStatus(StatusModel):
@@ -109,6 +122,8 @@ class StepStatus(StatusModel):
     """Why its last attempt failed, or why it was skipped, in one word; Adopted if it counts as done by spec.adopt."""
     culprit: Word | None = None
     """The step because of which it was skipped."""
+    items: Items | None = None
+    """Of a step with forEach, since it has begun: how many items there are, and what has become of them."""
 
 
 class Condition(StatusModel):

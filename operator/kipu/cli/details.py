@@ -20,6 +20,7 @@ from kipu.core.events import (
     StepAdopted,
     StepCompleted,
     StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -89,7 +90,7 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted() | StepCompleted():
+        case StepFailed() | StepAdopted() | StepExpanded() | StepCompleted():
             return event.step
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
@@ -124,10 +125,10 @@ def _details(event: Event) -> str:
         case WorkflowFinished():
             return f"{event.end.value}: " + _because(event.reason, event.message)
         case _:
-            return _step_details(event)
+            return _details_of_step(event)
 
 
-def _step_details(event: StepEvent) -> str:
+def _details_of_step(event: StepEvent) -> str:
     match event:
         case StepScheduled():
             return f"job {event.job}"
@@ -137,6 +138,11 @@ def _step_details(event: StepEvent) -> str:
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case StepExpanded():
+            items = "1 item" if event.count == 1 else f"{event.count} items"
+            return _words(items, _until("deadline", event.deadline))
+        case StepCompleted():
+            return ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -147,8 +153,6 @@ def _step_details(event: StepEvent) -> str:
             return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
         case UnknownResolved():
             return _words(event.decision.value, f"by {event.by}" if event.by else "")
-        case StepCompleted():
-            return ""
         case StepFailed():
             return _because(event.reason.value, event.message)
         case StepsSkipped():

@@ -1,29 +1,35 @@
-"""`kipu`: what a person asks the log.
+"""`kipu`: what a person asks the log, and runs without a cluster.
 
+    kipu run FILE [--resume] [--dir DIR] [--parallelism N]
     kipu history NAME [-n NAMESPACE] [-o table|jsonl]
     kipu export NAME [-n NAMESPACE] [--output FILE|-]
     kipu verify FILE
     kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
+    kipu lint FILE... [-o text|json]
 
-All but `verify` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is not what was
-recorded, or only a part of it, 2 wrong usage or nothing could be checked.
+All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
+not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked; those of
+`run` are in `running`.
 Results go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, TypeVar
 
 import click
 from rich.console import Console
 
 from kipu import __version__
-from kipu.core.errors import CorruptionError, KipuError
+from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
+from . import lint as linting
 from . import salvage as salvaging
 from . import transcript
 from .details import some
@@ -31,13 +37,16 @@ from .errors import CANNOT_TELL, CHECK_FAILED
 from .files import save
 from .table import show
 
+RUNS = Path(".kipu")
+PROCESSES = max(4, os.cpu_count() or 1)
+PROCESSES_MAX = 1_000  # each has a warden of some 10 MB beside it
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kipu")
 def kipu() -> None:
-    """Ask what a Workflow has been through."""
+    """Run Workflows without a cluster, and ask what they have been through."""
 
 
 def _in_a_cluster(command: Command) -> Command:
@@ -51,21 +60,64 @@ def _in_a_cluster(command: Command) -> Command:
 
 
 @kipu.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--resume", is_flag=True, help="Go on with the newest run, whatever has become of the one before you.")
+@click.option(
+    "--dir",
+    "base",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="Where runs are kept: logs, outputs, what a later --resume needs.",
+)
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, PROCESSES_MAX),
+    default=PROCESSES,
+    show_default=True,
+    help="Steps at once, at most; spec.parallelism holds too.",
+)
+def run(file: Path, resume: bool, base: Path, parallelism: int) -> None:
+    """Run the Workflow in FILE here, without a cluster: each step is a process, images are not run.
+
+    Killed at any moment, --resume goes on: what has succeeded does not run again. Ctrl-C cancels, twice kills.
+    Exit codes: 0 succeeded, 1 failed, 2 refused, 3 cancelled, 124 timed out.
+    """
+    from . import running
+
+    sys.exit(running.run(file, base, resume=resume, processes_max=parallelism))
+
+
+@kipu.command()
 @click.argument("name")
 @click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
+@click.option(
+    "--dir",
+    "base",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Ask the runs of 'kipu run' that are kept there, and no cluster.",
+)
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
 @_in_a_cluster
-def history(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
+def history(
+    name: str, namespace: str | None, base: Path | None, output: str, kubeconfig: str | None, context: str | None
+) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
     'jsonl' prints the records as they were recorded, after a line of metadata: a file for 'kipu verify'.
     """
     # Imported late, here and below: the official client takes half a second to import, and 'verify' needs no cluster.
-    from .cluster import Cluster
-    from .reading import load
+    if base is not None:
+        from . import running
 
-    cluster = Cluster.connect(kubeconfig, context)
-    stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
+        chosen, found = running.load(base, name)
+        stream, spec_hash = chosen.stream, chosen.spec_hash
+    else:
+        from .cluster import Cluster
+        from .reading import load
+
+        cluster = Cluster.connect(kubeconfig, context)
+        stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
     state = transcript.fold(found.records)
     if output == "jsonl":
         for line in transcript.write(stream, found, spec_hash):
@@ -148,6 +200,26 @@ def salvage(
     click.echo(f"kipu: adopted {_steps(found.adopted)}; to run {_steps(found.runs)}", err=True)
 
 
+@kipu.command()
+@click.argument("files", type=click.File("rb"), nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def lint(files: Sequence[IO[bytes]], output: str) -> None:
+    """Judge the manifests in FILES ('-' for standard input) as the operator would. Needs no cluster.
+
+    Every document is judged, in Lists too; what is not of kipu.dev is passed over.
+    """
+    report = linting.lint([(getattr(file, "name", "<stdin>"), file.read()) for file in files])
+    summary = report.summary()
+    if output == "json":
+        click.echo(report.as_json())
+    else:
+        for finding in report.findings:
+            click.echo(str(finding))
+        click.echo(f"kipu: {summary}", err=True)
+    if report.findings:
+        sys.exit(CHECK_FAILED)
+
+
 def _steps(names: Sequence[str]) -> str:
     """How many, and the first of them."""
     return f"{len(names)} ({some(names)})" if names else "none"
@@ -165,6 +237,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _end(f"{error}; a newer kipu can read it", CANNOT_TELL)
     except CorruptionError as error:
         _end(f"not sound: {error}", CHECK_FAILED)
+    except UserError as error:
+        for problem in error.problems:
+            click.echo(f"kipu: {problem}", err=True)
+        sys.exit(CANNOT_TELL)
     except KipuError as error:
         _end(str(error), CANNOT_TELL)
 

@@ -19,12 +19,14 @@ from kipu.api.v1alpha1_base import API_VERSION, KIND
 from kipu.core.adoption import adoptable
 from kipu.core.definition import Definition
 from kipu.core.errors import UserError
-from kipu.core.events import StepAdopted, StepSucceeded
+from kipu.core.events import StepAdopted, StepCompleted, StepSucceeded
 from kipu.core.lifecycle import StepPhase
 from kipu.eventlog.ports import Recorded
 
 from .errors import CannotTell
 from .transcript import Verdict
+
+_DONE = StepSucceeded | StepAdopted | StepCompleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +72,9 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Sal
 
 def _proofs(verdict: Verdict) -> dict[str, Recorded]:
     """For each step that has succeeded in the newest run, the record that says so."""
-    said = {
-        record.event.step: record for record in verdict.records if isinstance(record.event, StepSucceeded | StepAdopted)
-    }
+    said = {record.event.step: record for record in verdict.records if isinstance(record.event, _DONE)}
     state = verdict.state
-    ended = {state.step(place).name for place, step in enumerate(state.steps) if step.phase is StepPhase.SUCCEEDED}
+    ended = {state.name(place) for place, step in enumerate(state.steps) if step.phase is StepPhase.SUCCEEDED}
     return {step: record for step, record in said.items() if step in ended}
 
 

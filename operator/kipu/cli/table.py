@@ -22,6 +22,7 @@ STYLES = {  # by event kind; the rest is plain
     "WorkflowRejected": "bold red",
     "StepSucceeded": "green",
     "StepAdopted": "green",
+    "StepCompleted": "green",
     "AttemptFailed": "yellow",
     "AttemptAbandoned": "yellow",
     "TimerFired": "yellow",

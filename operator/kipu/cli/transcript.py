@@ -90,7 +90,7 @@ class _Metadata(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     spec_hash: str
     head: _Head
     ids: list[str]
-    blobs: dict[str, dict[str, object]]
+    blobs: dict[str, dict[str, object] | list[object]]
     spec: str | None = None
     witness: Witness | None = None
     partial: Partial | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import policies
+from . import fanout, policies
 from .events import Reason, SkipReason, StepScheduled, WorkflowEnd, WorkflowFinished
 from .naming import job_name
 from .state import State, Stopping
@@ -38,9 +38,11 @@ def settle(turn: Turn) -> None:
     turn.adopt()
     if turn.state.unadopted:
         return  # nothing is concluded for a step from others that are still to be adopted
+    fanout.conclude(turn)
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:
+        fanout.take_down_late(turn)
         _skip_doomed(turn)
         _hold_back_after_failure(turn)
     _finish(turn)
@@ -50,6 +52,7 @@ def _take_down_everything(turn: Turn) -> None:
     state = turn.state
     turn.cancel(chain(state.plain, state.guarded, state.retrying, state.unknown))
     _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
+    turn.cancel(state.idle)
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -70,6 +73,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
     if policies.cancels_running(state):
         turn.cancel(place for place in state.cancellable if place not in state.live)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
+        turn.cancel(place for place in state.idle if policies.is_plain(state, place))
     _skip_doomed(turn)
 
 
@@ -83,7 +87,12 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
 def _schedule_ready(turn: Turn) -> None:
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
     for place in list(islice(turn.state.ready, free)):
-        _schedule(turn, place)
+        if turn.state.step(place).for_each is not None:
+            fanout.expand(turn, place)
+        else:
+            _schedule(turn, place)
+            free -= 1
+    fanout.start_items(turn, free, _schedule)
 
 
 def _schedule(turn: Turn, place: int) -> None:
@@ -92,16 +101,16 @@ def _schedule(turn: Turn, place: int) -> None:
     attempt = step.attempts + 1
     # Without a startTimeout an attempt that never starts is over when its attemptTimeout is.
     start_timeout = definition.start_timeout_ms or definition.attempt_timeout_ms
-    first_timeout = definition.timeout_ms if step.attempt is None else None
-    name = job_name(
-        workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=definition.name, attempt=attempt
-    )
+    name = state.name(place)
+    is_item = state.fanout_of(place) is not None  # the timeout of a fan-out runs since its expansion
+    first_timeout = None if is_item or step.attempt is not None else definition.timeout_ms
+    job = job_name(workflow=identity.name, workflow_uid=identity.uid, run=state.run, step=name, attempt=attempt)
     turn.record(
         StepScheduled(
             run=state.run,
-            step=definition.name,
+            step=name,
             attempt=attempt,
-            job=name,
+            job=job,
             start_deadline=None if start_timeout is None else turn.now + start_timeout,
             step_deadline=None if first_timeout is None else turn.now + first_timeout,
         )

@@ -195,7 +195,7 @@ def _failure(
     attempt = turn.attempt(place)
     return AttemptFailed(
         run=turn.state.run,
-        step=turn.state.step(place).name,
+        step=turn.state.name(place),
         attempt=attempt.number,
         reason=reason,
         message=message,
@@ -223,7 +223,7 @@ def _fire_timers(turn: Turn) -> None:
 
 def _fire(turn: Turn, timer: Timer) -> None:
     state = turn.state
-    name = None if timer.place is None else state.step(timer.place).name
+    name = None if timer.place is None else state.name(timer.place)
     turn.record(TimerFired(run=state.run, kind=timer.kind, due=timer.due, step=name, attempt=timer.attempt))
     if timer.place is None:
         return  # the fold has made the workflow stopping
@@ -246,4 +246,4 @@ def _time_out_step(turn: Turn, place: int, message: str) -> None:
         turn.fail_step(place, Reason.TIMED_OUT, message)
     elif place in turn.state.unknown:
         unknowns.time_out(turn, place, message)
-    # else its attempt is leaving already, and once it is gone a retry would come too late
+    # else its attempt is leaving already, and once it is gone a retry would come too late; or it is a fan-out

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from . import items
 from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
@@ -15,6 +16,7 @@ from .events import (
     Reason,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -37,6 +39,39 @@ def adopt(state: State, event: StepAdopted) -> None:
     finish(state, place, event)
 
 
+def expand(state: State, event: StepExpanded) -> None:
+    """A fan-out begins."""
+    place = place_named(state, event.step)
+    items.expand(state, place, total=event.count, items=event.items)
+    new = replace(state.steps[place], started_at=state.ts, deadline=event.deadline)
+    move(state, place, event, new)
+    if event.deadline is not None:
+        arm(state, TimerKind.STEP_TIMEOUT, event.deadline, place)
+    if state.started_at is None:
+        state.started_at = state.ts
+    show_phase(state)
+
+
+def complete(state: State, event: StepCompleted) -> None:
+    """The step is done without an attempt of its own."""
+    place = place_named(state, event.step)
+    _check_quiet(state, place)
+    state.steps[place] = replace(state.steps[place], message="", reason=None)
+    finish(state, place, event)
+
+
+def _check_quiet(state: State, place: int) -> None:
+    """Whether nothing of the step may run any more."""
+    if place in state.live or place in state.leaving:
+        raise CorruptionError(f"step '{state.name(place)}' ends while its attempt may run")
+    _check_items(state, place)
+
+
+def _check_items(state: State, place: int) -> None:
+    if place in state.expanded and place not in state.idle:
+        raise CorruptionError(f"step '{state.name(place)}' ends while items of it are under way")
+
+
 def schedule(state: State, event: StepScheduled) -> None:
     """The next attempt is decided."""
     place = place_named(state, event.step)
@@ -52,8 +87,13 @@ def schedule(state: State, event: StepScheduled) -> None:
         start_deadline=event.start_deadline,
     )
     deadline = event.step_deadline if event.step_deadline is not None else old.deadline
+    fanout = state.fanout_of(place)
+    if fanout is not None:  # the timer is the fan-out's
+        deadline = state.steps[fanout.parent].deadline
     move(state, place, event, replace(old, attempt=attempt, retry_at=None, deadline=deadline))
     state.live[place] = None
+    if fanout is not None:
+        items.schedule(state, fanout, place)
     if is_plain(state, place):
         state.cancellable[place] = None
     if event.start_deadline is not None:
@@ -99,6 +139,8 @@ def abandon(state: State, event: AttemptAbandoned) -> None:
     del state.live[place]
     state.cancellable.pop(place, None)
     state.leaving[place] = None
+    if (fanout := state.fanout_of(place)) is not None:
+        items.leave(state, fanout)
     if event.reason is Reason.CANCELLED:
         state.cancelling += 1
         show_phase(state)
@@ -158,18 +200,14 @@ def resolve(state: State, event: UnknownResolved) -> None:
         raise CorruptionError(f"step '{event.step}': attempt {event.attempt} waits for nobody's word")
 
 
-def complete(state: State, event: StepCompleted) -> None:
-    """The step is done without an attempt that has succeeded."""
-    place = place_named(state, event.step)
-    state.steps[place] = replace(state.steps[place], message="", reason=None)
-    finish(state, place, event)
-
-
 def fail_step(state: State, event: StepFailed) -> None:
     """There will be no further attempt."""
     place = place_named(state, event.step)
+    _check_quiet(state, place)
     state.steps[place] = replace(state.steps[place], message=event.message)
     finish(state, place, event, reason=event.reason)
+    if state.fanout_of(place) is not None:
+        return  # what its failure means is its fan-out's to say
     if not state.step(place).allow_failure and state.failing is None:
         state.failing = event.step
 
@@ -179,4 +217,5 @@ def cancel(state: State, step: str, event: StepsCancelled) -> None:
     place = place_named(state, step)
     if place in state.live:
         raise CorruptionError(f"step '{step}' was cancelled while its attempt may run")
+    _check_items(state, place)
     finish(state, place, event, reason=Reason.CANCELLED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from . import policies
+from . import fanout, policies
 from .advance import advance, settle
 from .answers import answer
 from .commands import Command, FireTimers, RequestShutdown, ResolveUnknown
@@ -57,9 +57,13 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        return bool(state.plain or state.guarded or state.retrying or state.unknown or state.live)
+        idle = state.plain or state.guarded or state.retrying or state.unknown or state.idle
+        return bool(idle or state.live)
+    if state.spent or state.overdue:
+        return True
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
-    if state.cancellable and policies.cancels_running(state):
+    if policies.cancels_running(state) and (state.cancellable or any(policies.is_plain(state, p) for p in state.idle)):
         return True
-    return bool(state.ready) and policies.places_free(state, slots) > 0
+    may_start = state.ready or next(fanout.startable(state), None) is not None
+    return bool(may_start) and policies.places_free(state, slots) > 0

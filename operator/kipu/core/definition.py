@@ -17,6 +17,12 @@ JsonObject = Mapping[str, object]
 
 STEPS_MAX = 5_000  # design 04: a Workflow of 5,000 small steps still fits one etcd object (1.5 MiB)
 ATTEMPTS_MAX = 100  # bounds the records of one step: 100 attempts x 3 records x 0.4 KiB = 120 KiB
+# Of one fan-out: x 3 records x 0.4 KiB = 12 MiB of log, and 80 KiB of places in memory.
+ITEMS_MAX = 10_000
+# Of all fan-outs of one workflow: x 3 records of an item without trouble = 150,000 of the 250,000 that a log may hold.
+ITEMS_IN_ALL_MAX = 50_000
+# Of one fan-out begun and not over, those that wait for a retry included: x 1 KiB of state = 1 MiB.
+ITEMS_UNDER_WAY_MAX = 1_000
 DISRUPTIONS_MAX = 10  # evictions and node losses do not use up maxAttempts, but they end too
 
 
@@ -79,6 +85,16 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForEach:
+    """What a step is repeated for: one of `items` and `count` says it."""
+
+    items: tuple[object, ...] | None = None  # JSON values
+    count: int | None = None
+    parallelism: int = ITEMS_UNDER_WAY_MAX  # Jobs of this fan-out at once
+    max_failures: int = 0  # more failed items than these fail the step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One node of the graph."""
 
@@ -93,6 +109,7 @@ class Step:
     effects: Effects = Effects.IDEMPOTENT
     on_unknown: OnUnknown = OnUnknown.ASK
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
+    for_each: ForEach | None = None  # a fan-out: each item is a step of its own, named `name[index]`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from .definition import (
     Backoff,
     Definition,
     Effects,
+    ForEach,
     Jitter,
     OnFailure,
     OnUnknown,
@@ -76,6 +77,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
             "effects": None if step.effects is Effects.IDEMPOTENT else step.effects.value,
+            "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
             "onUnknown": None if step.on_unknown is OnUnknown.ASK else step.on_unknown.value,
             "pod": step.pod or None,
@@ -117,6 +119,27 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         effects=Effects(_text(raw.get("effects", Effects.IDEMPOTENT))),
         on_unknown=OnUnknown(_text(raw.get("onUnknown", OnUnknown.ASK))),
         pod=_object(raw.get("pod", {})),
+        for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
+    )
+
+
+def _for_each_to_json(for_each: ForEach) -> dict[str, object]:
+    return _without_none(
+        {
+            "count": for_each.count,
+            "items": None if for_each.items is None else list(for_each.items),
+            "maxFailures": for_each.max_failures,
+            "parallelism": for_each.parallelism,
+        }
+    )
+
+
+def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
+    return ForEach(
+        items=tuple(_list(raw["items"])) if "items" in raw else None,
+        count=_optional_int(raw.get("count")),
+        parallelism=_int(raw["parallelism"]),
+        max_failures=_int(raw["maxFailures"]),
     )
 
 

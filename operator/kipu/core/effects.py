@@ -23,6 +23,7 @@ from .events import (
     WorkflowRejected,
 )
 from .lifecycle import StepPhase
+from .naming import split_item
 from .state import State, next_timer
 
 UNKNOWN = "nobody knows whether it has done its work"
@@ -88,7 +89,7 @@ def _effect(state: State, place: int) -> Effect | None:
     attempt = step.attempt
     if attempt is None:
         return None
-    ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number)
+    ref = AttemptRef(run=state.run, step=state.name(place), attempt=attempt.number)
     if place in state.leaving:
         return EnsureNoJob(ref=ref, job=attempt.job, position=attempt.position)
     if place in state.live and step.phase is StepPhase.SCHEDULED:
@@ -119,7 +120,7 @@ def _notice(position: int, event: Event) -> Notify | None:
         case WorkflowRejected():
             message = "; ".join(str(problem) for problem in event.problems)
             return Notify(position=position, warning=True, reason="WorkflowRejected", message=message)
-        case StepStarted():
+        case StepStarted() if split_item(event.step) is None:  # of thousands of items nobody reads
             where = f" in pod {event.pod}" if event.pod else ""
             message = f"step '{event.step}' attempt {event.attempt} runs{where}"
             return Notify(position=position, warning=False, reason="StepStarted", message=message)

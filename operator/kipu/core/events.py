@@ -15,7 +15,9 @@ from enum import StrEnum
 from .definition import Definition
 from .errors import Problem
 
-STEPS_PER_RECORD_MAX = 200  # x (63 + 3) bytes of quoted name = 13 KiB, under the record bound of 16 KiB
+Items = tuple[object, ...]  # JSON values: the items of a fan-out as its expression has yielded them
+
+STEPS_PER_RECORD_MAX = 200  # x (63 + 6 of an item's index + 3) bytes = 14 KiB, under the record bound of 16 KiB
 
 
 class TimerKind(StrEnum):
@@ -49,6 +51,7 @@ class Reason(StrEnum):
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
     UNKNOWN = "Unknown"  # it is over, and nobody knows whether it has done its work
+    ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
 
 
 class Resolution(StrEnum):
@@ -153,6 +156,29 @@ class StepAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepExpanded:
+    """A fan-out has begun: it has `count` items, each a step named `step[index]`, with the index from 0.
+
+    `items`: absent where the definition has them, or has a count.
+    """
+
+    run: int
+    step: str
+    count: int
+    items: Items | None = None
+    deadline: int | None = None  # of the step as a whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCompleted:
+    """The step is done without an attempt of its own. `outputs` is a canonical JSON object."""
+
+    run: int
+    step: str
+    outputs: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptAbandoned:
     """We gave this attempt up; its Job is to be removed and its name kept occupied by a placeholder."""
 
@@ -204,14 +230,6 @@ class UnknownResolved:
     attempt: int
     decision: Resolution
     by: str = ""  # as the request says, "" where it says nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCompleted:
-    """The step is done without an attempt that has succeeded."""
-
-    run: int
-    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +302,7 @@ StepEvent = (
     | StepStarted
     | StepSucceeded
     | StepAdopted
+    | StepExpanded
     | StepCompleted
     | AttemptAbandoned
     | AttemptFailed

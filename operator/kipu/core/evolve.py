@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from . import attempts
+from . import attempts, items
 from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
@@ -24,6 +24,7 @@ from .events import (
     StepAdopted,
     StepCompleted,
     StepEvent,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -117,6 +118,10 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             attempts.succeed(state, event)
         case StepAdopted():
             attempts.adopt(state, event)
+        case StepExpanded():
+            attempts.expand(state, event)
+        case StepCompleted():
+            attempts.complete(state, event)
         case AttemptAbandoned():
             attempts.abandon(state, event)
         case AttemptFailed():
@@ -125,8 +130,6 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             attempts.lose_track(state, event)
         case UnknownResolved():
             attempts.resolve(state, event)
-        case StepCompleted():
-            attempts.complete(state, event)
         case StepFailed():
             attempts.fail_step(state, event)
         case StepsSkipped():
@@ -184,4 +187,10 @@ def _fire(state: State, event: TimerFired) -> None:
         if place is None or state.steps[place].retry_at != event.due:
             raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")
         state.steps[place] = replace(state.steps[place], retry_at=None)
-        state.ready[place] = None
+        if (fanout := state.fanout_of(place)) is None:
+            state.ready[place] = None
+        else:
+            items.come_due(state, fanout, place)
+    elif event.kind is TimerKind.STEP_TIMEOUT and (late := state.fanouts.get(-1 if place is None else place)):
+        late.is_late = True
+        items.refresh(state, late)

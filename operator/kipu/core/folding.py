@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import replace
 
+from . import items
 from .errors import CorruptionError
 from .events import Event, Reason, SkipReason, TimerKind
 from .lifecycle import StepPhase, WorkflowPhase, next_phase
@@ -19,10 +20,11 @@ from .state import Attempt, State, StepState, Timer
 def move(state: State, place: int, event: Event, new: StepState) -> None:
     """Give the step its new phase, by the table, and keep the indexes of phases true."""
     old = state.steps[place]
-    phase = next_phase(old.phase, type(event), state.step(place).name)
+    phase = next_phase(old.phase, type(event), state.name(place))
     state.steps[place] = replace(new, phase=phase)
-    state.counts[old.phase] -= 1
-    state.counts[phase] += 1
+    if state.fanout_of(place) is None:
+        state.counts[old.phase] -= 1
+        state.counts[phase] += 1
     if phase is not old.phase:
         for index in (state.plain, state.guarded, state.retrying, state.unknown, state.ready, state.doomed):
             index.pop(place, None)
@@ -31,12 +33,17 @@ def move(state: State, place: int, event: Event, new: StepState) -> None:
 def finish(
     state: State, place: int, event: Event, *, reason: Reason | SkipReason | None = None, culprit: str | None = None
 ) -> None:
-    """The step is over: let its dependents know."""
+    """The step is over: let its dependents know, or its fan-out if it is an item."""
     new = replace(state.steps[place], finished_at=state.ts, retry_at=None, culprit=culprit)
     if reason is not None:
         new = replace(new, reason=reason)
     move(state, place, event, new)
     release_place(state, place)
+    if (fanout := state.fanout_of(place)) is not None:
+        items.finish(state, fanout, place)
+        return
+    if (own := state.fanouts.get(place)) is not None:
+        items.refresh(state, own)
     assert state.graph is not None
     for dependent in state.graph.dependents[place]:
         _tell(state, dependent, place)
@@ -44,9 +51,12 @@ def finish(
 
 def release_place(state: State, place: int) -> None:
     """The step's attempt, if it had one, is over."""
+    was_live, was_leaving = place in state.live, place in state.leaving
     state.live.pop(place, None)
     state.cancellable.pop(place, None)
-    if place in state.leaving:
+    if (fanout := state.fanout_of(place)) is not None and (was_live or was_leaving):
+        items.release(state, fanout, left=was_leaving)
+    if was_leaving:
         del state.leaving[place]
         attempt = state.steps[place].attempt
         state.cancelling -= attempt is not None and attempt.abandoned is Reason.CANCELLED
@@ -92,7 +102,7 @@ def place_named(state: State, step: str) -> int:
     """Where the step stands. Raises CorruptionError if the definition has none of this name."""
     place = state.place_of(step)
     if place is None:
-        raise CorruptionError(f"there is no step '{step}' in the accepted definition")
+        raise CorruptionError(f"there is no step '{step}' in the accepted definition, nor an item of this name")
     return place
 
 

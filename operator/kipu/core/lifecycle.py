@@ -16,6 +16,7 @@ from .events import (
     AttemptUnknown,
     StepAdopted,
     StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -62,6 +63,7 @@ _P = StepPhase
 STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.PENDING, StepScheduled): _P.SCHEDULED,
     (_P.PENDING, StepAdopted): _P.SUCCEEDED,
+    (_P.PENDING, StepExpanded): _P.RUNNING,
     (_P.PENDING, StepsSkipped): _P.SKIPPED,
     (_P.PENDING, StepsCancelled): _P.CANCELLED,
     (_P.SCHEDULED, StepStarted): _P.RUNNING,
@@ -77,6 +79,8 @@ STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.UNKNOWN, AttemptFailed): _P.RETRYING,
     (_P.UNKNOWN, StepCompleted): _P.SUCCEEDED,
     (_P.UNKNOWN, StepsCancelled): _P.CANCELLED,
+    (_P.RUNNING, StepCompleted): _P.SUCCEEDED,
+    (_P.RUNNING, StepFailed): _P.FAILED,  # a fan-out: it has no attempt that could fail before
     (_P.RETRYING, StepScheduled): _P.SCHEDULED,
     (_P.RETRYING, StepFailed): _P.FAILED,
     (_P.RETRYING, StepsCancelled): _P.CANCELLED,

@@ -11,6 +11,7 @@ import re
 
 JOB_NAME_LENGTH_MAX = 63  # a pod's hostname and the label job-name (RFC 1123 label)
 HASH_LENGTH = 16
+_ITEM = re.compile(r"([^\[\]]*)\[(0|[1-9][0-9]{0,8})\]")
 
 
 def attempt_id(*, workflow_uid: str, run: int, step: str, attempt: int) -> str:
@@ -23,11 +24,24 @@ def idempotency_key(*, workflow_uid: str, step: str) -> str:
     return _digest("idempotency", workflow_uid, step)[:32]
 
 
+def item_name(step: str, index: int) -> str:
+    """The step that item `index` of a fan-out is. No name in a definition holds a bracket."""
+    return f"{step}[{index}]"
+
+
+def split_item(step: str) -> tuple[str, int] | None:
+    """The fan-out and the index, if this is an item's name."""
+    found = _ITEM.fullmatch(step)
+    return None if found is None else (found[1], int(found[2]))
+
+
 def job_name(*, workflow: str, workflow_uid: str, run: int, step: str, attempt: int) -> str:
     """The name of the one Job of an attempt: a DNS label of at most 63 characters."""
     identity = attempt_id(workflow_uid=workflow_uid, run=run, step=step, attempt=attempt)[:HASH_LENGTH]
-    readable = re.sub(r"[^a-z0-9-]+", "-", f"{workflow}-{step}".lower())
-    prefix = readable[: JOB_NAME_LENGTH_MAX - HASH_LENGTH - 1].strip("-")
+    name, index = split_item(step) or (step, None)
+    tail = "" if index is None else f"-{index}"
+    readable = re.sub(r"[^a-z0-9-]+", "-", f"{workflow}-{name}".lower())
+    prefix = readable[: JOB_NAME_LENGTH_MAX - HASH_LENGTH - 1 - len(tail)].strip("-") + tail
     return f"{prefix or 'kipu'}-{identity}"
 
 

@@ -39,7 +39,7 @@ def retry_at(
     due = now + backoff_ms(
         definition.retry.backoff,
         step.attempts,
-        keys=(workflow_uid, str(state.run), definition.name, str(step.attempts)),
+        keys=(workflow_uid, str(state.run), state.name(place), str(step.attempts)),
     )
     too_late = step.deadline is not None and due >= step.deadline
     return None if too_late else due
@@ -84,6 +84,8 @@ def fates(state: State, count_max: int) -> dict[int, str]:
 
 def stops_attempts(state: State, place: int) -> bool:
     """Whether nothing more may be tried for this step: everything, or everything plain, is taken down."""
+    if (fanout := state.fanout_of(place)) is not None and fanout.is_late:
+        return True
     return state.stopping is not None or (cancels_running(state) and is_plain(state, place))
 
 

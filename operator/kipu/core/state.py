@@ -16,9 +16,11 @@ from enum import StrEnum
 
 from .definition import AdoptedStep, Definition, Step
 from .errors import Problem
-from .events import Reason, ShutdownMode, SkipReason, TimerKind
+from .events import Items, Reason, ShutdownMode, SkipReason, TimerKind
 from .graph import Graph
 from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase, WorkflowPhase
+from .naming import item_name, split_item
+from .texts import item_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,28 @@ class Timer:
     attempt: int | None = field(default=None, compare=False)
 
 
+@dataclass(slots=True, kw_only=True)
+class Fanout:
+    """The items of one step. Item i stands at place `base + i` of `State.steps`; written by `items` alone.
+
+    What has not begun shares one StepState with all like it, and so does what is over, but for the first failures: a
+    fan-out costs the memory of the items that are under way.
+    """
+
+    parent: int  # its step's place
+    base: int
+    total: int
+    items: Items | None = None  # as recorded; None where the definition says what they are
+    begun: int = 0  # those before have begun
+    under_way: dict[int, None] = field(default_factory=dict)  # begun and not over: places, in the order of beginning
+    due: dict[int, None] = field(default_factory=dict)  # wait for nothing but a place for their next attempt
+    active: int = 0  # attempts that are scheduled, running or leaving
+    leaving: int = 0  # of these
+    over: Counter[StepPhase] = field(default_factory=Counter)
+    failures: list[int] = field(default_factory=list)  # the first FAILURES_KEPT_MAX places
+    is_late: bool = False  # its step's timeout has passed
+
+
 class Stopping(StrEnum):
     """Why everything is being taken down."""
 
@@ -106,6 +130,10 @@ class State:
     end_message: str = ""
     steps: list[StepState] = field(default_factory=list)
 
+    # Behind the definition's steps stand the items of fan-outs, each fan-out's from its expansion on.
+    fanouts: dict[int, Fanout] = field(default_factory=dict)  # by the place of their step
+    owners: list[Fanout] = field(default_factory=list)  # of the places behind the definition's
+
     # Indexes, all derivable. Dicts are used as ordered sets: their order is that of the events.
     graph: Graph | None = None
     counts: Counter[StepPhase] = field(default_factory=Counter)
@@ -122,6 +150,11 @@ class State:
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
     cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying or Unknown, with AllSucceeded
+    expanded: dict[int, None] = field(default_factory=dict)  # fan-outs that are not over; and of these:
+    startable: dict[int, None] = field(default_factory=dict)  # an item may start as soon as there is a place
+    idle: dict[int, None] = field(default_factory=dict)  # no item is under way
+    spent: dict[int, None] = field(default_factory=dict)  # nor will another one be
+    overdue: dict[int, None] = field(default_factory=dict)  # their timeout has passed, and items are to be taken down
     timers: list[Timer] = field(default_factory=list)  # a heap; outdated entries are dropped when met
 
     @property
@@ -137,16 +170,48 @@ class State:
     @property
     def is_exhausted(self) -> bool:
         """Whether no step is left that could still move."""
-        return not (self.plain or self.guarded or self.retrying or self.unknown or self.live or self.leaving)
+        waiting = self.plain or self.guarded or self.retrying or self.unknown
+        return not (waiting or self.live or self.leaving or self.expanded)
 
     def place_of(self, step: str) -> int | None:
-        """Where the step stands in the definition, or None if it has no such step."""
-        return self.graph.index.get(step) if self.graph else None
+        """Where the step or item stands, or None if there is none of this name."""
+        if self.graph is None:
+            return None
+        place = self.graph.index.get(step)
+        return self._place_of_item(step) if place is None else place
+
+    def _place_of_item(self, name: str) -> int | None:
+        step, index = split_item(name) or ("", 0)
+        assert self.graph is not None
+        fanout = self.fanouts.get(self.graph.index.get(step, -1))
+        return None if fanout is None or index >= fanout.total else fanout.base + index
+
+    def fanout_of(self, place: int) -> Fanout | None:
+        """The fan-out of which the item at this place is one; None for a step of the definition."""
+        behind = place - len(self.steps) + len(self.owners)
+        return self.owners[behind] if behind >= 0 else None
 
     def step(self, place: int) -> Step:
-        """The definition of the step at this place."""
+        """The definition of the step at this place; that of an item is its fan-out's."""
         assert self.definition is not None
-        return self.definition.steps[place]
+        fanout = self.fanout_of(place)
+        return self.definition.steps[place if fanout is None else fanout.parent]
+
+    def item(self, place: int) -> tuple[int, str] | None:
+        """The index of the item at this place, and the item as text; None for a step of the definition."""
+        fanout = self.fanout_of(place)
+        if fanout is None:
+            return None
+        for_each, index = self.step(place).for_each, place - fanout.base
+        assert for_each is not None
+        items = for_each.items if fanout.items is None else fanout.items
+        return index, item_text(index if items is None else items[index])
+
+    def name(self, place: int) -> str:
+        """Of the step or item at this place."""
+        fanout = self.fanout_of(place)
+        name = self.step(place).name
+        return name if fanout is None else item_name(name, place - fanout.base)
 
 
 def is_relevant(state: State, timer: Timer) -> bool:
@@ -180,6 +245,13 @@ _DERIVED = frozenset(
         "cancelling",
         "timers",
         "definition",
+        "fanouts",
+        "owners",
+        "expanded",
+        "startable",
+        "idle",
+        "spent",
+        "overdue",
     }
 )
 
@@ -199,7 +271,13 @@ def canonical(state: State) -> bytes:
     meaning["ready"] = list(state.ready)
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
+    meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _fanout_meaning(fanout: Fanout) -> list[object]:
+    over = {phase.value: count for phase, count in fanout.over.items()}
+    return [fanout.parent, fanout.base, fanout.total, fanout.items, fanout.begun, list(fanout.due), over]
 
 
 def _plain(value: object) -> object:

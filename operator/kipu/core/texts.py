@@ -43,6 +43,13 @@ def fitting(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(kept)
 
 
+def item_text(item: object) -> str:
+    """An item of a fan-out as a program gets it: a string as it is, anything else as canonical JSON."""
+    if isinstance(item, str):
+        return item
+    return json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def seconds(milliseconds: int) -> str:
     """Such as `90 s` or `1.5 s`."""
     whole, rest = divmod(milliseconds, 1_000)

@@ -5,7 +5,8 @@ Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (
     COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed)                       at most 2.9 KiB = 290 KiB
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
     ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled or AttemptAbandoned)                at most 0.4 KiB =  80 KiB
-    NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 66 B    =  65 KiB
+                            (five make room for the StepFailed of a fan-out)
+    NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 72 B    =  71 KiB
     ADOPTIONS_PER_TURN_MAX  500 x StepAdopted                                        at most 0.4 KiB = 200 KiB
 
 Adoptions come before the first attempt, so that such a turn has nothing of the first two lines.
@@ -39,7 +40,7 @@ TIMERS_PER_TURN_MAX = 100
 ATTEMPTS_PER_TURN_MAX = 200
 NAMES_PER_TURN_MAX = 1_000
 ADOPTIONS_PER_TURN_MAX = 500
-NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 66 B
+NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 72 B
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +78,13 @@ class Turn:
 
     def abandon(self, place: int, reason: Reason, message: str) -> None:
         """Give the step's live attempt up."""
-        name, number = self.state.step(place).name, self.attempt(place).number
+        name, number = self.state.name(place), self.attempt(place).number
         run = self.state.run
         self.record(AttemptAbandoned(run=run, step=name, attempt=number, reason=reason, message=message))
 
     def fail_step(self, place: int, reason: Reason, message: str) -> None:
         """No further attempt."""
-        self.record(StepFailed(run=self.state.run, step=self.state.step(place).name, reason=reason, message=message))
+        self.record(StepFailed(run=self.state.run, step=self.state.name(place), reason=reason, message=message))
 
     def skip(self, places: Iterable[int], culprit: str, reason: SkipReason) -> None:
         """Pending steps never run, as far as the turn has room."""
@@ -121,7 +122,7 @@ class Turn:
         rest = iter(list(islice(places, max(0, self.names_left))))
         while window := list(islice(rest, min(STEPS_PER_RECORD_MAX, max(0, self.names_left)))):
             self.names_left -= len(window) + NAMES_PER_FRAME
-            yield tuple(self.state.step(place).name for place in window)
+            yield tuple(self.state.name(place) for place in window)
 
     # -- questions -------------------------------------------------------------------------------------
 

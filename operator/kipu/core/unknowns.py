@@ -71,7 +71,7 @@ def _may_retry(state: State, place: int) -> bool:
 
 
 def _fail(turn: Turn, place: int, *, message: str, retry_at: int | None = None) -> None:
-    name, number = turn.state.step(place).name, turn.attempt(place).number
+    name, number = turn.state.name(place), turn.attempt(place).number
     turn.record(
         AttemptFailed(
             run=turn.state.run,

@@ -4,8 +4,8 @@
 
 Canonical: keys sorted by code point, no spaces, UTF-8, no floats, every string in NFC. Such a value is
 **refused**, never normalised: what was decided live must equal what a replay reads. A field that is None is
-left out. A definition above INLINE_BYTES_MAX is kept beside the log, named by its hash:
-`"definition":{"blob":"<sha256>"}`.
+left out. A definition, or the items of a fan-out, above INLINE_BYTES_MAX are kept beside the log, named by their
+hash: `"definition":{"blob":"<sha256>"}`, `"items":{"blob":"<sha256>"}`.
 
 Promises: decode(encode(e)) == e; the same event gives the same bytes in every process and version. Must never
 do I/O, and never be lenient: a record that is not exactly one of ours is a CorruptionError.
@@ -25,14 +25,14 @@ import msgspec
 from kipu.core.definition import Definition
 from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
-from kipu.core.events import EVENT_TYPES, Event, StreamClaimed
+from kipu.core.events import EVENT_TYPES, Event, Items, StreamClaimed
 
 from .ports import LogFull, NotRecordable
 from .upcasting import RawRecord, upcast
 
 VERSION = 1
 RECORD_BYTES_MAX = 16 * 1024  # design 02; x 32 = one full batch of 512 KiB
-INLINE_BYTES_MAX = 8 * 1024  # of a definition: with its frame of < 0.5 KiB well under RECORD_BYTES_MAX
+INLINE_BYTES_MAX = 8 * 1024  # of a definition or of items: with its frame of < 0.5 KiB well under RECORD_BYTES_MAX
 NO_BLOBS: Mapping[str, bytes] = MappingProxyType({})
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
@@ -84,11 +84,11 @@ def encode(event: Event, *, position: int, epoch: int, ts: int) -> Encoded:
     blob, blob_name = None, ""
     for name, key in _KEYS[kind]:
         value = getattr(event, name)
-        if isinstance(value, Definition):
-            definition = canonical(to_json(value))
-            if len(definition) > INLINE_BYTES_MAX:
-                blob, blob_name = definition, hashlib.sha256(definition).hexdigest()
-            raw[key] = {"blob": blob_name} if blob_name else msgspec.Raw(definition)
+        if key in _MAY_BE_BLOBS and value is not None:
+            text = canonical(to_json(value) if isinstance(value, Definition) else value)
+            if len(text) > INLINE_BYTES_MAX:
+                blob, blob_name = text, hashlib.sha256(text).hexdigest()
+            raw[key] = {"blob": blob_name} if blob_name else msgspec.Raw(text)
         elif value is not None:
             raw[key] = _sound(value, key)
     record = _ENCODER.encode(raw)
@@ -159,12 +159,15 @@ def decode(record: bytes, *, position: int, blobs: Mapping[str, bytes] = NO_BLOB
 
 def blob_named_by(record: bytes) -> str | None:
     """The SHA-256 of the blob that this record needs, if any. A malformed record needs none."""
-    if _BLOB_MARK not in record:  # inside a string its quotes would be escaped: almost no record comes past here
+    # Inside a string its quotes would be escaped: almost no record comes past here.
+    if not any(mark in record for mark in _BLOB_MARKS):
         return None
     try:
-        return msgspec.json.decode(record, type=_BlobHolder).definition.blob
+        holder = msgspec.json.decode(record, type=_BlobHolder)
     except msgspec.MsgspecError:  # the mark stood deeper inside an inline definition
         return None
+    named = holder.definition or holder.items
+    return None if named is None else named.blob
 
 
 def _decode_other(record: bytes, position: int, error: Exception) -> Any:
@@ -188,6 +191,13 @@ def _read_definition(raw: Mapping[str, object], blobs: Mapping[str, bytes]) -> D
     if set(raw) == {"blob"}:
         return from_json(msgspec.json.decode(blobs[str(raw["blob"])], type=RawRecord))
     return from_json(raw)
+
+
+def _read_items(raw: Any, blobs: Mapping[str, bytes]) -> Items | None:
+    """Raises KeyError for a blob that was not given."""
+    if isinstance(raw, Mapping):
+        return tuple(msgspec.json.decode(blobs[str(raw["blob"])], type=list[Any]))
+    return None if raw is None else tuple(raw)
 
 
 def _read_problems(raw: tuple[Any, ...], _blobs: Mapping[str, bytes]) -> tuple[Problem, ...]:
@@ -218,12 +228,22 @@ class _BlobName(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _BlobHolder(msgspec.Struct):
-    definition: _BlobName
+    definition: _BlobName | None = None
+    items: _BlobName | None = None
 
 
-_BLOB_MARK = b'"definition":{"blob":'
-_WIRE_TYPES: dict[Any, Any] = {Definition: dict[str, Any], tuple[Problem, ...]: tuple[_ProblemRecord, ...]}
-_WIRE_READERS: dict[Any, _Reader] = {Definition: _read_definition, tuple[Problem, ...]: _read_problems}
+_MAY_BE_BLOBS = frozenset({"definition", "items"})
+_BLOB_MARKS = (b'"definition":{"blob":', b'"items":{"blob":')
+_WIRE_TYPES: dict[Any, Any] = {
+    Definition: dict[str, Any],
+    tuple[Problem, ...]: tuple[_ProblemRecord, ...],
+    Items | None: list[Any] | dict[str, str] | None,
+}
+_WIRE_READERS: dict[Any, _Reader] = {
+    Definition: _read_definition,
+    tuple[Problem, ...]: _read_problems,
+    Items | None: _read_items,
+}
 
 
 def _camel(name: str) -> str:

@@ -96,7 +96,7 @@ class Staging:
     async def blob(self, stream: StreamId, digest: str, blob: bytes) -> None:
         """Store a blob under its own name, or find that it is there. Raises as `append` does."""
         if len(blob) > BLOB_BYTES_MAX or len(packed := pack(blob)) > PACKED_BYTES_MAX:
-            raise LogFull(f"a definition of {len(blob)} bytes does not fit a ConfigMap")
+            raise LogFull(f"a value of {len(blob)} bytes does not fit a ConfigMap")
         name = blob_name(stream, digest)
         manifest = blob_manifest(stream, name, to_text(packed), sha256(packed))
         for attempt in range(TRIES_MAX):

@@ -116,6 +116,7 @@ class Actor:
             self._upkeep.opened()
             self._lookout.remember(history.records)
             self._state = fold((record.event, record.ts) for record in history.records)
+            self._lookout.settled(self._state)
             self._spec_hash = self._state.spec_hash
             self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
 
@@ -225,7 +226,7 @@ class Actor:
         self._state = state
         if wants_turn(state, services.slots.free):
             self._mailbox.nudge()
-        elif state.ready and not services.slots.free:
+        elif (state.ready or state.startable) and not services.slots.free:
             services.slots.wait(self.stream.uid, self._mailbox.nudge)
         self._arm_timer()
         self._publisher.offer(self._project, phase=state.phase.value, group=self._group)
@@ -248,14 +249,13 @@ class Actor:
 
     def _release(self, step: str) -> None:
         """An attempt that is over needs no watching and waits for nothing."""
-        place = self.state.place_of(step)
-        assert place is not None
-        attempt = self.state.steps[place].attempt
-        if attempt is not None and place not in self.state.live:
-            self._lookout.forget(attempt.job)
+        place, job = self.state.place_of(step), self._lookout.job_of(step)
+        if job is not None and place not in self.state.live:
+            self._lookout.forget(job)
             if place not in self.state.leaving:
                 self._waiting.pop(step, None)
-                self._shelf.finished(attempt.job)
+                self._shelf.finished(job)
+                self._lookout.over(self.state, step)
 
     def _arm_timer(self) -> None:
         due = wake_at(self.state) if self._may_fire else None

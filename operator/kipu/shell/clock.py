@@ -1,4 +1,4 @@
-"""Where time comes from: the only place that reads the machine's clock.
+"""Where time comes from: the only place that reads the machine's clock (but for the wardens of `kipu run`).
 
 Waiting is the event loop's business (its monotonic clock); this is only for times that are recorded. Promises:
 within one process time never jumps, whoever sets the machine's clock; a process reads that clock once, at its start.

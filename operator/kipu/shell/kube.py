@@ -146,7 +146,14 @@ class Kube:
         return await self._list_all(WORKFLOWS, None, "")
 
     async def patch_workflow_status(
-        self, namespace: str, name: str, uid: str, status: Mapping[str, object], *, resource_version: str
+        self,
+        namespace: str,
+        name: str,
+        uid: str,
+        status: Mapping[str, object],
+        *,
+        resource_version: str,
+        resource: Resource[WorkflowView] = WORKFLOWS,  # or another one of ours
     ) -> Answer:
         """Replace the status of just this version of this Workflow; 409 where another one stands by now.
 
@@ -160,8 +167,8 @@ class Kube:
             {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
             {"op": "add", "path": "/status", "value": value},
         ]
-        path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name) + "/status"
-        answer = await self._patch("workflows/status", path, msgspec.json.encode(operations), JSON_PATCH)
+        path = _path(resource.group_path, resource.plural, namespace, name) + "/status"
+        answer = await self._patch(f"{resource.plural}/status", path, msgspec.json.encode(operations), JSON_PATCH)
         if answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and not _names_causes(answer):
             why = f"it is not, or no longer, version {resource_version} of {uid}"
             return replace(answer, status=HTTPStatus.CONFLICT.value, reason="Conflict", message=why)
@@ -184,10 +191,8 @@ class Kube:
         """DELETE of just this version of just this Workflow; the collector takes what it owns. 409 for any other."""
         guards = {"uid": uid, "resourceVersion": resource_version}
         options = {"propagationPolicy": "Background", "preconditions": guards}
-        path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name)
-        return await self._call(
-            "delete", "workflows", Request(method="DELETE", path=path, body=msgspec.json.encode(options))
-        )
+        request = Request(method="DELETE", path=workflow_path(namespace, name), body=msgspec.json.encode(options))
+        return await self._call("delete", "workflows", request)
 
     async def create_event(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
         """POST of an events.k8s.io/v1 Event (a notice for people)."""
@@ -307,6 +312,11 @@ def _path(group: str, plural: str, namespace: str | None, name: str | None = Non
     if name is not None:
         parts.append(quote(name, safe=""))
     return "/".join(parts)
+
+
+def workflow_path(namespace: str, name: str) -> str:
+    """Where a Workflow is served."""
+    return _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name)
 
 
 def _config_map(namespace: str, name: str) -> str:

@@ -200,7 +200,7 @@ class PodView(View, frozen=True):
 
 
 class WorkflowView(View, frozen=True):
-    """A Workflow: its spec and status stay raw, `kipu.api.definition` and `kipu.api.status` read them."""
+    """A Workflow or a CronWorkflow: spec and status stay raw, `kipu.api` reads them."""
 
     metadata: Metadata
     spec: dict[str, Any] = {}
@@ -319,7 +319,8 @@ class Resource(Generic[T]):
     accept: str = "application/json"
 
 
-def _resource(view: type[T], group_path: str, plural: str, accept: str = "application/json") -> Resource[T]:
+def resource_of(view: type[T], group_path: str, plural: str, accept: str = "application/json") -> Resource[T]:
+    """A kind that is read as this view."""
     return Resource(
         group_path=group_path,
         plural=plural,
@@ -329,12 +330,13 @@ def _resource(view: type[T], group_path: str, plural: str, accept: str = "applic
     )
 
 
-JOBS = _resource(JobView, "/apis/batch/v1", "jobs")
-PODS = _resource(PodView, "/api/v1", "pods")
-WORKFLOWS = _resource(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
+JOBS = resource_of(JobView, "/apis/batch/v1", "jobs")
+PODS = resource_of(PodView, "/api/v1", "pods")
+WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
+CRON_WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "cronworkflows")
 # 0.6 KB an object in a list, whatever it holds: a log's chunks have up to 1 MB each.
 METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-CONFIG_MAPS = _resource(MetadataView, "/api/v1", "configmaps", METADATA_ALONE)
+CONFIG_MAPS = resource_of(MetadataView, "/api/v1", "configmaps", METADATA_ALONE)
 
 
 # -- helpers ----------------------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ attempt; an absence is concluded only from a consistent read. Must never decide 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
 from kipu.core.events import StepScheduled
+from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
 
@@ -21,6 +23,14 @@ from .performer import Performer, until_read
 from .settings import AdvanceOn
 
 Once = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], None]  # begin this work unless it is under way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What was decided last for a step."""
+
+    text: str  # "position:hash" of the record
+    job: str
 
 
 class Lookout:
@@ -42,7 +52,7 @@ class Lookout:
         self._advance_on = advance_on
         self._tell = tell
         self._once = once
-        self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
         self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
 
@@ -52,7 +62,8 @@ class Lookout:
         """Keep the (position, hash) of each intent: what proves that a Job is this attempt's."""
         for record in records:
             if isinstance(record.event, StepScheduled):
-                self._intents[record.event.step] = f"{record.position}:{record.hash}"
+                text = f"{record.position}:{record.hash}"
+                self._intents[record.event.step] = Intent(text=text, job=record.event.job)
                 if self._recorded is not None:
                     self._recorded[record.position] = record.hash
 
@@ -64,7 +75,23 @@ class Lookout:
 
     def intent_of(self, step: str) -> str:
         """Of the step's newest attempt. Raises KeyError if it has none."""
-        return self._intents[step]
+        return self._intents[step].text
+
+    def job_of(self, step: str) -> str | None:
+        """The Job of the step's newest attempt."""
+        intent = self._intents.get(step)
+        return None if intent is None else intent.job
+
+    def settled(self, state: State) -> None:
+        """Of items that are over nothing is remembered: there are thousands."""
+        for step in list(self._intents):
+            self.over(state, step)
+
+    def over(self, state: State, step: str) -> None:
+        """The same for one step, if it is an item that is over."""
+        place = state.place_of(step)
+        if place is not None and state.fanout_of(place) and state.steps[place].phase in TERMINAL_STEP_PHASES:
+            self._intents.pop(step, None)
 
     def expect(self, job: str, ref: AttemptRef) -> None:
         """This attempt is live: its Job is missed when it goes."""
@@ -95,7 +122,7 @@ class Lookout:
         for place in state.live:
             attempt = state.steps[place].attempt
             assert attempt is not None
-            ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number)
+            ref = AttemptRef(run=state.run, step=state.name(place), attempt=attempt.number)
             self.expect(attempt.job, ref)
             sighting = known.get(attempt.job)
             if attempt.job_uid is not None and (sighting is None or sighting.job is None):
@@ -103,11 +130,12 @@ class Lookout:
 
     def _is_intended(self, job: JobView) -> bool:
         ref = observations.attempt_of(job)
+        intent = None if ref is None else self._intents.get(ref.step)
         owned = any(o.uid == self._stream.uid and o.controller for o in job.metadata.owner_references)
         return (
-            ref is not None
+            intent is not None
             and owned
-            and job.metadata.annotations.get("kipu.dev/intent") == self._intents.get(ref.step)
+            and job.metadata.annotations.get("kipu.dev/intent") == intent.text
             and not observations.is_placeholder(job)
         )
 

@@ -25,10 +25,12 @@ from kipu.eventlog.ports import EventLog
 from . import ownership
 from .actor import Services
 from .clock import Clock, SystemClock
+from .cron import Crons
 from .elector import Elector
 from .engine import Engine
 from .handlers import Front
 from .kube import Kube
+from .kube_cron import CronKube
 from .kube_http import HttpTransport, Transport
 from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
@@ -71,16 +73,18 @@ def compose(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """One of several operators: an engine that acts only while its elector leads."""
+    """One of several operators: an engine, and CronWorkflows, that act only while the elector leads."""
 
-    kube: Kube  # the engine's: it refuses to write while another replica leads
+    kube: Kube  # theirs: it refuses to write while another replica leads
     engine: Engine
+    crons: Crons
     elector: Elector
 
     async def run(self) -> None:
         """Observe, stand for the Lease, and serve while leading, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.engine.run(), name="engine")
+            group.create_task(self.crons.run(), name="crons")
             group.create_task(self._stand(), name="elector")
 
     async def _stand(self) -> None:
@@ -98,15 +102,17 @@ def compose_replica(
 ) -> Replica:
     """The replica that ships. The Lease has connections of its own: no crowd of other requests may delay it."""
     elector = Elector(Kube(lease_transport, on_reply=telemetry.count_request), settings, clock)
-    kube = Kube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
-    engine = compose(kube, make_log(kube), settings, clock, telemetry, ownership.while_leading(elector))
+    kube = CronKube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
+    owns = ownership.while_leading(elector)
+    engine, crons = compose(kube, make_log(kube), settings, clock, telemetry, owns), Crons(kube, clock, owns)
 
     def changed(is_leading: bool) -> None:
         telemetry.leader.set(is_leading)
         engine.ownership_changed()
+        crons.ownership_changed()
 
     elector.listen(changed)
-    return Replica(kube=kube, engine=engine, elector=elector)
+    return Replica(kube=kube, engine=engine, crons=crons, elector=elector)
 
 
 async def operate(settings: Settings) -> None:

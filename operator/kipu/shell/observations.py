@@ -41,7 +41,9 @@ def attempt_of(job: JobView) -> AttemptRef | None:
     run, attempt = labels.get("kipu.dev/run", ""), labels.get("kipu.dev/attempt", "")
     if not (run.isascii() and run.isdigit() and attempt.isascii() and attempt.isdigit()):
         return None
-    return AttemptRef(run=int(run), step=labels.get("kipu.dev/step", ""), attempt=int(attempt))
+    step, index = labels.get("kipu.dev/step", ""), labels.get("kipu.dev/index")
+    name = step if index is None else f"{step}[{index}]"
+    return AttemptRef(run=int(run), step=name, attempt=int(attempt))
 
 
 def observe(job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool) -> Observation | None:

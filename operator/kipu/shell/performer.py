@@ -10,36 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveRefused
+from kipu.core.commands import Command, ObserveGone, ObserveRefused
 from kipu.core.events import Reason
+from kipu.core.naming import split_item
 from kipu.eventlog.answers import is_refusal
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
 from .kube_views import JobView, PodView, decode_job
 from .observations import is_placeholder, is_taken_up, waiting_reason
+from .plans import Plan
 
 T = TypeVar("T")
 CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
 ENDING_SECONDS = (0.1, 0.2, 0.5, 1.0)  # while a Job and its pods end: a person waits for Cancelled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One attempt's Job as it is to be, or to be no more."""
-
-    namespace: str
-    workflow_uid: str
-    ref: AttemptRef
-    job: str
-    intent: str
-    manifest: Callable[[], Mapping[str, object]]
-    placeholder: Callable[[], Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +164,11 @@ class Performer:
 
     async def _pods(self, plan: Plan) -> list[PodView]:
         ref = plan.ref
+        step, index = split_item(ref.step) or (ref.step, None)
         selector = (
             f"kipu.dev/workflow-uid={plan.workflow_uid},kipu.dev/run={ref.run},"
-            f"kipu.dev/step={ref.step},kipu.dev/attempt={ref.attempt}"
-        )
+            f"kipu.dev/step={step},kipu.dev/attempt={ref.attempt}"
+        ) + ("" if index is None else f",kipu.dev/index={index}")
         return await self._kube.list_pods(plan.namespace, selector)
 
     async def pods_of(self, namespace: str, job_uid: str) -> list[PodView]:

@@ -6,12 +6,27 @@ Must never look at the cluster.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from kipu.api import jobs
+from kipu.core.commands import AttemptRef
 from kipu.core.effects import Effect
 from kipu.core.state import State
 from kipu.eventlog.ports import StreamId
 
-from .performer import Plan
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One attempt's Job as it is to be, or to be no more."""
+
+    namespace: str
+    workflow_uid: str
+    ref: AttemptRef
+    job: str
+    intent: str
+    manifest: Callable[[], Mapping[str, object]]
+    placeholder: Callable[[], Mapping[str, object]]
 
 
 def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:
@@ -25,7 +40,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         workflow_name=stream.name,
         workflow_uid=stream.uid,
         run=ref.run,
-        step=ref.step,
+        step=state.step(place).name,
+        item=state.item(place),
         attempt=ref.attempt,
         job_name=effect.job,
         intent=intent,
@@ -37,6 +53,6 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: jobs.job_manifest(definition, ref.step, attempt),
+        manifest=lambda: jobs.job_manifest(definition, attempt.step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
     )

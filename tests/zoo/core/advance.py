@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kipu.core import policies
 from kipu.core.advance import _take_down_everything
-from kipu.core.events import StepScheduled, WorkflowEnd, WorkflowFinished
+from kipu.core.events import Reason, StepScheduled, WorkflowEnd, WorkflowFinished
 from kipu.core.naming import job_name
 from kipu.core.state import Stopping
 from kipu.core.turn import Turn
@@ -64,3 +64,14 @@ def only_a_shutdown_is_settled(turn: Turn) -> None:
         if turn.state.stopping is not None:
             _take_down_everything(turn)
         _finish(turn)
+
+
+@mutant("_take_down_everything", breaks="I11, I16", caught_by="tests/core/test_fanning_out.py")
+def a_shutdown_forgets_the_items(turn: Turn) -> None:
+    """What is taken down are the steps of the definition alone."""
+    state = turn.state
+    count = len(state.steps) - len(state.owners)
+    turn.cancel([*state.plain, *state.guarded, *(place for place in state.retrying if place < count)])
+    for place in [place for place in state.live if place < count]:
+        turn.abandon(place, Reason.CANCELLED, "shutdown requested")
+    turn.cancel(state.idle)

@@ -10,7 +10,7 @@ import msgspec
 from kipu.eventlog.ports import Answer, Unanswered
 from kipu.shell.kube import JSON_PATCH, REQUEST_SECONDS, Kube, _path
 from kipu.shell.kube_http import Reply, Request
-from kipu.shell.kube_views import JOBS, WORKFLOWS
+from kipu.shell.kube_views import JOBS, WORKFLOWS, Resource, WorkflowView
 from tests.zoo.mutants import mutant
 
 CLIENT = "tests/kube/test_client.py"
@@ -54,13 +54,20 @@ async def a_read_is_served_from_a_cache(
 
 @mutant("Kube.patch_workflow_status", breaks="I14", caught_by="tests/conformance/test_workflows.py")
 async def the_status_is_written_to_whoever_has_the_name(
-    self: Kube, namespace: str, name: str, uid: str, status: Mapping[str, object], *, resource_version: str
+    self: Kube,
+    namespace: str,
+    name: str,
+    uid: str,
+    status: Mapping[str, object],
+    *,
+    resource_version: str,
+    resource: Resource[WorkflowView] = WORKFLOWS,
 ) -> Answer:
     """A status of long ago takes the place of a newer one, and a namesake takes that of the deleted Workflow."""
     value = {key: each for key, each in status.items() if each is not None}
-    path = _path(WORKFLOWS.group_path, WORKFLOWS.plural, namespace, name) + "/status"
+    path = _path(resource.group_path, resource.plural, namespace, name) + "/status"
     body = msgspec.json.encode([{"op": "add", "path": "/status", "value": value}])
-    return await self._patch("workflows/status", path, body, JSON_PATCH)
+    return await self._patch(f"{resource.plural}/status", path, body, JSON_PATCH)
 
 
 @mutant("Kube._send", breaks="I8, I18", caught_by=("tests/kube/test_client.py", "tests/shell/test_replicas.py"))

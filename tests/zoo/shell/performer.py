@@ -5,9 +5,10 @@ from __future__ import annotations
 from kipu.core.commands import ObserveRefused
 from kipu.core.events import Reason
 from kipu.eventlog.ports import Answer, Unanswered
-from kipu.shell.kube_views import JobView, decode_job
+from kipu.shell.kube_views import JobView, PodView, decode_job
 from kipu.shell.observations import is_placeholder
-from kipu.shell.performer import Performer, Plan, Reports, _Backoff
+from kipu.shell.performer import Performer, Reports, _Backoff
+from kipu.shell.plans import Plan
 from tests.zoo.mutants import mutant
 
 PERFORMER = "tests/shell/test_performer.py"
@@ -89,3 +90,12 @@ async def a_job_that_is_there_already_is_an_error(self: Performer, plan: Plan, r
     """That a create finds its own Job, made by an earlier try, fails the attempt."""
     reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message="it is taken"))
     return True
+
+
+@mutant("Performer._pods", breaks="I16", caught_by="tests/shell/test_fanning_out.py")
+async def the_pods_of_all_items_are_waited_for(self: Performer, plan: Plan) -> list[PodView]:
+    """An item that was given up is gone only once no other item runs."""
+    ref = plan.ref
+    step = ref.step.partition("[")[0]
+    selector = f"kipu.dev/workflow-uid={plan.workflow_uid},kipu.dev/step={step},kipu.dev/attempt={ref.attempt}"
+    return await self._kube.list_pods(plan.namespace, selector)

@@ -1,0 +1,161 @@
+"""`kipu run`: a workflow on this machine, without a cluster, by the same core and a log in files.
+
+Exit codes: 0 succeeded, 1 failed, 2 wrong usage, a refused spec or nothing done, 3 cancelled, 124 the workflow's own
+timeout passed. SIGINT, SIGTERM and SIGHUP cancel; the second one leaves no more time to what runs.
+
+Promises: nothing runs before the whole file was found sound. Must never begin a second run beside one that has not
+ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from kipu.api import programs
+from kipu.api.definition import spec_hash
+from kipu.core.errors import Problem, TransientError, UserError
+from kipu.core.evolve import fold
+from kipu.core.lifecycle import WorkflowPhase
+from kipu.core.state import State
+from kipu.eventlog.file import FileLog
+from kipu.eventlog.ports import History
+from kipu.shell.clock import SystemClock
+from kipu.shell.local_attempts import Attempt
+from kipu.shell.local_engine import LocalEngine
+from kipu.shell.local_runs import LocalRun, Runs
+
+from .errors import CannotTell
+from .progress import TAIL_LINES, Progress
+from .workflow_file import Manifest, read
+
+CANCELLED, TIMED_OUT = 3, 124
+REFRESH_SECONDS = 0.25
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
+    """The exit code of the run that was begun, or taken up."""
+    manifest = read(path)
+    _check(manifest)
+    runs = Runs(base, manifest.name)
+    try:
+        runs.own()
+        chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
+        click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
+        state = asyncio.run(_live(chosen, manifest, processes_max))
+    except KeyboardInterrupt:
+        raise CannotTell("interrupted before it had begun to work") from None
+    except TransientError as error:
+        raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
+    except OSError as error:
+        raise CannotTell(f"cannot use {base}: {error}") from error
+    finally:
+        runs.release()
+    return exit_code(state)
+
+
+def load(base: Path, name: str) -> tuple[LocalRun, History]:
+    """The newest run of a workflow, and its verified log. Raises CannotTell, CorruptionError."""
+    chosen = Runs(base, name).newest()
+    history = None if chosen is None else asyncio.run(FileLog(chosen.log).load(chosen.stream))
+    if chosen is None or history is None:
+        raise CannotTell(f"there is no run of '{name}' in {base}")
+    return chosen, history
+
+
+def exit_code(state: State) -> int:
+    """How the run ended, as a number."""
+    match state.phase:
+        case WorkflowPhase.SUCCEEDED:
+            return 0
+        case WorkflowPhase.CANCELLED:
+            return CANCELLED
+        case WorkflowPhase.FAILED:
+            return TIMED_OUT if state.end_reason == "TimedOut" else 1
+    return 2
+
+
+def _check(manifest: Manifest) -> None:
+    problems = list(programs.problems(manifest.definition))
+    if manifest.spec.get("shutdown") is not None:
+        hint = "leave it out; Ctrl-C cancels"
+        problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
+    if problems:
+        raise UserError(tuple(problems))
+
+
+def _begun(runs: Runs, path: Path, manifest: Manifest) -> LocalRun:
+    newest = runs.newest()
+    if newest is not None and not _state(newest).is_terminal:
+        raise CannotTell(
+            f"run {newest.number} of '{manifest.name}' in {runs.folder} has not ended: "
+            f"'kipu run {path} --resume' goes on with it (and Ctrl-C then cancels it)"
+        )
+    return runs.begin(manifest.spec, Path.cwd())
+
+
+def _resumed(runs: Runs, path: Path, manifest: Manifest) -> LocalRun:
+    newest = runs.newest()
+    if newest is None:
+        raise CannotTell(f"there is no run of '{manifest.name}' in {runs.folder}: begin one without --resume")
+    if newest.spec_hash != spec_hash(manifest.spec):
+        click.echo(f"kipu: {path} was edited since: run {newest.number} goes on as it was begun", err=True)
+    return newest
+
+
+def _state(chosen: LocalRun) -> State:
+    history = asyncio.run(FileLog(chosen.log).load(chosen.stream))
+    return fold((record.event, record.ts) for record in history.records) if history else State()
+
+
+async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> State:
+    clock = SystemClock()
+
+    def tail(job: str) -> tuple[str, Sequence[str]]:
+        attempt = Attempt(chosen.attempts / job)
+        return str(attempt.log), attempt.tail(TAIL_LINES)
+
+    with Progress(Console(), tail=tail) as progress:
+        engine = LocalEngine(
+            chosen,
+            manifest.definition,
+            FileLog(chosen.log),
+            clock,
+            writer=f"kipu-run-{socket.gethostname()}-{os.getpid()}",
+            processes_max=processes_max,
+            show=progress.show,
+        )
+        _listen(engine, progress)
+        drawing = asyncio.get_running_loop().create_task(_draw(progress, clock))
+        try:
+            state = await engine.run()
+        finally:
+            drawing.cancel()
+    click.echo(f"{state.phase}: run {chosen.number}, log and outputs in {chosen.folder}")
+    return state
+
+
+def _listen(engine: LocalEngine, progress: Progress) -> None:
+    def cancel() -> None:
+        progress.note("cancelling; once more to kill at once")
+        engine.cancel()
+
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue  # as 'nohup' asks for it
+        asyncio.get_running_loop().add_signal_handler(number, cancel)
+
+
+async def _draw(progress: Progress, clock: SystemClock) -> None:
+    while sys.stdout.isatty():
+        progress.refresh(clock.now())
+        await asyncio.sleep(REFRESH_SECONDS)

@@ -1,0 +1,231 @@
+"""The engine of `kipu run`: the turn of `actor`, for one workflow whose steps are processes of this machine.
+
+    mailbox -> decide -> append (the only commit point) -> effects -> local_performer
+
+Promises: nothing is acted on or shown before its event is committed; no timer fires before the ends that were
+written while no engine ran have been heard. When it ends in an orderly way no process of a step is left; when it is
+killed, the wardens go on and the next engine takes them up. Must never sleep, and never go on after an append that
+has failed: the next engine begins from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from kipu.api.programs import program
+from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestShutdown
+from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
+from kipu.core.definition import Definition
+from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, effects, touched, wake_at
+from kipu.core.errors import CorruptionError
+from kipu.core.events import ShutdownMode, StepScheduled
+from kipu.core.evolve import fold
+from kipu.core.state import State
+from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
+
+from .clock import CLOCK_SKEW_SECONDS, Clock, SessionClock
+from .local_performer import LocalPerformer, Order
+from .local_runs import LocalRun
+from .mailbox import Mailbox
+from .plans import plan
+
+Show = Callable[[Sequence[Recorded], State], None]  # hears of every commit
+
+
+class LocalEngine:
+    """One life of a run: from the claim to the end of the workflow."""
+
+    def __init__(
+        self,
+        run: LocalRun,
+        definition: Definition,
+        log: EventLog,
+        clock: Clock,
+        *,
+        writer: str,
+        processes_max: int,
+        show: Show,
+    ) -> None:
+        self._run = run
+        self._definition = definition  # as FILE has it: for a run that is yet to begin
+        self._log = log
+        self._clock: Clock = clock
+        self._session_clock = SessionClock(clock, opened_ts=0)
+        self._writer = writer
+        self._slots = processes_max
+        self._show = show
+        self.stream: StreamId = run.stream
+        self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
+        self._mailbox = Mailbox()
+        self._performer = LocalPerformer(run.attempts, workplace=run.workplace, tell=self._mailbox.put)
+        self._state: State | None = State()  # None while an append is under way: it may not be looked at
+        self._head: Head | None = None
+        self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._orders: dict[str, Order] = {}  # by job: the attempts that may run
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._may_fire = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._group: asyncio.TaskGroup
+        self._cancels = 0
+
+    async def run(self) -> State:
+        """Until the workflow has ended. Raises what the log raises, when no process of a step is left."""
+        await self._open()
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                if not self.state.is_terminal:
+                    await self._live()
+                self._stop_tasks()
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None  # the first fault ends the life, whatever else it brings down
+        finally:
+            await self._leave()
+        return self.state
+
+    @property
+    def state(self) -> State:
+        """The committed state. Never asked for while an append is under way."""
+        assert self._state is not None
+        return self._state
+
+    def cancel(self) -> None:
+        """Ask for the end of the run; asked again, leave no more time to what runs."""
+        self._cancels += 1
+        mode = ShutdownMode.CANCEL if self._cancels == 1 else ShutdownMode.TERMINATE
+        self._mailbox.put(RequestShutdown(run=max(1, self._state.run if self._state else 1), mode=mode))
+        if self._cancels > 1:
+            self._performer.hurry()
+
+    # -- a life ----------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        history = await self._log.load(self.stream)
+        records = history.records if history else ()
+        self._remember(records)
+        self._check_claims(records)
+        if history is not None:
+            self._head = history.head
+            self._state = fold((record.event, record.ts) for record in records)
+            self._session_clock = SessionClock(self._clock, opened_ts=self._state.ts)
+
+    def _check_claims(self, records: Sequence[Recorded]) -> None:
+        """Whether this log has asked for every attempt that was begun: each is a witness of how far it was."""
+        asked = {f"{record.position}:{record.hash}" for record in records if isinstance(record.event, StepScheduled)}
+        for job, claim in self._performer.claims().items():
+            if claim.intent not in asked:
+                raise CorruptionError(
+                    f"the attempt '{job}' was begun, but the log does not ask for it: it was rolled back"
+                )
+
+    async def _live(self) -> None:
+        begins = [] if self.state.definition else [Accept(spec_hash=self._run.spec_hash, definition=self._definition)]
+        known = [*self.state.live, *self.state.leaving]
+        await self._turn([Claim(writer=self._writer), *begins])
+        for place in known:
+            self._take_up(place)
+        await asyncio.sleep(0)  # each looks once at what was written meanwhile: such an end beats a deadline
+        self._may_fire = True
+        self._arm_timer()
+        while not self.state.is_terminal:
+            await self._mailbox.wait()
+            await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _take_up(self, place: int) -> None:
+        """What an earlier engine has begun: also what was seen running, which asks for no effect."""
+        attempt = self.state.steps[place].attempt
+        assert attempt is not None
+        ref = AttemptRef(run=self.state.run, step=self.state.step(place).name, attempt=attempt.number)
+        kind = EnsureNoJob if place in self.state.leaving else EnsureJob
+        self._perform(kind(ref=ref, job=attempt.job, position=attempt.position))
+
+    async def _leave(self) -> None:
+        """Take down whatever still runs; of a run that has ended this is nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._mailbox.close()
+        await asyncio.gather(*(self._performer.leave(order) for order in self._orders.values()))
+        await self._performer.close()
+
+    # -- the turn --------------------------------------------------------------------------------------
+
+    async def _turn(self, commands: Sequence[Command]) -> None:
+        given, self._state = self.state, None
+        now = max(self._session_clock.now(), given.ts)
+        state, events = decide(given, commands, identity=self._identity, now=now, slots=self._free(given))
+        if events:
+            self._head, records = await self._log.append(
+                self.stream, self._head, events, ts=now, spec_hash=self._run.spec_hash
+            )
+            self._state = state
+            self._committed(records)
+        self._state = state
+        if wants_turn(state, self._free(state)):
+            self._mailbox.nudge()
+        self._arm_timer()
+
+    def _committed(self, records: Sequence[Recorded]) -> None:
+        events = [record.event for record in records]
+        self._remember(records)
+        for step in touched(events):
+            self._release(step)
+        for effect in effects(self.state, touched(events)):
+            self._perform(effect)
+        self._show(records, self.state)
+
+    def _remember(self, records: Sequence[Recorded]) -> None:
+        for record in records:
+            if isinstance(record.event, StepScheduled):
+                self._intents[record.event.step] = f"{record.position}:{record.hash}"
+
+    def _release(self, step: str) -> None:
+        place = self.state.place_of(step)
+        assert place is not None
+        attempt = self.state.steps[place].attempt
+        if attempt is not None and place not in self.state.live and place not in self.state.leaving:
+            self._orders.pop(attempt.job, None)
+
+    def _free(self, state: State) -> int:
+        return max(0, self._slots - state.jobs_active)
+
+    def _arm_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = wake_at(self.state) if self._may_fire else None
+        if due is None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._session_clock.is_skewed:
+            self._timer = loop.call_later(CLOCK_SKEW_SECONDS, self._mailbox.nudge)
+        else:
+            wait_seconds = max(0, due - self._session_clock.now()) / 1000
+            self._timer = loop.call_later(wait_seconds, self._mailbox.put, FireTimers())
+
+    # -- effects ---------------------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        order = self._order(effect)
+        self._orders[effect.job] = order
+        if isinstance(effect, EnsureJob):
+            self._once(effect.job, lambda: self._performer.ensure(order))
+            return
+        if (running := self._tasks.pop(effect.job, None)) is not None:
+            running.cancel()
+        self._once(f"{effect.job}/gone", lambda: self._performer.ensure_none(order))
+
+    def _order(self, effect: Effect) -> Order:
+        intent = self._intents[effect.ref.step]
+        job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
+        return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job))
+
+    def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin this work unless it is under way."""
+        if key not in self._tasks:
+            task = self._tasks[key] = self._group.create_task(work(), name=key)
+            task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
+
+    def _stop_tasks(self) -> None:
+        for task in list(self._tasks.values()):
+            task.cancel()

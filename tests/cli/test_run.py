@@ -1,0 +1,245 @@
+"""`kipu run` as a person meets it: what it prints, which exit code it ends with, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kipu.cli.main import main
+from tests.cli.terminal import Outcome, Terminal
+from tests.shell.test_local_kills import assert_none_is_left
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+IMAGES = "kipu: images are not run: each step is a process of this machine, in {}\n"
+
+
+class OwnThread(Terminal):
+    """Signals are heard in a process's first thread alone, and so this command runs nowhere else."""
+
+    def kipu(self, *arguments: str, stdin: bytes = b"") -> Outcome:
+        if arguments[0] != "run":
+            return super().kipu(*arguments, stdin=stdin)
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        printed = self._capture.readouterr()
+        assert isinstance(end.value.code, int)
+        return Outcome(end.value.code, printed.out, printed.err)
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    return OwnThread(capsys, monkeypatch)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def workflow(here: Path, steps: str, spec: str = "") -> Path:
+    file = here / "workflow.yaml"
+    head = (
+        "apiVersion: kipu.dev/v1alpha1\nkind: Workflow\nmetadata: {name: nightly}\nspec:\n  defaults: {image: unused}\n"
+    )
+    file.write_text(f"{head}{spec}  steps:\n{steps}")
+    return file
+
+
+class Process:
+    """`kipu run` as a process of its own, for signals."""
+
+    def __init__(self, here: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "kipu.cli.main", "run", *arguments]
+        self._process = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._heard = ""
+
+    def hears(self, text: str) -> None:
+        """Wait until it has said this."""
+        assert self._process.stdout is not None
+        while text not in self._heard:
+            line = self._process.stdout.readline()
+            assert line, self._heard
+            self._heard += line
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        rest, _ = self._process.communicate(timeout=60)
+        return self._process.returncode, self._heard + rest
+
+
+# -- ends ----------------------------------------------------------------------------------------------------
+
+
+def test_the_diamond_of_the_readme_runs_in_a_moment(terminal: Terminal, here: Path) -> None:
+    outcome = terminal.kipu("run", str(EXAMPLES / "diamond.yaml"))
+    assert outcome.code == 0
+    assert outcome.err == IMAGES.format(here)
+    steps = [line.split()[1:] for line in outcome.out.splitlines() if line.endswith("succeeded")]
+    names = [step[0] for step in steps]
+    assert (names[0], names[3:]) == ("a/1", ["d/1", "workflow"])
+    assert outcome.out.endswith("Succeeded: run 1, log and outputs in .kipu/diamond/1\n")
+
+
+@pytest.mark.parametrize(
+    ("example", "code"), [("hello", 0), ("retry", 0), ("skip-on-failure", 1), ("timeout", 1), ("diamond", 0)]
+)
+def test_every_example_that_needs_no_cluster_ends_as_it_says(
+    terminal: Terminal, here: Path, example: str, code: int
+) -> None:
+    text = (EXAMPLES / f"{example}.yaml").read_text().replace("attemptTimeout: 3s", "attemptTimeout: 300ms")
+    (here / "example.yaml").write_text(text.replace("initial: 1s", "initial: 1ms"))
+    assert terminal.kipu("run", "example.yaml").code == code
+
+
+def test_a_failed_attempt_is_shown_with_its_last_words_and_where_they_are(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: 'echo \"\\x1b[2Jboom\" >&2; exit 7'}\n")
+    outcome = terminal.kipu("run", str(file))
+    assert outcome.code == 1
+    assert "a/1                   failed: exit code 7\n            | \\x1b[2Jboom\n" in outcome.out
+    (log,) = here.glob(".kipu/nightly/1/attempts/*/output.log")
+    assert str(log.relative_to(here)) in outcome.out
+
+
+def test_the_workflows_own_timeout_is_124(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: sleep 300}\n", spec="  timeout: 200ms\n")
+    assert terminal.kipu("run", str(file)).code == 124
+    assert_none_is_left(here)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_and_leaves_nothing(here: Path, number: signal.Signals) -> None:
+    file = workflow(here, "    - {name: a, script: sleep 300}\n    - {name: b, dependsOn: [a], script: echo never}\n")
+    process = Process(here, str(file))
+    process.hears("a/1                   runs")
+    process.send(number)
+    code, said = process.end()
+    assert code == 3
+    assert "cancelling; once more to kill at once" in said
+    assert "Cancelled: run 1" in said
+    assert_none_is_left(here)
+
+
+def test_a_second_signal_kills(here: Path) -> None:
+    process = Process(here, str(workflow(here, "    - {name: a, script: \"trap '' TERM; sleep 300\"}\n")))
+    process.hears("a/1                   runs")
+    process.send(signal.SIGINT)
+    process.hears("taken down")
+    process.send(signal.SIGINT)
+    assert process.end()[0] == 3
+    assert_none_is_left(here)
+
+
+# -- one run after the other -----------------------------------------------------------------------------------
+
+
+def test_killed_it_says_how_to_go_on_and_goes_on(terminal: Terminal, here: Path) -> None:
+    os.mkfifo(here / "go")
+    file = workflow(here, "    - {name: a, script: 'echo ran >> notes; read line < go'}\n")
+    process = Process(here, str(file))
+    process.hears("a/1                   runs")
+    process.send(signal.SIGKILL)
+    process.end()
+    refused = terminal.kipu("run", str(file))
+    assert (refused.code, refused.out) == (2, "")
+    assert (
+        f"run 1 of 'nightly' in .kipu/nightly has not ended: 'kipu run {file} --resume' goes on with it" in refused.err
+    )
+    resumed = Process(here, str(file), "--resume")
+    (here / "go").write_text("go\n")
+    assert resumed.end()[0] == 0
+    assert (here / "notes").read_text() == "ran\n"
+    assert terminal.kipu("run", str(file), "--resume").code == 0, "it has ended, and says so again"
+    assert (here / "notes").read_text() == "ran\n"
+
+
+def test_a_run_that_has_ended_is_followed_by_the_next(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: 'true'}\n")
+    assert terminal.kipu("run", str(file)).code == 0
+    assert "run 2, log" in terminal.kipu("run", str(file), "--dir", ".kipu").out
+    assert "run 1, log" in terminal.kipu("run", str(file), "--dir", "elsewhere").out
+
+
+def test_an_edited_file_does_not_change_what_was_begun(terminal: Terminal, here: Path) -> None:
+    assert terminal.kipu("run", str(workflow(here, "    - {name: a, script: 'true'}\n"))).code == 0
+    file = workflow(here, "    - {name: b, script: 'false'}\n")
+    outcome = terminal.kipu("run", str(file), "--resume")
+    assert outcome.code == 0
+    assert "was edited since: run 1 goes on as it was begun" in outcome.err
+
+
+def test_nothing_to_resume_is_told(terminal: Terminal, here: Path) -> None:
+    outcome = terminal.kipu("run", str(workflow(here, "    - {name: a, script: 'true'}\n")), "--resume")
+    assert outcome.code == 2
+    assert "there is no run of 'nightly'" in outcome.err
+
+
+def test_two_at_once_are_refused(terminal: Terminal, here: Path) -> None:
+    os.mkfifo(here / "go")
+    file = workflow(here, "    - {name: a, script: 'read line < go'}\n")
+    process = Process(here, str(file))
+    process.hears("a/1                   runs")
+    outcome = terminal.kipu("run", str(file))
+    assert outcome.code == 2
+    assert "works on 'nightly'" in outcome.err
+    (here / "go").write_text("go\n")
+    assert process.end()[0] == 0
+
+
+# -- refused -----------------------------------------------------------------------------------------------------
+
+
+def test_a_spec_that_cannot_run_is_refused_with_every_place(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: 'true', dependsOn: [b]}\n    - {name: c, skript: x}\n")
+    outcome = terminal.kipu("run", str(file))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert [line.split(": ")[1] for line in outcome.err.splitlines()] == [
+        "spec.steps[1].skript",
+        "spec.steps[0].dependsOn[0]",
+    ]
+    assert not (here / ".kipu").exists()
+
+
+def test_what_needs_a_cluster_is_refused(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, image: busybox}\n", spec="  shutdown: {mode: Cancel}\n")
+    outcome = terminal.kipu("run", str(file))
+    assert outcome.code == 2
+    assert "spec.steps[0]: step 'a' runs what its image begins with" in outcome.err
+    assert "spec.shutdown: " in outcome.err
+
+
+# -- the log -----------------------------------------------------------------------------------------------------
+
+
+def test_its_history_can_be_read_and_verified(terminal: Terminal, here: Path) -> None:
+    assert terminal.kipu("run", str(EXAMPLES / "hello.yaml")).code == 0
+    table = terminal.kipu("history", "hello", "--dir", ".kipu")
+    assert table.code == 0
+    assert "WorkflowFinished" in table.out
+    jsonl = terminal.kipu("history", "hello", "--dir", ".kipu", "-o", "jsonl")
+    verified = terminal.kipu("verify", "-", stdin=jsonl.out.encode())
+    assert verified.code == 0
+    assert verified.out.endswith("phase Succeeded\n")
+
+
+def test_a_history_that_is_not_there_is_told(terminal: Terminal, here: Path) -> None:
+    outcome = terminal.kipu("history", "hello", "--dir", ".kipu")
+    assert outcome == (2, "", "kipu: there is no run of 'hello' in .kipu\n")
+
+
+def test_a_changed_log_is_not_gone_on_with(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: 'true'}\n")
+    assert terminal.kipu("run", str(file)).code == 0
+    (log,) = here.glob(".kipu/nightly/1/log/*/*.log")
+    log.write_bytes(log.read_bytes().replace(b"StepSucceeded", b"StepSucceedee"))
+    for arguments in (["run", str(file)], ["run", str(file), "--resume"], ["history", "nightly", "--dir", ".kipu"]):
+        outcome = terminal.kipu(*arguments)
+        assert outcome.code == 1
+        assert "kipu: not sound: .kipu/nightly/1/log/" in outcome.err

@@ -1,0 +1,144 @@
+"""Fan-outs on the operator that ships: items are Jobs of their own, in windows, retried and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from kipu.core.events import StepScheduled
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.nodes import Program
+from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
+
+pytestmark = pytest.mark.looptime
+RETRY = {"maxAttempts": 2, "backoff": {"initial": "2s", "jitter": "None"}}
+
+
+def labels(pod: dict[str, Any]) -> dict[str, str]:
+    return dict(pod["metadata"]["labels"])
+
+
+def environment(pod: dict[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in pod["spec"]["containers"][0]["env"]}
+
+
+async def test_a_step_is_run_once_for_each_item() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def program(pod: dict[str, Any]) -> Program:
+        seen.append(pod)
+        return Program(run_seconds=1.0)
+
+    server = ApiServer(programs=program)
+    uid = apply(server, step("a"), step("shard", "a", forEach={"count": 3}), step("b", "shard"))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    ran = Counter((labels(pod)["kipu.dev/step"], labels(pod).get("kipu.dev/index")) for pod in seen)
+    assert ran == {("a", None): 1, ("b", None): 1, ("shard", "0"): 1, ("shard", "1"): 1, ("shard", "2"): 1}
+    assert (await replayed(server, uid)).is_terminal
+    shown = status(server)
+    assert shown["progress"] == "3/3"
+    assert [entry["name"] for entry in shown["steps"]] == ["a", "shard", "b"]
+    assert shown["steps"][1]["items"] == {"total": 3, "running": 0, "succeeded": 3, "failed": 0}
+
+
+async def test_each_program_finds_its_item_and_its_index() -> None:
+    seen: dict[str, dict[str, str]] = {}
+
+    def program(pod: dict[str, Any]) -> Program:
+        variables = environment(pod)
+        seen[variables["KIPU_ITEM"]] = variables
+        return Program(run_seconds=1.0)
+
+    server = ApiServer(programs=program)
+    apply(server, step("shard", forEach={"items": ["eu", 7, {"b": [True], "a": "$(HOME)"}]}))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    # The kubelet makes `$$` of a variable's value one `$`.
+    by_index = {variables["KIPU_INDEX"]: item for item, variables in seen.items()}
+    assert by_index == {"0": "eu", "1": "7", "2": '{"a":"$$(HOME)","b":[true]}'}
+    assert {variables["KIPU_STEP"] for variables in seen.values()} == {"shard"}
+    for identity in ("KIPU_ATTEMPT_ID", "KIPU_IDEMPOTENCY_KEY"):
+        assert len({variables[identity] for variables in seen.values()}) == 3
+
+
+async def test_no_more_items_run_at_once_than_may_and_one_that_fails_is_tried_again() -> None:
+    def program(pod: dict[str, Any]) -> Program:
+        own = labels(pod)
+        fails = own["kipu.dev/index"] == "4" and own["kipu.dev/attempt"] == "1"
+        return Program(run_seconds=2.0, exit_code=int(fails))
+
+    server = ApiServer(programs=program)
+    uid = apply(server, step("shard", forEach={"count": 12, "parallelism": 5}, retry=RETRY))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    starts = [(run.started, 1) for run in server.executions] + [(run.ended or 0, -1) for run in server.executions]
+    running = most = 0
+    for _, change in sorted(starts):
+        running += change
+        most = max(most, running)
+    assert most == 5
+    assert len(server.executions) == 13
+    records = (await history(server, uid)).records
+    attempts = Counter(record.event.step for record in records if isinstance(record.event, StepScheduled))
+    assert attempts == {f"shard[{index}]": 1 + (index == 4) for index in range(12)}
+
+
+async def test_a_shutdown_takes_every_item_down_and_leaves_no_pod() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=500.0))
+    apply(server, step("shard", forEach={"count": 30, "parallelism": 6}))
+    async with operator(server):
+        await until(lambda: len(server.executions) == 6)
+
+        def shut_down(workflow: dict[str, Any]) -> dict[str, Any]:
+            workflow["spec"]["shutdown"] = {"mode": "Cancel"}
+            return workflow
+
+        server.update("workflows", "default", "w", shut_down)
+        assert await ended(server) == "Cancelled"
+    assert all(run.ended for run in server.executions)
+    assert len(server.executions) == 6
+
+
+async def test_an_operator_that_dies_amid_a_fan_out_is_followed_by_one_that_goes_on() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=3.0))
+    uid = apply(server, step("shard", forEach={"count": 20, "parallelism": 4}), step("b", "shard"))
+    for life in range(6):
+        async with operator(server, f"life-{life}"):
+            goal = min(len(server.executions) + 3, 20)
+            await until(lambda goal=goal: len(server.executions) >= goal)  # type: ignore[misc]
+    async with operator(server, "last"):
+        assert await ended(server) == "Succeeded"
+    ran = Counter(run.job for run in server.executions)
+    assert len(ran) == 21
+    assert {*ran.values()} == {1}
+    assert (await replayed(server, uid)).is_terminal
+
+
+async def test_old_jobs_of_a_fan_out_are_taken_away_while_it_goes_on() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=1.0))
+    apply(server, step("shard", forEach={"count": 30, "parallelism": 3}))
+    async with operator(server, jobs_kept=5):
+        assert await ended(server) == "Succeeded"
+        assert len(server.all("jobs")) <= 5 + 3 + 2  # kept, and those whose deletion is under way
+
+
+async def test_an_item_that_is_given_up_does_not_wait_for_the_others() -> None:
+    def program(pod: dict[str, Any]) -> Program:
+        own = labels(pod)
+        hangs = own["kipu.dev/index"] == "0" and own["kipu.dev/attempt"] == "1"
+        return Program(run_seconds=500.0 if hangs or own["kipu.dev/index"] == "1" else 1.0)
+
+    server = ApiServer(programs=program)
+    retry = {"maxAttempts": 2, "backoff": {"initial": "1s", "jitter": "None"}}
+    apply(server, step("shard", forEach={"count": 2}, attemptTimeout="600s", retry=retry))
+    async with operator(server):
+        await until(lambda: len(server.executions) == 2)
+        first = next(run for run in server.executions if run.step == "shard[0]")
+        server.delete("jobs", "default", first.job, propagationPolicy="Background")
+        await until(
+            lambda: any(run.step == "shard[0]" and run.ended and run.attempt == "2" for run in server.executions)
+        )
+        assert server.time() < 60

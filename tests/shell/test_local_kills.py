@@ -1,0 +1,155 @@
+"""`kipu run` killed by SIGKILL, and resumed, over and over: it ends right, once, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kipu.cli.running import load
+from kipu.core.events import StepSucceeded
+from kipu.core.evolve import fold
+from kipu.core.state import State
+from kipu.shell.local_processes import identify
+from tests.shell.lives import Lives
+
+KILLS = [pytest.param(20), pytest.param(200, marks=pytest.mark.proof)]
+LIVES_MAX = 200  # of one workflow: each of its steps ends sooner or later, whoever is killed
+# Each attempt notes that it ran, before and after its work. Some leave a process behind that nobody needs.
+STEP = """
+      script: |
+        echo "begun $KIPU_ATTEMPT" >> "$PWD/$KIPU_STEP"
+        sleep 300 &
+        (setsid sleep 300) &
+        sleep 0.0{rest}
+        [ "$KIPU_STEP" != flaky ] || [ "$KIPU_ATTEMPT" -gt 1 ]
+        echo "done $KIPU_ATTEMPT" >> "$PWD/$KIPU_STEP"
+"""
+HEAD = """
+apiVersion: kipu.dev/v1alpha1
+kind: Workflow
+metadata: {name: diamond}
+spec:
+  defaults: {image: unused, retry: {maxAttempts: 2, backoff: {initial: 10ms, jitter: None}}}
+  steps:
+"""
+SLOW = """
+    - name: slow
+      dependsOn: [a]
+      allowFailure: true
+      startTimeout: 1h
+      attemptTimeout: 300ms
+      retry: {maxAttempts: 1}
+      template: {spec: {terminationGracePeriodSeconds: 0}}
+      script: trap '' TERM; echo "begun $KIPU_ATTEMPT" >> "$PWD/slow"; sleep 300
+"""
+GRAPH = {"a": [], "flaky": ["a"], "b": ["a"], "c": ["flaky", "b"], "d": ["c", "slow"]}
+
+
+def written(folder: Path) -> Path:
+    folder.mkdir()
+    steps = [
+        f"    - name: {name}\n      dependsOn: [{', '.join(needs)}]{STEP.format(rest=3 + 2 * place)}"
+        for place, (name, needs) in enumerate(GRAPH.items())
+    ]
+    (folder / "workflow.yaml").write_text(HEAD + "".join(steps) + SLOW)
+    return folder
+
+
+def ended(folder: Path) -> State:
+    _, history = load(folder / "runs", "diamond")
+    succeeded = Counter(record.event.step for record in history.records if isinstance(record.event, StepSucceeded))
+    assert set(succeeded.values()) == {1}
+    return fold((record.event, record.ts) for record in history.records)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Wardens and programs alike: all that name the folder in their arguments or their environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and identify(int(name)) is not None:
+            try:
+                text = Path(f"/proc/{name}/cmdline").read_bytes() + Path(f"/proc/{name}/environ").read_bytes()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if str(folder).encode() in text:
+                found.append(int(name))
+    return found
+
+
+def assert_none_is_left(folder: Path) -> None:
+    """Once the run has ended; a warden has then written its end, and may need a moment to end itself."""
+    for pid in processes_of(folder):
+        assert b"local_warden" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        descriptor = os.pidfd_open(pid)
+        assert select.select([descriptor], [], [], 5.0)[0]
+        os.close(descriptor)
+    assert processes_of(folder) == []
+
+
+def assert_each_ran_once(folder: Path) -> None:
+    once = ["begun 1", "done 1"]
+    for name in GRAPH:
+        expected = ["begun 1", "begun 2", "done 2"] if name == "flaky" else once
+        assert (folder / name).read_text().splitlines() == expected
+    assert (folder / "slow").read_text().splitlines() == ["begun 1"]
+
+
+@pytest.fixture(scope="module")
+def lives() -> Iterator[Lives]:
+    with Lives() as lives:
+        yield lives
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("wanted", KILLS)
+def test_killed_at_any_moment_and_resumed_it_ends_right_and_no_step_runs_twice(
+    lives: Lives, tmp_path: Path, wanted: int
+) -> None:
+    dice, kills, runs = random.Random(wanted), 0, 0
+    while kills < wanted:
+        runs += 1
+        folder = written(tmp_path / f"{runs}")
+        for _ in range(LIVES_MAX):
+            code, _ = lives.live(folder, after_seconds=dice.choice([0.03, 0.1, 0.3]) * dice.random())
+            if code is not None:
+                break
+            kills += 1
+        assert code == 0, (folder / "terminal").read_text()
+        assert str(ended(folder).phase) == "Succeeded"
+        assert_each_ran_once(folder)
+        assert_none_is_left(folder)
+    print(f"{kills} kills in {runs} runs")
+
+
+SHORT = HEAD + "    - {name: a, script: 'echo ran >> a'}\n    - {name: b, dependsOn: [a], script: 'echo ran >> b'}\n"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_killed_before_and_after_every_step_to_the_disk_or_to_a_process_it_ends_right(
+    lives: Lives, tmp_path: Path
+) -> None:
+    def fresh(name: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "workflow.yaml").write_text(SHORT)
+        return folder
+
+    code, steps = lives.live(fresh("whole"))
+    assert code == 0
+    assert steps >= 15
+    for at in range(2 * steps):
+        folder = fresh(f"{at}")
+        code, _ = lives.live(folder, at=at)
+        assert code in (None, 0)
+        code, _ = lives.live(folder)
+        assert code == 0, (folder / "terminal").read_text()
+        assert (folder / "a").read_text() == (folder / "b").read_text() == "ran\n"
+        assert str(ended(folder).phase) == "Succeeded"
+        assert_none_is_left(folder)

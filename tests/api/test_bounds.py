@@ -134,8 +134,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "shutdown modes": (
         spec(shutdown={"mode": "Terminate", "run": 1}),
-        spec(shutdown={"mode": "Drain"}),
-        "spec.shutdown.mode: must be one of Cancel, Terminate, not 'Drain'",
+        spec(shutdown={"mode": "Stop"}),
+        "spec.shutdown.mode: must be one of Drain, Cancel, Terminate, not 'Stop'",
     ),
     "runs count from 1": (
         spec(shutdown={"mode": "Cancel", "run": 1}),
@@ -545,8 +545,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a field of a later version": (
         spec(),
-        {**spec(), "finally": []},
-        "spec.finally: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "params": []},
+        "spec.params: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

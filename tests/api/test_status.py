@@ -94,6 +94,7 @@ def test_a_run_under_way() -> None:
             "running": 1,
             "retrying": 0,
             "unknown": 0,
+            "suspended": 0,
             "succeeded": 0,
             "failed": 0,
             "skipped": 0,

@@ -41,6 +41,8 @@ class AttemptRef:
     intent: str  # "position:hash" of its StepScheduled record
     item: tuple[int, str] | None = None  # of a fan-out: its index, and itself as text
     attempt_timeout_ms: int | None = None
+    redone: int = 0  # how many successes of the step were given up by reruns
+    outcome: str | None = None  # of the steps before, for those of finally
 
 
 def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
@@ -143,7 +145,9 @@ def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
         "KIPU_STEP": attempt.step,
         "KIPU_ATTEMPT": str(attempt.attempt),
         "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
-        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
+        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step, redone=attempt.redone),
         **item,
     }
+    if attempt.outcome is not None:
+        variables["KIPU_OUTCOME"] = attempt.outcome
     return [{"name": name, "value": value} for name, value in variables.items()]

@@ -15,6 +15,7 @@ from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
 
 RUNS = ("command", "args")
+JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "allowFailure"})
 OWN_PREFIX = "KIPU_"
 ITEM_BYTES_MAX = 4 * 1024  # it becomes a variable of a program
 ITEMS_BYTES_MAX = 256 * 1024  # of a Workflow, of which etcd holds 1.5 MiB
@@ -25,6 +26,9 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
+    if step.get("approval") is not None or step.get("wait") is not None:
+        yield from _jobless_problems(step, path)
+        return
     yield from _twice_said(step, path)
     yield from _external_problems(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
@@ -54,6 +58,14 @@ def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     if external and KUEUE_LABEL in labels:
         where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
         yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
+
+
+def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+    """A step that asks or waits runs nothing, and so says nothing of it."""
+    kind = "approval" if step.get("approval") is not None else "wait"
+    for key, value in step.items():
+        if value is not None and key not in JOBLESS_FIELDS and key != kind:
+            yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {kind}: it has no Job", hint="remove it")
 
 
 def for_each_problems(for_each: JsonMap, items: Sequence[object], path: str) -> Iterator[Problem]:

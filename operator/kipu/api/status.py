@@ -40,12 +40,16 @@ def project(
     waiting: Mapping[str, str],
     spec_changed: bool,
     warnings: Mapping[str, str] = NO_WARNINGS,
+    crowded: str = "",
 ) -> dict[str, object]:
-    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for; `warnings` are
-    conditions that the shell knows to hold, by type."""
+    """The status of a committed state.
+
+    What the shell sees: `waiting`, by step, is what it waits for; `crowded` is the kind of place that steps which are
+    ready wait for; `warnings` are conditions that hold, by type.
+    """
     total = steps_total(state)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
-    reason, message = _why(state, waiting)
+    reason, message = _why(state, waiting, crowded)
     duration = None
     if state.started_at is not None and state.finished_at is not None:
         duration = for_people(state.finished_at - state.started_at)
@@ -110,7 +114,7 @@ def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int
     }
 
 
-def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
+def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, str]:
     """Why it ended so, or what it waits for; empty if there is nothing to say."""
     if state.phase is WorkflowPhase.REJECTED:
         return "Rejected", _summary(state.problems)
@@ -122,6 +126,20 @@ def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
         return "Waiting", clip(f"step '{step}'{more}: {why}")
     if state.unknown:
         return "Unknown", clip(_ask(state))
+    if state.suspended:
+        return "Suspended", f"spec.suspend is true: nothing new starts; Jobs that run: {state.jobs_active}"
+    if crowded and (state.ready or state.startable):
+        count = len(state.ready) + len(state.startable)
+        who = f"step '{state.name(next(chain(state.ready, state.startable)))}'" + (
+            f" (and {count - 1} more)" if count > 1 else ""
+        )
+        return "Waiting", clip(f"{who}: waits for {crowded}")
+    if state.resting:
+        place = next(iter(state.resting))
+        more = f" (and {len(state.resting) - 1} more)" if len(state.resting) > 1 else ""
+        return "Waiting", clip(f"step '{state.step(place).name}'{more}: {_resting(state, place)}")
+    if state.outcome is not None:
+        return "Finalizing", clip(f"the steps have ended as {state.outcome}; finally runs")
     return "", ""
 
 
@@ -132,6 +150,15 @@ def _ask(state: State) -> str:
     more = f" (and {len(state.unknown) - 1} more)" if len(state.unknown) > 1 else ""
     said = f"{{step: {name}, run: {state.run}, attempt: {step.attempts}, decision: Succeed, Fail or Retry}}"
     return f"step '{name}'{more}: {UNKNOWN} ({step.reason}: {step.message}); add {said} to spec.resolutions"
+
+
+def _resting(state: State, place: int) -> str:
+    """What a step without a Job waits for."""
+    step, until = state.step(place), timestamp(state.steps[place].deadline)
+    if step.approval is None:
+        return f"waits until {until}"
+    asked = f": {step.approval.message}" if step.approval.message else ""
+    return f"waits for an answer in spec.approvals{f' until {until}' if until else ''}{asked}"
 
 
 def _summary(problems: tuple[Problem, ...]) -> str:
@@ -154,6 +181,7 @@ def _counts(state: State) -> Counts:
         running=count[StepPhase.RUNNING],
         retrying=count[StepPhase.RETRYING],
         unknown=count[StepPhase.UNKNOWN],
+        suspended=count[StepPhase.SUSPENDED],
         succeeded=count[StepPhase.SUCCEEDED],
         failed=count[StepPhase.FAILED],
         skipped=count[StepPhase.SKIPPED],
@@ -162,7 +190,8 @@ def _counts(state: State) -> Counts:
 
 
 def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
-    under_way = islice(chain(state.live, state.leaving, state.retrying, state.unknown), LISTED_MAX)
+    places = chain(state.live, state.leaving, state.retrying, state.unknown, state.resting)
+    under_way = islice(places, LISTED_MAX)
     return [_report(state, place, waiting) for place in under_way]
 
 
@@ -183,6 +212,8 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
         reason = step.reason or reason
     if step.phase in (StepPhase.FAILED, StepPhase.RETRYING, StepPhase.UNKNOWN):
         message, exit_code = message or step.message, step.exit_code
+    elif place in state.resting:
+        message = _resting(state, place)
     elif place in state.leaving and attempt is not None:
         reason, message = "Ending", message or attempt.abandoned_message
     return StepReport(

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
 
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     AttemptUnknown,
     Event,
     EventLimitReached,
+    FinallyStarted,
     ShutdownRequested,
     StepAdopted,
     StepCompleted,
@@ -30,9 +33,13 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     UnknownResolved,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.ports import Recorded
 
@@ -92,6 +99,10 @@ def _subject(event: Event) -> str:
             return some(event.steps)
         case StepFailed() | StepAdopted() | StepExpanded() | StepCompleted():
             return event.step
+        case ApprovalRequested() | ApprovalGiven() | WaitStarted():
+            return event.step
+        case WorkflowRerun():
+            return some(event.from_)
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
         case AttemptUnknown() | UnknownResolved():
@@ -118,12 +129,19 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case WorkflowSuspended() | WorkflowResumed():
+            return ""
         case TimerFired():
             return f"{event.kind.value}, due {clock(event.due)}"
         case EventLimitReached():
             return f"{event.limit} events"
+        case FinallyStarted():
+            why = f"{event.end.value}: " + _because(event.reason, event.message)
+            return _words(why, _until("deadline", event.deadline))
         case WorkflowFinished():
             return f"{event.end.value}: " + _because(event.reason, event.message)
+        case WorkflowRerun():
+            return _words(f"run {event.run}", _until("deadline", event.deadline))
         case _:
             return _details_of_step(event)
 
@@ -138,11 +156,17 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case ApprovalRequested():
+            return _until("until", event.deadline)
+        case ApprovalGiven():
+            return _because(f"{event.decision.value} by {event.by}", event.message)
+        case WaitStarted():
+            return _until("until", event.due)
         case StepExpanded():
             items = "1 item" if event.count == 1 else f"{event.count} items"
             return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
-            return ""
+            return event.outputs or ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():

@@ -16,6 +16,7 @@ from enum import StrEnum
 JsonObject = Mapping[str, object]
 
 STEPS_MAX = 5_000  # design 04: a Workflow of 5,000 small steps still fits one etcd object (1.5 MiB)
+FINALLY_MAX = 100  # of these: steps of finally
 ATTEMPTS_MAX = 100  # bounds the records of one step: 100 attempts x 3 records x 0.4 KiB = 120 KiB
 # Of one fan-out: x 3 records x 0.4 KiB = 12 MiB of log, and 80 KiB of places in memory.
 ITEMS_MAX = 10_000
@@ -58,6 +59,14 @@ class OnUnknown(StrEnum):
     RETRY = "Retry"  # by the step's retry, as if the attempt had failed
 
 
+class Kind(StrEnum):
+    """What a step is. All but `Run` have no Job."""
+
+    RUN = "Run"
+    APPROVAL = "Approval"  # somebody is asked
+    WAIT = "Wait"  # time passes
+
+
 class Jitter(StrEnum):
     """`Full`: a wait drawn evenly from 0 to the computed backoff. `None`: the backoff itself."""
 
@@ -85,6 +94,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What somebody is asked, and for how long."""
+
+    message: str = ""
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForEach:
     """What a step is repeated for: one of `items` and `count` says it."""
 
@@ -96,7 +113,7 @@ class ForEach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node of the graph."""
+    """One node of the graph. `approval` is there for the kind Approval alone, `wait_ms` for Wait."""
 
     name: str
     depends_on: tuple[str, ...] = ()
@@ -110,6 +127,10 @@ class Step:
     on_unknown: OnUnknown = OnUnknown.ASK
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
     for_each: ForEach | None = None  # a fan-out: each item is a step of its own, named `name[index]`
+    kind: Kind = Kind.RUN
+    in_finally: bool = False  # runs once all others are over; these stand behind all others
+    approval: Approval | None = None
+    wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +157,9 @@ class Definition:
 
     steps: tuple[Step, ...]
     parallelism: int | None = None  # Jobs at once
+    priority: int = 0  # the highest is served first
     timeout_ms: int | None = None
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
     adopt: Adoption | None = None
+    finally_timeout_ms: int | None = None  # all steps of `finally`, from their beginning

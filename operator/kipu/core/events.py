@@ -28,11 +28,14 @@ class TimerKind(StrEnum):
     ATTEMPT_TIMEOUT = "AttemptTimeout"
     STEP_TIMEOUT = "StepTimeout"
     WORKFLOW_TIMEOUT = "WorkflowTimeout"
+    WAIT = "Wait"  # a step that waits is over
+    FINALLY_TIMEOUT = "FinallyTimeout"
 
 
 class ShutdownMode(StrEnum):
     """In the order of escalation; `Terminate` also leaves out `finally`."""
 
+    DRAIN = "Drain"
     CANCEL = "Cancel"
     TERMINATE = "Terminate"
 
@@ -51,6 +54,7 @@ class Reason(StrEnum):
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
     UNKNOWN = "Unknown"  # it is over, and nobody knows whether it has done its work
+    REFUSED = "Refused"  # somebody was asked, and said no
     ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
 
 
@@ -60,6 +64,13 @@ class Resolution(StrEnum):
     RETRY = "Retry"  # it has done nothing, or may do it again
     FAIL = "Fail"
     SUCCEED = "Succeed"  # it has done its work
+
+
+class Decision(StrEnum):
+    """What somebody has answered to an approval step."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
 
 
 class SkipReason(StrEnum):
@@ -101,6 +112,20 @@ class ShutdownRequested:
 
     run: int
     mode: ShutdownMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSuspended:
+    """Nothing new starts until `WorkflowResumed`; what runs goes on, and so do all timers."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowResumed:
+    """What is ready may start again."""
+
+    run: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +178,35 @@ class StepAdopted:
     source_run: int
     source_position: int
     source_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested:
+    """Somebody is asked; who does not answer until the deadline has the step fail."""
+
+    run: int
+    step: str
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalGiven:
+    """Somebody has answered; `StepCompleted` or `StepFailed` follows in the same commit."""
+
+    run: int
+    step: str
+    decision: Decision
+    by: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitStarted:
+    """The step is over at `due`."""
+
+    run: int
+    step: str
+    due: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,8 +342,19 @@ class WorkflowEnd(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinallyStarted:
+    """The steps are over and their end is known: those of `finally` run now."""
+
+    run: int
+    end: WorkflowEnd
+    reason: str
+    message: str = ""
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
-    """The run is over; terminal is final."""
+    """The run is over; terminal is final, but for `WorkflowRerun`."""
 
     run: int
     end: WorkflowEnd
@@ -297,11 +362,24 @@ class WorkflowFinished:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRerun:
+    """Run `run` opens in this log: what has succeeded stays done, except these steps and all that rests on others."""
+
+    run: int
+    from_: tuple[str, ...]
+    spec_hash: str
+    deadline: int | None = None
+
+
 StepEvent = (
     StepScheduled
     | StepStarted
     | StepSucceeded
     | StepAdopted
+    | ApprovalRequested
+    | ApprovalGiven
+    | WaitStarted
     | StepExpanded
     | StepCompleted
     | AttemptAbandoned
@@ -317,9 +395,13 @@ Event = (
     | WorkflowAccepted
     | WorkflowRejected
     | ShutdownRequested
+    | WorkflowSuspended
+    | WorkflowResumed
     | StepEvent
     | TimerFired
     | EventLimitReached
+    | FinallyStarted
     | WorkflowFinished
+    | WorkflowRerun
 )
 EVENT_TYPES: tuple[type[Event], ...] = Event.__args__

@@ -1,8 +1,8 @@
 """An actor's mailbox: what it still has to be told.
 
 Bounded by coalescing: at most one observation and one person's word per step (the most telling one stands), and one
-each of the rest, so it never holds more than 2 x steps + 3 commands. Observed outcomes come out before timers: a
-finished pod beats a deadline that is not committed yet (design 03).
+each of the rest but answers, which the spec bounds, so it never holds more than 2 x steps + 104 commands. Observed
+outcomes come out before timers: a finished pod beats a deadline that is not committed yet (design 03).
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import asyncio
 from kipu.core.commands import (
     Command,
     FireTimers,
+    GiveApproval,
     ObserveGone,
     ObserveMissing,
     ObserveOutcome,
     ObserveRefused,
     ObserveStarted,
+    RequestRerun,
     RequestShutdown,
     ResolveUnknown,
+    SetSuspended,
 )
 
 # A later observation replaces one that tells less about the same attempt.
@@ -31,19 +34,23 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._observations: dict[str, Command] = {}
-        self._requests: dict[type | str, Command] = {}  # by kind, or by the step that is spoken of
+        self._requests: dict[type, Command] = {}
+        self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
+        self._words: dict[str, Command] = {}  # on what nobody knows: the last about each step stands
         self._wake = asyncio.Event()
         self._lazy: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._observations) + len(self._requests)
+        return len(self._observations) + len(self._requests) + len(self._answers)
 
     def put(self, command: Command) -> None:
         """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
-        if isinstance(command, FireTimers | RequestShutdown):
+        if isinstance(command, FireTimers | RequestShutdown | SetSuspended | RequestRerun):
             self._requests[type(command)] = command
+        elif isinstance(command, GiveApproval):
+            self._answers.setdefault((command.run, command.step), command)
         elif isinstance(command, ResolveUnknown):
-            self._requests[command.ref.step] = command
+            self._words[command.ref.step] = command
         elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
@@ -71,11 +78,15 @@ class Mailbox:
 
         After a mere nudge, starts that still wait for company stay.
         """
-        if self._lazy is not None and not self._requests and self._is_lazy():
+        if self._lazy is not None and not (self._requests or self._answers or self._words) and self._is_lazy():
             self._wake.clear()
             return []
-        asked = [key for key in self._requests if key is not FireTimers]
-        taken = [self._requests.pop(key) for key in asked[:limit]]
+        found = (self._requests.pop(kind, None) for kind in (SetSuspended, RequestShutdown, RequestRerun))
+        taken: list[Command] = [command for command in found if command is not None]
+        for key in list(self._answers)[: limit - len(taken)]:
+            taken.append(self._answers.pop(key))
+        for step in list(self._words)[: limit - len(taken)]:
+            taken.append(self._words.pop(step))
         for step in list(self._observations)[: limit - len(taken)]:
             taken.append(self._observations.pop(step))
         if not self._observations and len(taken) < limit and (timers := self._requests.pop(FireTimers, None)):
@@ -104,6 +115,7 @@ class Mailbox:
         """Drop everything and its timer; what was in it will be observed again."""
         self._observations.clear()
         self._requests.clear()
+        self._answers.clear()
         if self._lazy is not None:
             self._lazy.cancel()
             self._lazy = None

@@ -35,6 +35,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
     assert definition is not None
     place = state.place_of(ref.step)
     assert place is not None
+    fanout = state.fanout_of(place)
     attempt = jobs.AttemptRef(
         namespace=stream.namespace,
         workflow_name=stream.name,
@@ -46,6 +47,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         job_name=effect.job,
         intent=intent,
         attempt_timeout_ms=state.step(place).attempt_timeout_ms,
+        redone=state.steps[place if fanout is None else fanout.parent].redone,
+        outcome=None if state.outcome is None else state.outcome.value,
     )
     return Plan(
         namespace=stream.namespace,

@@ -57,3 +57,9 @@ def an_attempt_that_leaves_gives_up_its_place_at_once(state: State, slots: int) 
 def a_failure_holds_nobody_back(state: State) -> bool:
     """Whatever has failed, plain steps go on starting."""
     return False
+
+
+@mutant("starts_anything", breaks="I9", caught_by="tests/core/test_suspending.py")
+def a_suspension_holds_nothing_up(state: State) -> bool:
+    """What is ready starts, whoever has asked to wait."""
+    return state.stopping is None

@@ -38,7 +38,11 @@ def fields_of(custom: Custom) -> dict[str, dict[str, Any]]:
     return dict(fields(version_of(custom)["schema"]["openAPIV3Schema"]))
 
 
-ANY_VALUE = {".spec.steps[].forEach.items[]", ".spec.workflowTemplate.spec.steps[].forEach.items[]"}
+ANY_VALUE = {
+    f"{spec}.{field}[].forEach.items[]"
+    for spec in (".spec", ".spec.workflowTemplate.spec")
+    for field in ("steps", "finally")
+}
 FIELDS = {custom.kind: fields_of(custom) for custom in RESOURCES}
 EACH = pytest.mark.parametrize("kind", list(FIELDS))
 SPECS = {"Workflow": ".spec", "CronWorkflow": ".spec.workflowTemplate.spec"}  # where the spec of a Workflow stands

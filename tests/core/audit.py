@@ -40,6 +40,7 @@ from kipu.core.events import (
     WorkflowResumed,
     WorkflowSuspended,
 )
+from tests.core.account import Account
 from tests.core.world import World
 
 BEFORE_STEPS = (
@@ -51,24 +52,6 @@ BEFORE_STEPS = (
     WorkflowResumed,
     TimerFired,
 )
-
-
-@dataclass
-class Account:
-    """What the log has said of one step so far."""
-
-    attempts: int = 0
-    open: bool = False  # its newest attempt has neither ended nor gone
-    resting: bool = False  # it asks, or waits
-    due: int | None = None  # when its wait is over
-    decision: Decision | None = None
-    abandoned: bool = False
-    budget: int = 0
-    disruptions: int = 0
-    retry_at: int | None = None
-    end: str = ""
-    culprit: str | None = None
-    items: int | None = None  # of a fan-out that has begun
 
 
 @dataclass

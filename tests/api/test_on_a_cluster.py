@@ -25,6 +25,8 @@ pytestmark = pytest.mark.cluster
 
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
+    "External and a queue",
+    "onUnknown is for External",
     "a step for failures is not adopted",
     "a step is adopted once",
     "an adopted step exists",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kipu.core.commands import AttemptRef
-from kipu.core.definition import DISRUPTIONS_MAX, Definition, Effects, OnFailure, OnUnknown, RunWhen, Step
+from kipu.core.definition import DISRUPTIONS_MAX, Effects, OnUnknown, RunWhen, Step
 from kipu.core.events import (
     ApprovalGiven,
     ApprovalRequested,
@@ -43,6 +42,8 @@ from kipu.core.events import (
     WorkflowResumed,
     WorkflowSuspended,
 )
+from tests.core.account import Account
+from tests.core.audited_rules import Rules
 from tests.core.world import World
 
 BEFORE_STEPS = (
@@ -57,44 +58,19 @@ BEFORE_STEPS = (
 
 
 @dataclass
-class Account:
-    """What the log has said of one step so far."""
-
-    attempts: int = 0
-    open: bool = False  # its newest attempt has neither ended nor gone
-    resting: bool = False  # it asks, or waits
-    due: int | None = None  # when its wait is over
-    decision: Decision | None = None
-    abandoned: bool = False
-    budget: int = 0
-    disruptions: int = 0
-    retry_at: int | None = None
-    said: Resolution | None = None  # of the attempt that nobody knew about
-    unknown: bool = False
-    end: str = ""
-    culprit: str | None = None
-    items: int | None = None  # of a fan-out that has begun
-
-
-@dataclass
-class Audit:
+class Audit(Rules):
     """Reads the events in order and raises AssertionError at the first that must not be."""
 
-    definition: Definition
-    steps: dict[str, Account] = field(default_factory=dict)
     stopping: bool = False
     shut_down: bool = False
     draining: bool = False
     terminated: bool = False
     suspended: bool = False
-    outcome: WorkflowEnd | None = None  # of the steps before finally
-    failing: str | None = None
     finished: WorkflowFinished | None = None
     foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
 
     def __post_init__(self) -> None:
-        self.by_name = {step.name: step for step in self.definition.steps}
-        self.steps = {name: Account() for name in self.by_name}
+        super().__post_init__()
         self.to_adopt = [step.name for step in self.definition.adopt.steps] if self.definition.adopt else []
 
     def read(self, world: World) -> None:
@@ -193,10 +169,6 @@ class Audit:
             self.failing = event.step
 
     # -- fan-outs ------------------------------------------------------------------------------------------
-
-    def rule_of(self, name: str) -> Step:
-        """The definition of a step, or of an item's fan-out."""
-        return self.by_name[name.partition("[")[0]]
 
     def items_of(self, name: str) -> list[Account]:
         """Those that have begun."""
@@ -383,36 +355,6 @@ class Audit:
         assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
         account.resting = False
-
-    # -- the rules, said once more in other words ----------------------------------------------------------
-
-    def ends(self, step: Step) -> Iterator[tuple[str, bool]]:
-        """How each need has ended, and whether that is as good as success."""
-        for need in step.depends_on:
-            end = self.steps[need].end
-            yield end, end == "Succeeded" or (end == "Failed" and self.by_name[need].allow_failure)
-
-    def rule_holds(self, step: Step) -> bool:
-        ends = list(self.ends(step))
-        if not all(end for end, _ in ends):
-            return False
-        if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return all(good for _, good in ends)
-        return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
-
-    def rule_is_broken(self, step: Step) -> bool:
-        ends = list(self.ends(step))
-        if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return any(end and not good for end, good in ends)
-        return step.run_when is RunWhen.ANY_FAILED and all(end not in ("", "Failed") for end, _ in ends)
-
-    def holds_back(self) -> bool:
-        goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.outcome is not None
-        return self.failing is not None and not goes_on
-
-    def cancels(self, name: str) -> bool:
-        plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
-        return self.holds_back() and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
     def check_end(self, found: WorkflowEnd) -> None:
         """The table of ends: of the steps, or, once those of finally run, of everything."""

@@ -50,9 +50,6 @@ def project(
     total = steps_total(state)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
     reason, message = _why(state, waiting, crowded)
-    duration = None
-    if state.started_at is not None and state.finished_at is not None:
-        duration = for_people(state.finished_at - state.started_at)
     status = WorkflowStatus(
         phase=state.phase,
         outcome=state.phase.value if state.is_terminal else None,
@@ -63,7 +60,7 @@ def project(
         counts=_counts(state),
         start_time=timestamp(state.started_at),
         completion_time=timestamp(state.finished_at),
-        duration=duration,
+        duration=_duration(state),
         observed_generation=generation,
         log=Log(position=log_position, hash=log_hash),
         running=_running(state, waiting),
@@ -74,6 +71,12 @@ def project(
     )
     shown = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return shown | {"steps": _steps(state)} if total <= STEPS_SHOWN_MAX else shown
+
+
+def _duration(state: State) -> str | None:
+    if state.started_at is None or state.finished_at is None:
+        return None
+    return for_people(state.finished_at - state.started_at)
 
 
 def steps_total(state: State) -> int:

@@ -69,6 +69,17 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(onUnknown="Fail"),
         "spec.steps[0].onUnknown: says something of External effects only (set effects: External, or leave it out)",
     ),
+    "External has no startTimeout": (
+        one(effects="External", attemptTimeout="1m"),
+        one(effects="External", startTimeout="1m"),
+        "spec.steps[0].startTimeout: has no meaning beside effects: External, whose start is the record of its Job "
+        "(set attemptTimeout, which counts from then)",
+    ),
+    "nobody is asked about items": (
+        one(effects="External", onUnknown="Fail", forEach={"count": 2}),
+        one(effects="External", onUnknown="Ask", forEach={"count": 2}),
+        "spec.steps[0].onUnknown: nobody can be asked about single items: set onUnknown to Fail or Retry",
+    ),
     "External and a queue": (
         one(effects="External", template={"metadata": {"labels": {"team": "a"}}}),
         one(effects="External", template={"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "a"}}}),

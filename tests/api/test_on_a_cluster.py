@@ -26,6 +26,8 @@ pytestmark = pytest.mark.cluster
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
     "External and a queue",
+    "External has no startTimeout",
+    "nobody is asked about items",
     "onUnknown is for External",
     "a step for failures is not adopted",
     "a step is adopted once",

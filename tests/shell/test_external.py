@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.apiserver import ApiServer
-from tests.fakes.faults import TimeoutDone
+from tests.fakes.faults import Fault, Status, TimeoutDone, TimeoutNotDone
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
 
@@ -44,14 +44,17 @@ async def test_an_operator_that_dies_between_the_record_and_the_release_releases
     assert (await replayed(server, uid)).steps[0].attempts == 1
 
 
-async def test_a_release_whose_answer_is_lost_is_sent_again_and_runs_nothing_twice() -> None:
+@pytest.mark.parametrize(
+    "answer", [TimeoutDone(), TimeoutNotDone(), Status(code=422, reason="Invalid"), Status(code=403)]
+)
+async def test_a_release_without_a_good_answer_is_sent_again_and_runs_nothing_twice(answer: Fault) -> None:
     server = ApiServer(programs=lambda _: Program(run_seconds=1.0))
     lost: list[Any] = []
 
     def fault(_: int, request: Any) -> Any:
         if request.method == "PATCH" and "/jobs/" in request.path and not lost:
             lost.append(request)
-            return TimeoutDone()
+            return answer
         return None
 
     server.faults = fault

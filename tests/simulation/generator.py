@@ -138,9 +138,6 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
             more["retry"]["nonRetryableExitCodes"] = [2]
     if draw.random() < 0.15:
         more["allowFailure"] = True
-    if draw.random() < 0.15:
-        # Ask needs a person: whether it waits and is answered is asked in tests/shell/test_external.py.
-        more |= {"effects": "External", "onUnknown": draw.choice(("Fail", "Retry"))}
     seconds = [round(draw.uniform(0.1, 2.5), 3) for _ in range(attempts)]
     codes = [draw.choice((0, 0, 0, 0, 1, 1, 2)) for _ in range(attempts)]
     fates = [Program(run_seconds=seconds[n], exit_code=codes[n]) for n in range(attempts)]
@@ -157,6 +154,9 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
         fates = [Program(unschedulable="no node fits")] * attempts
     elif kind < 0.3:
         more[draw.choice(("attemptTimeout", "timeout", "startTimeout"))] = LOOSE
+    if "startTimeout" not in more and draw.random() < 0.15:
+        # Ask needs a person: whether it waits and is answered is asked in tests/shell/test_external.py.
+        more |= {"effects": "External", "onUnknown": draw.choice(("Fail", "Retry"))}
     return more, tuple(fates)
 
 

@@ -54,6 +54,9 @@ def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     if external and step.get("forEach") is not None and step.get("onUnknown") in (None, "Ask"):
         reason = "nobody can be asked about single items: set onUnknown to Fail or Retry"
         yield Problem(path=f"{path}.onUnknown", reason=reason)
+    if external and step.get("startTimeout") is not None:
+        reason = "has no meaning beside effects: External, whose start is the record of its Job"
+        yield Problem(path=f"{path}.startTimeout", reason=reason, hint="set attemptTimeout, which counts from then")
     labels = mapping(mapping(mapping(step, "template"), "metadata"), "labels")
     if external and KUEUE_LABEL in labels:
         where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"

@@ -16,6 +16,7 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
@@ -35,6 +36,7 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
@@ -115,6 +117,8 @@ def _subject(event: Event) -> str:
             | LateResultIgnored()
         ):
             return f"{event.step}/{event.attempt}"
+        case AttemptUnknown() | UnknownResolved():
+            return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
             return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
     return ""
@@ -184,6 +188,10 @@ def _details_of_step(event: StepEvent) -> str:
             code = "" if event.exit_code is None else f"exit code {event.exit_code}"
             lasted = _lasted(event.started_at, event.finished_at)
             return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case AttemptUnknown():
+            return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
+        case UnknownResolved():
+            return _words(event.decision.value, f"by {event.by}" if event.by else "")
         case LateResultIgnored():
             return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case StepFailed():

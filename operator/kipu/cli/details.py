@@ -15,6 +15,7 @@ from kipu.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     AttemptAbandoned,
+    AttemptEvent,
     AttemptFailed,
     AttemptUnknown,
     Event,
@@ -162,13 +163,6 @@ def _details_of_step(event: StepEvent) -> str:
     match event:
         case StepEvaluated():
             return ", ".join(f"{path}={_short(text)}" for path, text in event.values.items())
-        case StepScheduled():
-            return f"job {event.job}"
-        case StepStarted():
-            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
-        case StepSucceeded():
-            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
-            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case ApprovalRequested():
@@ -182,6 +176,25 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
             return event.outputs or ""
+        case StepFailed():
+            return _because(event.reason.value, event.message)
+        case StepsSkipped():
+            return _why_skipped(event)
+        case StepsCancelled():
+            return ""
+        case _:
+            return _details_of_attempt(event)
+
+
+def _details_of_attempt(event: AttemptEvent) -> str:
+    match event:
+        case StepScheduled():
+            return f"job {event.job}"
+        case StepStarted():
+            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
+        case StepSucceeded():
+            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
+            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -194,12 +207,6 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(event.decision.value, f"by {event.by}" if event.by else "")
         case LateResultIgnored():
             return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
-        case StepFailed():
-            return _because(event.reason.value, event.message)
-        case StepsSkipped():
-            return _why_skipped(event)
-        case StepsCancelled():
-            return ""
         case _:
             assert_never(event)
 

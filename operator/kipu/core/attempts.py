@@ -65,7 +65,6 @@ def complete(state: State, event: StepCompleted) -> None:
     """The step is done without an attempt of its own."""
     place = place_named(state, event.step)
     _check_quiet(state, place)
-    state.steps[place] = replace(state.steps[place], message="", reason=None)
     finish(state, place, event)
 
 
@@ -213,9 +212,11 @@ def lose_track(state: State, event: AttemptUnknown) -> None:
 
 def resolve(state: State, event: UnknownResolved) -> None:
     """Somebody has said it: the next event of the commit is what follows."""
-    place, _, _ = current(state, event.step, event.attempt)
+    place, old, _ = current(state, event.step, event.attempt)
     if place not in state.unknown:
         raise CorruptionError(f"step '{event.step}': attempt {event.attempt} waits for nobody's word")
+    message = f"{event.decision.value} by {event.by}" if event.by else event.decision.value
+    state.steps[place] = replace(old, reason=None, message=message)
 
 
 def fail_step(state: State, event: StepFailed) -> None:

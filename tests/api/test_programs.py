@@ -105,3 +105,16 @@ def test_what_only_a_cluster_can_give_is_refused_with_its_place(step: dict[str, 
     (found,) = refused(step)
     assert found.startswith("spec.steps[0]")
     assert f"step 'a' {reason}" in found
+
+
+def test_steps_of_finally_have_their_own_place_and_what_runs_nothing_needs_no_program() -> None:
+    spec = {
+        "defaults": {"image": "busybox"},
+        "steps": [
+            {"name": "ask", "approval": {"message": "go on"}},
+            {"name": "rest", "wait": {"duration": "1s"}},
+        ],
+        "finally": [{"name": "fine", "script": "true"}, {"name": "odd", "image": "busybox"}],
+    }
+    (found,) = problems(parse(spec))
+    assert found.path == "spec.finally[1]"

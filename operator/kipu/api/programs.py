@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Kind
 from kipu.core.errors import Problem
 
 from .passthrough import JsonMap
@@ -51,9 +51,12 @@ def program(job: JsonMap) -> Program:
 
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
+    before_finally = sum(not step.in_finally for step in definition.steps)
     for place, step in enumerate(definition.steps):
+        if step.kind is not Kind.RUN:
+            continue
         template = pod_template(definition.pod_defaults, step.pod)
-        path = f"spec.steps[{place}]"
+        path = f"spec.finally[{place - before_finally}]" if step.in_finally else f"spec.steps[{place}]"
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
         if mapping(step.pod, "job"):

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from kipu.api import programs
 from kipu.api.definition import spec_hash
-from kipu.core.errors import Problem, TransientError, UserError
+from kipu.core.errors import KipuError, Problem, TransientError, UserError
 from kipu.core.evolve import fold
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
@@ -53,7 +53,7 @@ def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
         runs.own()
         chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
-        state = asyncio.run(_live(chosen, manifest, processes_max))
+        state = asyncio.run(_live(chosen, path, manifest, processes_max))
     except KeyboardInterrupt:
         raise CannotTell("interrupted before it had begun to work") from None
     except TransientError as error:
@@ -88,9 +88,9 @@ def exit_code(state: State) -> int:
 
 def _check(manifest: Manifest) -> None:
     problems = list(programs.problems(manifest.definition))
-    if manifest.spec.get("shutdown") is not None:
-        hint = "leave it out; Ctrl-C cancels"
-        problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
+    if manifest.spec.get("rerun") is not None:
+        hint = "leave it out, and begin another run"
+        problems.append(Problem(path="spec.rerun", reason="cannot be had without a cluster yet", hint=hint))
     if problems:
         raise UserError(tuple(problems))
 
@@ -119,7 +119,7 @@ def _state(chosen: LocalRun) -> State:
     return fold((record.event, record.ts) for record in history.records) if history else State()
 
 
-async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> State:
+async def _live(chosen: LocalRun, path: Path, manifest: Manifest, processes_max: int) -> State:
     clock = SystemClock()
 
     def tail(job: str) -> tuple[str, Sequence[str]]:
@@ -129,19 +129,19 @@ async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> Sta
     with Progress(Console(), tail=tail) as progress:
         engine = LocalEngine(
             chosen,
-            manifest.definition,
             FileLog(chosen.log),
             clock,
             writer=f"kipu-run-{socket.gethostname()}-{os.getpid()}",
             processes_max=processes_max,
             show=progress.show,
+            spec=manifest.spec,
         )
         _listen(engine, progress)
-        drawing = asyncio.get_running_loop().create_task(_draw(progress, clock))
+        looking = asyncio.get_running_loop().create_task(_look(path, engine, progress, clock))
         try:
             state = await engine.run()
         finally:
-            drawing.cancel()
+            looking.cancel()
     click.echo(f"{state.phase}: run {chosen.number}, log and outputs in {chosen.folder}")
     return state
 
@@ -157,7 +157,23 @@ def _listen(engine: LocalEngine, progress: Progress) -> None:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
-async def _draw(progress: Progress, clock: SystemClock) -> None:
-    while sys.stdout.isatty():
-        progress.refresh(clock.now())
+async def _look(path: Path, engine: LocalEngine, progress: Progress, clock: SystemClock) -> None:
+    """Draw what changes by time alone, and hear what is asked of the run by an edit of its file."""
+    seen = _changed_at(path)
+    while True:
         await asyncio.sleep(REFRESH_SECONDS)
+        progress.refresh(clock.now())
+        changed = _changed_at(path)
+        if changed != seen:
+            seen = changed
+            try:
+                engine.ask(read(path).spec)
+            except KipuError as error:
+                progress.note(f"the edited {path} is passed over: {error}")
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

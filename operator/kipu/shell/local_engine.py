@@ -224,6 +224,7 @@ class LocalEngine:
     # -- effects ---------------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
+        assert not isinstance(effect, EnsureReleased), "External steps are refused (api.programs)"
         order = self._order(effect)
         self._orders[effect.job] = order
         if isinstance(effect, EnsureJob):

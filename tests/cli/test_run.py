@@ -211,11 +211,44 @@ def test_a_spec_that_cannot_run_is_refused_with_every_place(terminal: Terminal, 
 
 
 def test_what_needs_a_cluster_is_refused(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, "    - {name: a, image: busybox}\n", spec="  shutdown: {mode: Cancel}\n")
+    file = workflow(here, "    - {name: a, image: busybox}\n", spec="  rerun: {number: 2}\n")
     outcome = terminal.kipu("run", str(file))
     assert outcome.code == 2
     assert "spec.steps[0]: step 'a' runs what its image begins with" in outcome.err
-    assert "spec.shutdown: " in outcome.err
+    assert "spec.rerun: " in outcome.err
+
+
+# -- what is asked of a run by an edit of its file ----------------------------------------------------------------
+
+ASKS = "    - {name: ask, approval: {message: go on}}\n    - {name: a, dependsOn: [ask], script: 'true'}\n"
+
+
+def test_a_run_hears_what_is_asked_by_an_edit_of_its_file(here: Path) -> None:
+    process = Process(here, str(workflow(here, ASKS, spec="  suspend: true\n")))
+    process.hears("workflow              suspended")
+    workflow(here, ASKS)
+    process.hears("asks for approval")
+    (here / "workflow.yaml").write_text("{")
+    process.hears("is passed over")
+    workflow(here, ASKS, spec="  approvals: [{step: ask, decision: Approve, by: me}]\n")
+    assert process.end()[0] == 0
+
+
+def test_a_run_is_resumed_with_what_is_asked_meanwhile(terminal: Terminal, here: Path) -> None:
+    process = Process(here, str(workflow(here, ASKS)))
+    process.hears("asks for approval")
+    process.send(signal.SIGKILL)
+    process.end()
+    file = workflow(here, ASKS, spec="  approvals: [{step: ask, decision: Reject, by: me, message: not now}]\n")
+    outcome = terminal.kipu("run", str(file), "--resume")
+    assert outcome.code == 1
+    assert "Reject by me: not now" in outcome.out
+
+
+def test_a_file_that_asks_for_the_end_cancels(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: sleep 300}\n", spec="  shutdown: {mode: Cancel}\n")
+    assert terminal.kipu("run", str(file)).code == 3
+    assert_none_is_left(here)
 
 
 # -- the log -----------------------------------------------------------------------------------------------------

@@ -25,6 +25,10 @@ pytestmark = pytest.mark.cluster
 
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
+    "a name over both lists",
+    "an approval runs nothing",
+    "finally waits for nobody before it",
+    "nobody waits for finally",
     "a step for failures is not adopted",
     "a step is adopted once",
     "an adopted step exists",

@@ -32,6 +32,9 @@ ENDS = {
     "parallelism": "Succeeded",
     "fan-out": "Succeeded",
     "salvage": "Succeeded",
+    "drain": "Failed",  # cancelled, and then a step of finally fails
+    "approval": "Succeeded",
+    "rerun": "Failed",
 }
 Record = Callable[[str, object], None]
 

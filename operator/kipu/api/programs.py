@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Kind
 from kipu.core.errors import Problem
+from kipu.core.graph import paths
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
@@ -51,9 +52,13 @@ def program(job: JsonMap) -> Program:
 
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
-    for place, step in enumerate(definition.steps):
+    for path, step in zip(paths(definition.steps), definition.steps, strict=True):
+        if step.kind is not Kind.RUN:
+            if step.approval is not None:
+                reason = f"step '{step.name}' asks somebody, and here nobody can answer"
+                yield Problem(path=f"{path}.approval", reason=reason, hint="run this workflow on a cluster")
+            continue
         template = pod_template(definition.pod_defaults, step.pod)
-        path = f"spec.steps[{place}]"
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
         if mapping(step.pod, "job"):

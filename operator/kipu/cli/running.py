@@ -41,6 +41,12 @@ CANCELLED, TIMED_OUT = 3, 124
 REFRESH_SECONDS = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# Requests that are edits of a Workflow in a cluster: nobody edits the spec of a run that is under way here.
+AFTER_THE_BEGINNING = (
+    ("suspend", "would have the run wait for an edit that cannot be made here", "leave it out"),
+    ("rerun", "runs a Workflow again in its own log, which 'kipu run' does not", "leave it out; run the file again"),
+)
+
 
 def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
     """The exit code of the run that was begun, or taken up."""
@@ -91,6 +97,9 @@ def _check(manifest: Manifest) -> None:
     if manifest.spec.get("shutdown") is not None:
         hint = "leave it out; Ctrl-C cancels"
         problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
+    for field, reason, hint in AFTER_THE_BEGINNING:
+        if manifest.spec.get(field):
+            problems.append(Problem(path=f"spec.{field}", reason=reason, hint=hint))
     if problems:
         raise UserError(tuple(problems))
 

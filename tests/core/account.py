@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kipu.core.events import Decision
+from kipu.core.events import Decision, Resolution
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Account:
     budget: int = 0
     disruptions: int = 0
     retry_at: int | None = None
+    said: Resolution | None = None  # of the attempt that nobody knew about
+    unknown: bool = False
     end: str = ""
     culprit: str | None = None
     items: int | None = None  # of a fan-out that has begun

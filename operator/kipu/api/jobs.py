@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Effects
 from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from .passthrough import merge
@@ -20,6 +20,7 @@ from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"
+EFFECTS_ANNOTATION = "kipu.dev/effects"
 PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
 # deadline before success, so an attempt that ended well in its last second would be reported as late.
@@ -49,6 +50,9 @@ def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) ->
     step = next(step for step in definition.steps if step.name == step_name)
     template = _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
+    if step.effects is Effects.EXTERNAL:
+        # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
+        return _job(attempt, annotations={EFFECTS_ANNOTATION: step.effects.value}, spec={**spec, "suspend": True})
     return _job(attempt, annotations={}, spec=spec)
 
 

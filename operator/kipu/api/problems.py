@@ -20,7 +20,7 @@ from .schedules import SCHEDULE_PATTERN, shape_hint
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
-LATER = frozenset({"effects", "outputs", "params", "templateRef", "when"})
+LATER = frozenset({"outputs", "params", "templateRef", "when"})
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",

@@ -15,6 +15,7 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
@@ -31,6 +32,7 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
@@ -103,6 +105,8 @@ def _subject(event: Event) -> str:
             return some(event.from_)
         case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
             return f"{event.step}/{event.attempt}"
+        case AttemptUnknown() | UnknownResolved():
+            return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
             return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
     return ""
@@ -169,6 +173,10 @@ def _details_of_step(event: StepEvent) -> str:
             code = "" if event.exit_code is None else f"exit code {event.exit_code}"
             lasted = _lasted(event.started_at, event.finished_at)
             return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case AttemptUnknown():
+            return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
+        case UnknownResolved():
+            return _words(event.decision.value, f"by {event.by}" if event.by else "")
         case StepFailed():
             return _because(event.reason.value, event.message)
         case StepsSkipped():

@@ -19,6 +19,7 @@ from .events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
@@ -36,6 +37,7 @@ from .events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
@@ -150,6 +152,10 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             attempts.abandon(state, event)
         case AttemptFailed():
             attempts.fail_attempt(state, event)
+        case AttemptUnknown():
+            attempts.lose_track(state, event)
+        case UnknownResolved():
+            attempts.resolve(state, event)
         case StepFailed():
             attempts.fail_step(state, event)
         case StepsSkipped():

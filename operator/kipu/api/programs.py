@@ -12,11 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-<<<<<<< HEAD
 from kipu.core.definition import Definition, Effects, Kind
-=======
-from kipu.core.definition import Definition, Kind
->>>>>>> wt/control
 from kipu.core.errors import Problem
 from kipu.core.graph import paths
 
@@ -56,14 +52,6 @@ def program(job: JsonMap) -> Program:
 
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
-<<<<<<< HEAD
-    before_finally = sum(not step.in_finally for step in definition.steps)
-    for place, step in enumerate(definition.steps):
-        if step.kind is not Kind.RUN:
-            continue
-        template = pod_template(definition.pod_defaults, step.pod)
-        path = f"spec.finally[{place - before_finally}]" if step.in_finally else f"spec.steps[{place}]"
-=======
     for path, step in zip(paths(definition.steps), definition.steps, strict=True):
         if step.kind is not Kind.RUN:
             if step.approval is not None:
@@ -71,7 +59,6 @@ def problems(definition: Definition) -> Iterator[Problem]:
                 yield Problem(path=f"{path}.approval", reason=reason, hint="run this workflow on a cluster")
             continue
         template = pod_template(definition.pod_defaults, step.pod)
->>>>>>> wt/control
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
         if step.effects is Effects.EXTERNAL:  # it begins only once its start is recorded: a warden does not wait yet

@@ -52,6 +52,7 @@ class _File:
     version: Version
     spec: Mapping[str, object]
 
+
 # Requests that are edits of a Workflow in a cluster: nobody edits the spec of a run that is under way here.
 AFTER_THE_BEGINNING = (
     ("suspend", "would have the run wait for an edit that cannot be made here", "leave it out"),
@@ -106,18 +107,12 @@ def exit_code(state: State) -> int:
 
 def _check(manifest: Manifest) -> None:
     problems = list(programs.problems(manifest.definition))
-<<<<<<< HEAD
-    if manifest.spec.get("rerun") is not None:
-        hint = "leave it out, and begin another run"
-        problems.append(Problem(path="spec.rerun", reason="cannot be had without a cluster yet", hint=hint))
-=======
     if manifest.spec.get("shutdown") is not None:
         hint = "leave it out; Ctrl-C cancels"
         problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
     for field, reason, hint in AFTER_THE_BEGINNING:
         if manifest.spec.get(field):
             problems.append(Problem(path=f"spec.{field}", reason=reason, hint=hint))
->>>>>>> wt/control
     if problems:
         raise UserError(tuple(problems))
 

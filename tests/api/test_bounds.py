@@ -706,8 +706,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a field of a later version": (
         spec(),
-        {**spec(), "templateRef": {}},
-        "spec.templateRef: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "memoize": {}},
+        "spec.memoize: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

@@ -126,7 +126,8 @@ def test_a_template_cannot_ask_for_the_end_of_its_workflows(namespace: Namespace
 
 def test_who_may_not_create_jobs_may_write_no_template(namespace: Namespace) -> None:
     templates = f"/apis/kipu.dev/v1alpha1/namespaces/{namespace.name}/workflowtemplates"
-    grant(namespace, "eve", {"apiGroups": ["kipu.dev"], "resources": ["workflowtemplates"], "verbs": ["create"]})
+    both = ["workflowtemplates", "workflows"]
+    grant(namespace, "eve", {"apiGroups": ["kipu.dev"], "resources": both, "verbs": ["create"]})
     body = {"apiVersion": "kipu.dev/v1alpha1", "kind": "WorkflowTemplate", "metadata": {"name": "eves"}}
     body |= {"spec": workflow("x", [step("one")])["spec"]}
 

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 
 from kipu.api.manifests import check
 from kipu.api.passthrough import JsonMap
-from kipu.api.v1alpha1_template import TEMPLATE_KIND
 
 from .errors import CannotTell
 from .manifests import Document, Unreadable, read
+from .manifests import templates as offered
 
 Templates = Mapping[str, JsonMap]  # specs by name
 
@@ -89,27 +89,16 @@ class Report:
 def lint(files: Sequence[tuple[str, bytes]]) -> Report:
     """All of these files, each with its name."""
     report, found = Report(), []
-    templates: dict[str, JsonMap] = {}
     for file, text in files:
         try:
             for document in read(text):
                 found += [(file, each) for each in _objects(document)]
         except Unreadable as error:
             report.unreadable(file, error)
-    for _, document in found:
-        templates |= _template(document.value)
+    templates = offered(document.value for _, document in found)
     for file, document in found:
         report.judge(file, document, templates)
     return report
-
-
-def _template(value: object) -> Templates:
-    """The spec of a WorkflowTemplate by its name: Workflows in these files are judged with it."""
-    if not isinstance(value, dict) or value.get("kind") != TEMPLATE_KIND:
-        return {}
-    metadata, spec = value.get("metadata"), value.get("spec")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return {name: spec} if isinstance(name, str) and isinstance(spec, dict) else {}
 
 
 def _objects(document: Document) -> Iterator[Document]:

@@ -67,8 +67,6 @@ PARSER_ALONE = {
     "no cycle",
     "no expression in a script",
     "no expression in a template",
-    "no expression in a variable yet",
-    "no expression in an argument yet",
     "no expression in an image",
     "no item before there are some",
     "no step waits for itself",

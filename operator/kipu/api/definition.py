@@ -15,7 +15,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kipu.core import adoption
 from kipu.core.definition import (
-    ITEMS_IN_ALL_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
@@ -30,12 +29,12 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
-from . import language, v1alpha1, v1alpha1_base, v1alpha1_pod
+from . import fan_out, language, v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
 from .problems import translate
-from .rules import for_each_problems, step_problems, template_problems
+from .rules import step_problems, template_problems
 
 MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
@@ -57,8 +56,12 @@ def parse(raw: object) -> Definition:
     retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
     for place, step in steps:
         problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
-    fans = {place: _for_each(step, place, problems) for place, step in steps if step.get("forEach") is not None}
-    problems.extend(_fan_problems(fans))
+    fans = {
+        place: fan_out.read(mapping(step, "forEach"), f"spec.steps[{place}].forEach", problems)
+        for place, step in steps
+        if step.get("forEach") is not None
+    }
+    problems.extend(fan_out.in_all(fans))
     graph_problems = _graph_problems(sound)
     problems.extend(graph_problems)
     if spec is None:
@@ -142,30 +145,6 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         pod["template"] = clean(step["template"], f"{path}.template", problems)
     pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
-
-
-# -- fan-outs ----------------------------------------------------------------------------------------
-
-
-def _for_each(step: JsonMap, place: int, problems: list[Problem]) -> ForEach:
-    given, path = v1alpha1.ForEach.model_validate(step["forEach"]), f"spec.steps[{place}].forEach"
-    items = clean(given.items, f"{path}.items", problems)
-    cleaned = tuple(items) if isinstance(items, list) else None
-    problems.extend(for_each_problems(mapping(step, "forEach"), cleaned or (), path))
-    default = ForEach()
-    return ForEach(
-        items=cleaned,
-        count=given.count,
-        parallelism=given.parallelism or default.parallelism,
-        max_failures=given.max_failures or default.max_failures,
-    )
-
-
-def _fan_problems(fans: Mapping[int, ForEach]) -> Iterator[Problem]:
-    total = sum(len(fan.items) if fan.items is not None else fan.count or 0 for fan in fans.values())
-    if total > ITEMS_IN_ALL_MAX:
-        reason = f"the fan-outs have {total} items together, at most {ITEMS_IN_ALL_MAX} are possible"
-        yield Problem(path="spec.steps", reason=reason, hint="split the workflow in several")
 
 
 # -- retries -----------------------------------------------------------------------------------------

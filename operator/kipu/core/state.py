@@ -23,6 +23,8 @@ from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase
 from .naming import item_name, split_item
 from .texts import item_text
 
+Outputs = Mapping[str, str | int | bool]  # by name, as recorded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -61,7 +63,7 @@ class StepState:
     exit_code: int | None = None
     culprit: str | None = None  # why it was skipped
     values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
-    outputs: Mapping[str, str | int | bool] | None = None  # committed: unique and for ever
+    outputs: Outputs | None = None  # committed: unique and for ever
 
     @property
     def attempts(self) -> int:
@@ -99,6 +101,7 @@ class Fanout:
     leaving: int = 0  # of these
     over: Counter[StepPhase] = field(default_factory=Counter)
     failures: list[int] = field(default_factory=list)  # the first FAILURES_KEPT_MAX places
+    outputs: dict[int, Outputs] = field(default_factory=dict)  # of those that have succeeded, by index
     is_late: bool = False  # its step's timeout has passed
 
 
@@ -283,7 +286,8 @@ def canonical(state: State) -> bytes:
 
 def _fanout_meaning(fanout: Fanout) -> list[object]:
     over = {phase.value: count for phase, count in fanout.over.items()}
-    return [fanout.parent, fanout.base, fanout.total, fanout.items, fanout.begun, list(fanout.due), over]
+    outputs = [[index, fanout.outputs[index]] for index in sorted(fanout.outputs)]
+    return [fanout.parent, fanout.base, fanout.total, fanout.items, fanout.begun, list(fanout.due), over, outputs]
 
 
 def _plain(value: object) -> object:

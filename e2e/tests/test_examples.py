@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
+from e2e.apiserver import wait_until
 from e2e.history import read
 from e2e.namespace import Namespace, attempts, phases
 from e2e.watching import Watch, executions
@@ -27,7 +29,8 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"outputs", "when", "cron"}  # the last in e2e/tests/test_cron.py
+    tested |= {"approval", "finally", "outputs", "when"}
+    tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 
@@ -158,3 +161,32 @@ def test_the_fan_out_runs_five_items_at_a_time_and_tries_the_one_that_fails_agai
     assert all(run.ended is not None and run.ended < join.created for run in items)
     log = read(namespace, namespace.uid("fan-out"))
     assert [record["count"] for record in log.of("StepExpanded")] == [20]
+
+
+def test_approval_goes_on_once_somebody_has_approved_by_the_documented_patch(namespace: Namespace) -> None:
+    apply(namespace, "approval")
+    namespace.phase("approval", "Running")
+    wait_until(lambda: phases(namespace.status("approval")).get("publish") == "Suspended", 60, "it is asked")
+    assert "Publish what was built?" in namespace.status("approval")["message"]
+    me = namespace.kubectl("auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()
+    answer = {"step": "publish", "decision": "Approve", "by": me}
+    patch = json.dumps({"spec": {"approvals": [answer]}})
+    namespace.kubectl("patch", "workflow", "approval", "--type=merge", "--patch", patch)
+    wait_for_end(namespace, "approval")
+    assert namespace.status("approval")["phase"] == "Succeeded"
+    (given,) = read(namespace, namespace.uid("approval")).of("ApprovalGiven")
+    assert given["by"] == me
+
+
+def test_finally_runs_after_a_failure_and_again_in_the_second_run(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "finally")
+        wait_for_end(namespace, "finally")
+        assert namespace.status("finally")["phase"] == "Failed"
+        patch = '{"spec": {"rerun": {"number": 2}}}'
+        namespace.kubectl("patch", "workflow", "finally", "--type=merge", "--patch", patch)
+        wait_until(lambda: namespace.status("finally").get("phase") == "Succeeded", 90, "the second run is over")
+        ran = Counter(run.step for run in executions(pods))
+    assert ran == {"fetch": 1, "load": 2, "report": 1, "notify": 2}
+    said = namespace.kubectl("logs", "--selector", "kipu.dev/step=notify", "--prefix=false")
+    assert sorted(said.split("\n")[:2]) == ["the run has Failed", "the run has Succeeded"]

@@ -104,8 +104,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "shutdown modes": (
         spec(shutdown={"mode": "Terminate", "run": 1}),
-        spec(shutdown={"mode": "Drain"}),
-        "spec.shutdown.mode: must be one of Cancel, Terminate, not 'Drain'",
+        spec(shutdown={"mode": "Stop"}),
+        "spec.shutdown.mode: must be one of Drain, Cancel, Terminate, not 'Stop'",
     ),
     "runs count from 1": (
         spec(shutdown={"mode": "Cancel", "run": 1}),
@@ -403,6 +403,22 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         ),
         "spec.steps[1].when: '==' cannot be applied to (list(dyn), int)",
     ),
+    "an approval may be conditional": (
+        spec({"name": "ask", "approval": {"message": "?"}, "when": "1 < 2"}),
+        spec({"name": "ask", "approval": {"message": "?"}, "outputs": [{"name": "a"}]}),
+        "spec.steps[0].outputs: has no meaning beside approval: it has no Job (remove it)",
+    ),
+    "the outcome is known at the end": (
+        spec(step("a"), **{"finally": [step("b", when="workflow.outcome == 'Failed' && steps.a.phase == 'Failed'")]}),
+        spec(step("a", when="workflow.outcome == 'Failed'"), **{"finally": [step("b")]}),
+        "spec.steps[0].when: workflow has no 'outcome'",
+    ),
+    "finally names its own place": (
+        spec(step("a"), **{"finally": [step("b"), step("c", dependsOn=["b"], when="steps.b.phase == ''")]}),
+        spec(step("a"), **{"finally": [step("b"), step("c", when="steps.b.phase == ''")]}),
+        "spec.finally[1].when: steps['b'] is not upstream of step 'c': it may not be over when this is evaluated "
+        "(add 'b' to dependsOn)",
+    ),
     "params have names of their own": (
         spec(params=[{"name": "a", "value": 1}, {"name": "A", "value": [1, {"b": None}]}]),
         spec(params=[{"name": "a", "value": 1}, {"name": "a", "value": 2}]),
@@ -665,8 +681,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a field of a later version": (
         spec(),
-        {**spec(), "finally": []},
-        "spec.finally: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "templateRef": {}},
+        "spec.templateRef: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

@@ -41,7 +41,7 @@ def fields_of(custom: Custom) -> dict[str, dict[str, Any]]:
 ANY_VALUE = {
     f"{spec}.{path}"
     for spec in (".spec", ".spec.workflowTemplate.spec")
-    for path in ("steps[].forEach.items[]", "params[].value")
+    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", "params[].value")
 }
 FIELDS = {custom.kind: fields_of(custom) for custom in RESOURCES}
 EACH = pytest.mark.parametrize("kind", list(FIELDS))
@@ -97,7 +97,8 @@ def test_lists_are_atomic_but_the_conditions(kind: str) -> None:
 def test_nothing_has_a_default_and_few_rules_run_at_a_write(kind: str) -> None:
     assert not [path for path, field in FIELDS[kind].items() if "default" in field]
     ruled = {path for path, field in FIELDS[kind].items() if "x-kubernetes-validations" in field}
-    allowed = {"Workflow": {".spec", ".spec.shutdown"}, "CronWorkflow": {".spec.workflowTemplate.spec"}}
+    workflow = {".spec", ".spec.shutdown", ".spec.rerun"}
+    allowed = {"Workflow": workflow, "CronWorkflow": {".spec.workflowTemplate.spec"}}
     assert ruled == allowed[kind]  # nothing below a list: their cost is constant
 
 
@@ -114,19 +115,11 @@ def test_the_schema_is_structural(kind: str) -> None:
 def test_only_what_core_v1_owns_passes_through(kind: str) -> None:
     through = {path for path, field in FIELDS[kind].items() if "x-kubernetes-preserve-unknown-fields" in field}
     spec = SPECS[kind]
-    step = f"{spec}.steps[]"
-    assert through == {
-        f"{spec}.defaults.template.spec",
-        f"{step}.template.spec",
-        f"{step}.env[].valueFrom",
-        f"{step}.envFrom[]",
-        f"{step}.resources",
-        f"{step}.securityContext",
-        f"{step}.volumeMounts[]",
-        f"{spec}.params[].value",
-        f"{spec}.adopt.steps[].outputs",  # they are what another log holds
-        f"{step}.forEach.items[]",
-    }
+    within = ("template.spec", "env[].valueFrom", "envFrom[]", "resources", "securityContext", "volumeMounts[]")
+    steps = {f"{spec}.{field}[].{each}" for field in ("steps", "finally") for each in (*within, "forEach.items[]")}
+    # The outputs of what is adopted are what another log holds.
+    language = {f"{spec}.params[].value", f"{spec}.adopt.steps[].outputs"}
+    assert through == {f"{spec}.defaults.template.spec", *steps, *language}
 
 
 @pytest.mark.parametrize(("custom", "rest"), [(WORKFLOW, 0), (CRON_WORKFLOW, len("-29712960") + 2)])

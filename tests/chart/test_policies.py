@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kipu.api.v1alpha1_control import ANSWERS_MAX
 from tests.chart.tools import attempt, create, namespace, render, run, workflow
 
 pytestmark = pytest.mark.cluster
@@ -109,9 +110,39 @@ def test_a_running_workflow_can_be_shut_down_labelled_and_shown_but_not_edited(g
     assert patch('{"metadata": {"labels": {"a": "b"}}}') == ""
     assert patch('{"status": {"message": "x"}}', "--subresource=status") == ""
     edited = patch('{"spec": {"timeout": "1s"}}')
-    assert "nothing but spec.shutdown and spec.ttlAfterFinished can be changed once a Workflow exists" in edited
+    assert "can be changed once a Workflow exists" in edited.replace("\n", " ")
     assert patch('{"spec": {"ttlAfterFinished": "1h"}}') == ""
+    assert patch('{"spec": {"suspend": true}}') == ""
+    assert patch('{"spec": {"rerun": {"number": 3}}}') == ""
+    assert "the number only rises" in patch('{"spec": {"rerun": {"number": 2}}}')
+    assert patch('{"spec": {"shutdown": {"mode": "Drain"}}}') == ""
     assert patch('{"spec": {"shutdown": {"mode": "Cancel"}}}') == ""
+    assert "may only escalate" in patch('{"spec": {"shutdown": {"mode": "Drain"}}}')
+
+
+def test_nobody_answers_in_anothers_name_up_to_the_most_answers_that_there_may_be(guarded: str) -> None:
+    me = run("kubectl", "auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()
+
+    def patch(*by: str) -> str:
+        answers = [{"step": f"a{n}", "decision": "Approve", "by": name} for n, name in enumerate(by)]
+        text = json.dumps({"spec": {"approvals": answers}})
+        return attempt("kubectl", "--namespace", guarded, "patch", "kw/asking", "--type=merge", "--patch", text).stderr
+
+    asking = workflow("asking", {"name": "publish", "approval": {"message": "Publish?"}})
+    forged = asking | {"spec": asking["spec"] | {"approvals": [{"step": "a", "decision": "Approve", "by": "ann"}]}}
+    assert f"and you are '{me}'" in create(forged, "--namespace", guarded).stderr
+    assert create(asking, "--namespace", guarded).returncode == 0
+    assert "and you are" in patch("ann")
+    assert patch(*[me] * ANSWERS_MAX) == ""
+    assert patch(*[me] * (ANSWERS_MAX - 1)) == ""
+    assert "and you are" in patch(*[me] * (ANSWERS_MAX - 1), "ann")
+
+
+def test_a_step_of_finally_has_a_name_of_its_own(guarded: str) -> None:
+    twice = workflow("w", {"name": "build", "image": "i"})
+    twice["spec"]["finally"] = [{"name": "build", "image": "i"}]
+    refused = create(twice, "--namespace", guarded, "--dry-run=server")
+    assert "spec.finally: 'build': is already the name of a step in spec.steps" in refused.stderr
 
 
 def test_a_large_adoption_costs_no_policy_too_much_and_cannot_be_edited(guarded: str) -> None:

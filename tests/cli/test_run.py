@@ -114,7 +114,10 @@ def test_the_workflows_own_timeout_is_124(terminal: Terminal, here: Path) -> Non
     assert_none_is_left(here)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.proof) for each in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_a_signal_cancels_and_leaves_nothing(here: Path, number: signal.Signals) -> None:
     file = workflow(here, "    - {name: a, script: sleep 300}\n    - {name: b, dependsOn: [a], script: echo never}\n")
     process = Process(here, str(file))

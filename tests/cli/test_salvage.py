@@ -16,7 +16,7 @@ from kipu.cli import transcript
 from kipu.cli.salvage import as_yaml
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
-from kipu.core.events import StepAdopted, StepScheduled, StepSucceeded
+from kipu.core.events import StepAdopted, StepCompleted, StepScheduled, StepSucceeded
 from kipu.eventlog.memory import MemoryLog
 from kipu.eventlog.ports import Recorded
 from tests.api.specs import spec, step
@@ -319,3 +319,16 @@ def test_the_definition_is_that_of_the_file() -> None:
     assert isinstance(verdict.state.definition, Definition)
     assert verdict.enclosed.spec is not None
     assert parse(verdict.enclosed.spec) == verdict.state.definition
+
+
+def test_a_fan_out_is_adopted_as_a_whole_once_all_its_items_are_over(terminal: Terminal) -> None:
+    given = spec(step("shard", forEach={"count": 2}), step("part", forEach={"count": 2}), step("after"))
+    flow = Flow(parse(given))
+    flow.succeed("shard[0]", "shard[1]", "part[0]", after=SECOND)
+    content = exported(flow, given)
+    adopt = dry(terminal, content)["spec"]["adopt"]
+    assert [entry["name"] for entry in adopt["steps"]] == ["shard"]
+    records = transcript.verify(content.splitlines(keepends=True)).records
+    event = records[adopt["steps"][0]["position"] - 1].event
+    assert isinstance(event, StepCompleted)
+    assert event.step == "shard"

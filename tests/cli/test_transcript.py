@@ -91,10 +91,10 @@ def test_a_history_that_the_core_cannot_have_decided_is_not_sound() -> None:
 
 
 def test_a_record_of_a_later_release_is_not_called_false(terminal: Terminal) -> None:
-    lines = [line.replace(b'"type":"WorkflowFinished"', b'"type":"WorkflowRerun"') for line in DIAMOND]
+    lines = [line.replace(b'"type":"WorkflowFinished"', b'"type":"WorkflowArchived"') for line in DIAMOND]
     outcome = terminal.kipu("verify", "-", stdin=as_file(lines))
     assert outcome.code == 2
-    assert "WorkflowRerun v1 was written by a later version of Kipu; a newer kipu can read it" in outcome.err
+    assert "WorkflowArchived v1 was written by a later version of Kipu; a newer kipu can read it" in outcome.err
 
 
 @pytest.mark.parametrize("first", [b"", b"{}", b"apiVersion: v1", DIAMOND[1], b"\xff"])

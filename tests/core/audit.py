@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 from kipu.core.commands import AttemptRef
 from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    Decision,
     Event,
+    FinallyStarted,
     LateResultIgnored,
     Reason,
+    ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
@@ -29,13 +34,25 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from tests.core.world import World
 
-BEFORE_STEPS = (StreamClaimed, WorkflowAccepted, StepAdopted, ShutdownRequested, TimerFired)
+BEFORE_STEPS = (
+    StreamClaimed,
+    WorkflowAccepted,
+    StepAdopted,
+    ShutdownRequested,
+    WorkflowSuspended,
+    WorkflowResumed,
+    TimerFired,
+)
 
 
 @dataclass
@@ -44,6 +61,9 @@ class Account:
 
     attempts: int = 0
     open: bool = False  # its newest attempt has neither ended nor gone
+    resting: bool = False  # it asks, or waits
+    due: int | None = None  # when its wait is over
+    decision: Decision | None = None
     abandoned: bool = False
     budget: int = 0
     disruptions: int = 0
@@ -63,6 +83,10 @@ class Audit:
     steps: dict[str, Account] = field(default_factory=dict)
     stopping: bool = False
     shut_down: bool = False
+    draining: bool = False
+    terminated: bool = False
+    suspended: bool = False
+    outcome: WorkflowEnd | None = None  # of the steps before finally
     failing: str | None = None
     evaluated: dict[str, None] = field(default_factory=dict)
     finished: WorkflowFinished | None = None
@@ -77,23 +101,39 @@ class Audit:
         """Every turn of the world, to the end."""
         for turn in world.turns:
             for event in turn.events:
-                assert self.finished is None or isinstance(event, StreamClaimed), "terminal is final"
+                opens = isinstance(event, StreamClaimed | WorkflowRerun)
+                assert self.finished is None or opens, "terminal is final"
                 self.see(event, turn.ts, turn.held)
             self.check_foreseen()
         assert self.finished is not None
-        self.check_end(self.finished)
 
     def see(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
         assert not self.to_adopt or isinstance(event, BEFORE_STEPS), "first all is adopted"
         match event:
+            case WorkflowSuspended() | WorkflowResumed():
+                self.suspended = isinstance(event, WorkflowSuspended)
+            case FinallyStarted():
+                self.check_end(event.end)
+                self.outcome, self.stopping, self.failing = event.end, False, None
+                self.shut_down = self.draining = False
+            case WorkflowRerun():
+                self.see_rerun(event)
             case ShutdownRequested():
+                assert self.outcome is None or event.mode is ShutdownMode.TERMINATE
+                self.terminated = event.mode is ShutdownMode.TERMINATE
                 self.shut_down, self.stopping = self.shut_down or not self.stopping, True
+                self.draining = event.mode is ShutdownMode.DRAIN
             case TimerFired():
                 assert event.due <= ts
-                self.stopping = self.stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+                assert (event.kind is TimerKind.WORKFLOW_TIMEOUT) <= (self.outcome is None)
+                if event.kind in (TimerKind.WORKFLOW_TIMEOUT, TimerKind.FINALLY_TIMEOUT):
+                    self.shut_down = self.shut_down and not self.draining
+                    self.stopping, self.draining = True, False
             case WorkflowFinished():
                 assert not held, "no pod is left, and none can come"
                 self.finished = event
+                self.check_foreseen()
+                self.check_end(event.end)
             case _:
                 self.see_step(event, ts, held)
 
@@ -107,21 +147,13 @@ class Audit:
                 self.see_late(event)
             case StepExpanded():
                 self.see_expanded(event)
+            case ApprovalRequested() | WaitStarted():
+                self.see_resting(event)
+            case ApprovalGiven():
+                assert self.steps[event.step].resting
+                self.steps[event.step].decision = event.decision
             case StepCompleted():
-                self.see_completed(event.step)
-            case StepScheduled():
-                self.see_scheduled(event, ts, held)
-            case StepStarted():
-                self.see_started(event)
-            case StepSucceeded():
-                account = self.steps[event.step]
-                assert account.open
-                assert not account.abandoned, "the result of an attempt that was given up is ignored"
-                self.close(event.step, "Succeeded")
-            case AttemptAbandoned():
-                self.steps[event.step].abandoned = True
-            case AttemptFailed():
-                self.see_failed(event)
+                self.see_completed(event.step, ts)
             case StepFailed():
                 self.see_step_failed(event)
             case StepsSkipped():
@@ -132,6 +164,26 @@ class Audit:
                     assert self.stopping or self.cancels(name), "cancelled for a reason"
                     assert account.abandoned or not account.open, "a running step is first given up"
                     self.close(name, "Cancelled")
+            case _:
+                self.see_attempt(event, ts, held)
+
+    def see_attempt(self, event: Event, ts: int, held: frozenset[AttemptRef]) -> None:
+        match event:
+            case StepScheduled():
+                self.see_scheduled(event, ts, held)
+            case StepStarted():
+                self.see_started(event)
+            case StepSucceeded():
+                account = self.steps[event.step]
+                assert account.open
+                assert not account.abandoned, "the result of an attempt that was given up is ignored"
+                self.close(event.step, "Succeeded")
+            case AttemptAbandoned():
+                cancelled = event.reason is Reason.CANCELLED
+                assert not (cancelled and self.draining) or self.cancels(event.step), "a drain lets it end by itself"
+                self.steps[event.step].abandoned = True
+            case AttemptFailed():
+                self.see_failed(event)
 
     # -- fan-outs ------------------------------------------------------------------------------------------
 
@@ -150,8 +202,8 @@ class Audit:
         assert account.items is None
         assert not account.end
         assert not self.stopping
-        assert self.rule_holds(step)
-        assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        assert not self.suspended
+        self.may_begin(step)
         account.items = event.count
 
     def see_item_begin(self, name: str) -> None:
@@ -164,8 +216,13 @@ class Audit:
         assert ends["Failed"] <= step.for_each.max_failures, "nothing new after too many failures"
         self.steps[name] = Account()
 
-    def see_completed(self, name: str) -> None:
+    def see_completed(self, name: str, ts: int) -> None:
         account, for_each = self.steps[name], self.by_name[name].for_each
+        if for_each is None:
+            assert account.resting
+            assert account.decision is Decision.APPROVE if account.due is None else account.due <= ts
+            self.close(name, "Succeeded")
+            return
         ends = [item.end for item in self.items_of(name)]
         assert for_each is not None
         assert len(ends) == account.items
@@ -194,11 +251,13 @@ class Audit:
         assert not {ref for ref in held if ref.step == event.step}, "and one pod"
         assert event.attempt == account.attempts + 1
         assert not self.stopping
+        assert not self.suspended
         if is_item:
             assert step.for_each is not None
             active = sum(item.open for item in self.items_of(step.name))
             assert active < step.for_each.parallelism
         if event.attempt == 1:
+            assert step.in_finally is (self.outcome is not None), "finally comes last"
             assert self.rule_holds(step)
             assert is_item or not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
         else:
@@ -237,6 +296,42 @@ class Audit:
         assert self.rule_holds(self.rule_of(name))
         is_item = name not in self.by_name
         assert is_item or not (self.holds_back() and self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED)
+
+    def see_resting(self, event: ApprovalRequested | WaitStarted) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        assert not account.end
+        assert not account.resting
+        assert not self.stopping
+        assert not self.suspended
+        self.may_begin(step)
+        account.resting, account.decision = True, None
+        account.due = event.due if isinstance(event, WaitStarted) else None
+
+    def may_begin(self, step: Step) -> None:
+        assert self.rule_holds(step)
+        assert not (self.holds_back() and step.run_when is RunWhen.ALL_SUCCEEDED)
+        assert step.in_finally is (self.outcome is not None), "finally comes last"
+
+    def see_rerun(self, event: WorkflowRerun) -> None:
+        """A new run, in which what rests on nothing that runs again is done."""
+        assert self.finished is not None, "one run at a time"
+        kept: set[str] = set()
+        while True:
+            more = {name for name in self.by_name if name not in kept and self.stays(name, event, kept)}
+            if not more:
+                break
+            kept |= more
+        known, self.steps = self.steps, {name: Account() for name in self.by_name}
+        self.steps |= {name: account for name, account in known.items() if name.partition("[")[0] in kept}
+        self.evaluated = {name: None for name in self.evaluated if name.partition("[")[0] in kept}
+        self.finished = self.failing = self.outcome = None
+        self.stopping = self.shut_down = self.draining = self.terminated = False
+
+    def stays(self, name: str, event: WorkflowRerun, kept: set[str]) -> bool:
+        step = self.by_name[name]
+        well = self.steps[name].end == "Succeeded" and name not in event.from_
+        reacts = step.run_when is RunWhen.ANY_FAILED or step.in_finally
+        return well and not reacts and kept.issuperset(step.depends_on)
 
     def see_adopted(self, name: str) -> None:
         assert not self.steps[name].attempts
@@ -296,6 +391,7 @@ class Audit:
         assert not account.end, "a step ends once"
         assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
+        account.resting = False
 
     # -- the rules, said once more in other words ----------------------------------------------------------
 
@@ -321,22 +417,32 @@ class Audit:
         return step.run_when is RunWhen.ANY_FAILED and all(end not in ("", "Failed") for end, _ in ends)
 
     def holds_back(self) -> bool:
-        return self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
+        goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.outcome is not None
+        return self.failing is not None and not goes_on
 
     def cancels(self, name: str) -> bool:
         plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
-        return self.failing is not None and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
+        return self.holds_back() and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
-    def check_end(self, finished: WorkflowFinished) -> None:
-        """The table of ends."""
-        assert all(account.end and not account.open for account in self.steps.values())
-        if self.shut_down:
+    def check_end(self, found: WorkflowEnd) -> None:
+        """The table of ends: of the steps, or, once those of finally run, of everything."""
+        judged = {name: account for name, account in self.steps.items() if self.is_judged(name)}
+        assert all(account.end and not account.open for account in judged.values())
+        cut = any(account.end == "Cancelled" for account in judged.values())
+        failed = WorkflowEnd.FAILED
+        if self.shut_down and self.outcome is not failed and (not self.draining or cut or self.failing is not None):
             expected = WorkflowEnd.CANCELLED
-        elif self.stopping or self.failing is not None:
-            expected = WorkflowEnd.FAILED
+        elif (self.stopping and not self.shut_down) or self.failing is not None:
+            expected = failed
+        elif self.outcome is not None:
+            expected = self.outcome
         else:
             expected = WorkflowEnd.SUCCEEDED
-            failed = [name for name in self.by_name if self.steps[name].end == "Failed"]
-            assert all(self.by_name[name].allow_failure for name in failed)
-            assert all(account.end != "Cancelled" for account in self.steps.values())
-        assert finished.end is expected
+            failures = [name for name in judged if name in self.by_name and judged[name].end == "Failed"]
+            assert all(self.by_name[name].allow_failure for name in failures)
+            assert not cut
+        assert found is expected
+
+    def is_judged(self, name: str) -> bool:
+        """Steps of finally that will not run are over with the others."""
+        return self.outcome is not None or not self.rule_of(name).in_finally or self.terminated

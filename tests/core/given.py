@@ -7,6 +7,7 @@ and every index equals the one rebuilt by brute force. No mocks, no clock: `afte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from kipu.core.commands import (
@@ -14,33 +15,38 @@ from kipu.core.commands import (
     AttemptRef,
     Command,
     FireTimers,
+    GiveApproval,
     ObserveGone,
     ObserveMissing,
     ObserveOutcome,
     ObserveRefused,
     ObserveStarted,
+    RequestRerun,
     RequestShutdown,
+    SetSuspended,
 )
 from kipu.core.decide import Identity, decide, wants_turn
 from kipu.core.definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     ForEach,
     Jitter,
+    Kind,
     OnFailure,
     Retry,
     RunWhen,
     Step,
 )
-from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.events import Decision, Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.language import Evaluate, nothing_to_evaluate
 from kipu.core.state import Attempt, State, StepState, canonical
 from tests.core.invariants import check_indexes
 
-Kind = TypeVar("Kind")
+Fact = TypeVar("Fact")
 SECOND = 1_000
 MINUTE = 60 * SECOND
 START = 1_700_000_000_000
@@ -59,6 +65,7 @@ def step(
     start_timeout: int | None = None,
     attempt_timeout: int | None = None,
     timeout: int | None = None,
+    in_finally: bool = False,
     for_each: ForEach | None = None,
 ) -> Step:
     return Step(
@@ -70,6 +77,7 @@ def step(
         start_timeout_ms=start_timeout,
         attempt_timeout_ms=attempt_timeout,
         timeout_ms=timeout,
+        in_finally=in_finally,
         for_each=for_each,
     )
 
@@ -80,6 +88,25 @@ def fan(
     """A step that is repeated."""
     for_each = ForEach(count=count, parallelism=parallelism, max_failures=max_failures)
     return step(name, *needs, for_each=for_each, **policies)
+
+
+def last(name: str, *needs: str, allow_failure: bool = False, attempts: int = 1, timeout: int | None = None) -> Step:
+    """A step of `finally`."""
+    return step(name, *needs, allow_failure=allow_failure, attempts=attempts, timeout=timeout, in_finally=True)
+
+
+def approval(name: str, *needs: str, timeout: int | None = None, allow_failure: bool = False) -> Step:
+    """A step that asks somebody."""
+    return replace(
+        step(name, *needs, allow_failure=allow_failure),
+        kind=Kind.APPROVAL,
+        approval=Approval(message="Go on?", timeout_ms=timeout),
+    )
+
+
+def wait(name: str, *needs: str, milliseconds: int = MINUTE) -> Step:
+    """A step in which time passes."""
+    return replace(step(name, *needs), kind=Kind.WAIT, wait_ms=milliseconds)
 
 
 def adoption(*names: str) -> Adoption:
@@ -150,13 +177,22 @@ class Flow:
     def pass_time(self, milliseconds: int) -> list[Event]:
         return self.tell(FireTimers(), after=milliseconds)
 
+    def suspend(self, suspended: bool = True) -> list[Event]:
+        return self.tell(SetSuspended(suspended=suspended))
+
+    def answer(self, name: str, decision: Decision = Decision.APPROVE, *, by: str = "ann", run: int = 1) -> list[Event]:
+        return self.tell(GiveApproval(run=run, step=name, decision=decision, by=by))
+
+    def rerun(self, *begins: str, number: int = 2, suspended: bool = False) -> list[Event]:
+        return self.tell(RequestRerun(number=number, from_=begins, suspended=suspended))
+
     def shut_down(self, mode: ShutdownMode = ShutdownMode.CANCEL, *, run: int = 1) -> list[Event]:
         return self.tell(RequestShutdown(run=run, mode=mode))
 
     # -- commands about the newest attempt -----------------------------------------------------------
 
     def ref(self, name: str, attempt: int | None = None) -> AttemptRef:
-        return AttemptRef(run=1, step=name, attempt=attempt or self.step(name).attempts)
+        return AttemptRef(run=self.state.run, step=name, attempt=attempt or self.step(name).attempts)
 
     def started(self, name: str, after: int = 0) -> ObserveStarted:
         started_at = self.now + after
@@ -205,7 +241,7 @@ class Flow:
         assert self.state.is_terminal
         return self.state.phase.value, self.state.end_reason
 
-    def events_of(self, kind: type[Kind]) -> list[Kind]:
+    def events_of(self, kind: type[Fact]) -> list[Fact]:
         return [event for event, _ in self.log if isinstance(event, kind)]
 
 
@@ -217,10 +253,18 @@ def flow(
     slots: int = 1_000,
     adopt: Adoption | None = None,
     evaluate: Evaluate = nothing_to_evaluate,
+    finally_timeout: int | None = None,
 ) -> Flow:
     """A workflow of these steps that was just accepted."""
     return Flow(
-        Definition(steps=steps, on_failure=on_failure, parallelism=parallelism, timeout_ms=timeout, adopt=adopt),
+        Definition(
+            steps=steps,
+            on_failure=on_failure,
+            parallelism=parallelism,
+            timeout_ms=timeout,
+            adopt=adopt,
+            finally_timeout_ms=finally_timeout,
+        ),
         slots=slots,
         evaluate=evaluate,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from kipu.core.definition import ITEMS_UNDER_WAY_MAX, RunWhen
+from kipu.core.definition import ITEMS_UNDER_WAY_MAX, Kind, RunWhen
 from kipu.core.events import Reason, SkipReason, TimerKind
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase
 from kipu.core.state import Fanout, State, Timer, is_relevant
@@ -22,18 +22,25 @@ def check_indexes(state: State) -> None:
     assert state.unmet == [sum(not _is_over(state, need) for need in _needs(state, place)) for place in places]
     assert state.any_failed == {place for place in places if _any_failed(state, place)}
     pending = [place for place in places if state.steps[place].phase is StepPhase.PENDING]
-    assert set(state.plain) == {place for place in pending if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
-    assert set(state.guarded) == {place for place in pending if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
+    held = {place for place in pending if state.step(place).in_finally and state.outcome is None}
+    assert set(state.held) == held
+    entered = [place for place in pending if place not in held]
+    assert set(state.plain) == {place for place in entered if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
+    assert set(state.guarded) == {place for place in entered if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
     retrying = [place for place in everything if state.steps[place].phase is StepPhase.RETRYING]
     assert set(state.retrying) == set(retrying)
-    doomed = {place for place in pending if is_doomed(state, place)}
+    # A step of finally that waits for nobody is judged when finally begins.
+    doomed = {place for place in pending if is_doomed(state, place) and (place not in held or _needs(state, place))}
     assert set(state.doomed) == doomed
     assert [*state.unadopted] == [place for place in _to_adopt(state) if place in pending]
-    free = {place for place in pending if state.unmet[place] == 0} - doomed
+    free = {place for place in entered if state.unmet[place] == 0} - doomed
+    jobless = {place for place in free if state.step(place).kind is not Kind.RUN}
+    assert set(state.jobless) == jobless
     again = {place for place in retrying if state.steps[place].retry_at is None and place in places}
-    assert set(state.ready) == free | again
+    assert set(state.ready) == (free - jobless) | again
+    assert set(state.resting) == {place for place in places if state.steps[place].phase is StepPhase.SUSPENDED}
     assert set(state.live) == {place for place in everything if _has_attempt(state, place, abandoned=False)}
-    open_places = {*state.live, *state.retrying}
+    open_places = {*state.live, *state.retrying, *state.resting}
     assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.leaving) == {place for place in everything if _has_attempt(state, place, abandoned=True)}
     cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
@@ -110,14 +117,19 @@ def is_doomed(state: State, place: int) -> bool:
 
 def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
     """The deadlines that the steps as they stand must be guarded by."""
-    if state.is_terminal or state.stopping is not None:
+    if state.is_terminal or (state.stopping is not None and not state.is_draining):
         return set()
-    found: set[tuple[TimerKind, int | None, int | None]] = {(TimerKind.WORKFLOW_TIMEOUT, state.deadline, None)}
+    found: set[tuple[TimerKind, int | None, int | None]] = set()
+    if state.outcome is None:
+        found.add((TimerKind.WORKFLOW_TIMEOUT, state.deadline, None))
     assert state.definition is not None
     places = range(len(state.definition.steps))
     for place, step in enumerate(state.steps):
         if step.phase is StepPhase.RETRYING:
             found.add((TimerKind.BACKOFF, step.retry_at, place))
+        elif step.phase is StepPhase.SUSPENDED:
+            is_wait = state.step(place).kind is Kind.WAIT
+            found.add((TimerKind.WAIT if is_wait else TimerKind.STEP_TIMEOUT, step.deadline, place))
         elif place in state.live and step.attempt is not None:
             started = step.phase is StepPhase.RUNNING
             kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT

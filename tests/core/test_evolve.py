@@ -10,6 +10,7 @@ from kipu.core.definition import Definition, OnFailure
 from kipu.core.errors import CorruptionError
 from kipu.core.events import (
     EVENT_TYPES,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     Event,
@@ -31,6 +32,7 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
@@ -39,7 +41,7 @@ from kipu.core.events import (
 from kipu.core.evolve import evolve, fold
 from kipu.core.lifecycle import STEP_TRANSITIONS, TERMINAL_STEP_PHASES, StepPhase, next_phase
 from kipu.core.state import State
-from tests.core.given import SECOND, Flow, flow, step
+from tests.core.given import SECOND, Flow, approval, flow, step
 from tests.core.invariants import check_indexes
 
 # One event of each kind that moves a step, about attempt 1 of step "a".
@@ -52,6 +54,8 @@ STEP_EVENTS: dict[type[Event], Event] = {
         StepSucceeded(run=1, step="a", attempt=1, job_uid="u"),
         LateResultIgnored(run=1, step="a", attempt=1, job_uid="u"),
         StepAdopted(run=1, step="a", source_uid="o", source_run=1, source_position=1, source_hash="h"),
+        ApprovalRequested(run=1, step="a"),
+        WaitStarted(run=1, step="a", due=5),
         StepExpanded(run=1, step="a", count=2),
         StepCompleted(run=1, step="a"),
         AttemptAbandoned(run=1, step="a", attempt=1, reason=Reason.CANCELLED),
@@ -83,6 +87,10 @@ def retrying() -> Flow:
     return given
 
 
+def suspended() -> Flow:
+    return flow(approval("a"), step("b"))
+
+
 def succeeded() -> Flow:
     given = scheduled()
     given.succeed("a")
@@ -112,6 +120,7 @@ WAYS: dict[StepPhase, Callable[[], Flow]] = {
     StepPhase.SCHEDULED: scheduled,
     StepPhase.RUNNING: running,
     StepPhase.RETRYING: retrying,
+    StepPhase.SUSPENDED: suspended,
     StepPhase.SUCCEEDED: succeeded,
     StepPhase.FAILED: failed,
     StepPhase.SKIPPED: skipped,

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from kipu.core.commands import FAILURE_BYTES_MAX, OUTPUTS_BYTES_MAX, Command, weight
+from kipu.core.commands import FAILURE_BYTES_MAX, OUTPUTS_BYTES_MAX, Command, RequestRerun, weight
 from kipu.core.decide import wants_turn
-from kipu.core.definition import ForEach, OnFailure, RunWhen
+from kipu.core.definition import Approval, ForEach, Kind, OnFailure, RunWhen
 from kipu.core.events import (
     LateResultIgnored,
     Reason,
@@ -186,6 +186,29 @@ def test_a_fan_out_is_asked_whether_it_begins_and_each_item_what_it_reads() -> N
 def test_a_fan_out_that_is_not_wanted_does_not_begin() -> None:
     given = flow(replace(step("a"), for_each=ForEach(count=3)), step("b", "a"), evaluate=comes_to(a=NO))
     assert given.phases == {"a": "Skipped", "b": "Scheduled"}
+
+
+def test_nobody_is_asked_where_the_condition_is_false() -> None:
+    ask = replace(step("ask"), kind=Kind.APPROVAL, approval=Approval(message="?"))
+    pause = replace(step("pause"), kind=Kind.WAIT, wait_ms=SECOND)
+    given = flow(ask, pause, step("c", "ask", "pause"), slots=0, evaluate=comes_to(ask=NO, pause=WRONG))
+    assert given.phases == {"ask": "Skipped", "pause": "Failed", "c": "Skipped"}
+    assert given.step("c").culprit == "pause"
+
+
+def test_a_rerun_keeps_what_was_written_and_evaluates_what_runs_again() -> None:
+    asked: list[str] = []
+
+    def evaluate(state: State, place: int) -> Evaluated:
+        asked.append(state.name(place))
+        return YES
+
+    given = flow(step("a"), step("b", "a"), evaluate=evaluate)
+    given.tell(given.outcome("a", outputs=FIRST))
+    given.fail("b")
+    given.tell(RequestRerun(number=2))
+    assert given.step("a").outputs == FIRST
+    assert asked == ["a", "b", "b"]
 
 
 def test_a_turn_evaluates_no_more_than_its_share() -> None:

@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from kipu.core.adoption import adoptable
 from kipu.core.commands import AttemptRef, ObserveOutcome
-from kipu.core.definition import Backoff, Definition, ForEach, Jitter, OnFailure, Retry, RunWhen, Step
-from kipu.core.events import Reason
+from kipu.core.definition import (
+    Approval,
+    Backoff,
+    Definition,
+    ForEach,
+    Jitter,
+    Kind,
+    OnFailure,
+    Retry,
+    RunWhen,
+    Step,
+)
+from kipu.core.events import Decision, Reason
 from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
@@ -39,7 +50,9 @@ def definitions(draw: st.DrawFn, *, timeouts: bool = True) -> Definition:
     names = [f"s{number}" for number in range(count)]
     waits = WAITS if timeouts else st.none()
     steps = [draw(_steps(name, names[:number], waits)) for number, name in enumerate(names)]
-    shuffled = tuple(draw(st.permutations(steps)))
+    last = [f"last{number}" for number in range(draw(st.sampled_from([0, 0, 1, 3])))]
+    at_the_end = [replace(draw(_steps(name, last[:n], waits)), in_finally=True) for n, name in enumerate(last)]
+    shuffled = (*draw(st.permutations(steps)), *at_the_end)
     done = draw(st.just([]) | st.lists(st.sampled_from(names), unique=True)) if names else []
     names = list(adoptable(Definition(steps=shuffled), done))
     return Definition(
@@ -48,12 +61,14 @@ def definitions(draw: st.DrawFn, *, timeouts: bool = True) -> Definition:
         parallelism=draw(st.none() | st.integers(1, 4)),
         timeout_ms=draw(st.none() | st.sampled_from([10_000, 600_000])) if timeouts else None,
         on_failure=draw(st.sampled_from(OnFailure)),
+        finally_timeout_ms=draw(st.none() | st.just(5_000)) if timeouts else None,
     )
 
 
 def _steps(name: str, earlier: list[str], waits: st.SearchStrategy[int | None]) -> st.SearchStrategy[Step]:
     needs = st.lists(st.sampled_from(earlier), max_size=3, unique=True) if earlier else st.just([])
-    return st.builds(
+    kinds = st.sampled_from([Kind.RUN] * 6 + [Kind.APPROVAL, Kind.WAIT])
+    plain = st.builds(
         Step,
         name=st.just(name),
         depends_on=needs.map(tuple),
@@ -70,6 +85,16 @@ def _steps(name: str, earlier: list[str], waits: st.SearchStrategy[int | None]) 
         timeout_ms=waits,
         for_each=st.none() | st.none() | _FANS,
     )
+    return st.builds(_of_kind, plain, kinds, waits)
+
+
+def _of_kind(step: Step, kind: Kind, timeout_ms: int | None) -> Step:
+    if kind is Kind.RUN:
+        return step
+    bare = Step(name=step.name, depends_on=step.depends_on, run_when=step.run_when, allow_failure=step.allow_failure)
+    if kind is Kind.WAIT:
+        return replace(bare, kind=kind, wait_ms=3_000)
+    return replace(bare, kind=kind, approval=Approval(message="Go on?", timeout_ms=timeout_ms))
 
 
 @LAW
@@ -103,6 +128,9 @@ class Fated(World):
         code = {0: 1, 1: 2}.get(draw)
         return ObserveOutcome(ref=ref, job_uid="u", reason=reason, exit_code=code)
 
+    def decision(self, step: str) -> Decision:
+        return Decision.REJECT if keyed_fraction(3, str(self.fate), step) == 0 else Decision.APPROVE
+
     def vanish(self) -> None:
         """Nothing does, here."""
 
@@ -111,7 +139,7 @@ class Fated(World):
 
 def lives(definition: Definition, fate: int, seed: int) -> State:
     seeds = random.Random(seed)
-    world = Fated(definition, seeds.getrandbits(32), shutdowns=False, slots_max=seeds.choice([1, 3, 30]))
+    world = Fated(definition, seeds.getrandbits(32), shutdowns=False, reruns=0, slots_max=seeds.choice([1, 3, 30]))
     world.fate = fate
     return world.run()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kipu.core.commands import Accept, Command, FireTimers, RequestShutdown
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, OnFailure
 from kipu.core.events import Reason, ShutdownMode, ShutdownRequested
 from kipu.core.turn import ATTEMPTS_PER_TURN_MAX, NAMES_PER_TURN_MAX
 from tests.core.given import MINUTE, SECOND, Flow, flow, kinds, scheduled, step
 
-CANCEL, TERMINATE = ShutdownMode.CANCEL, ShutdownMode.TERMINATE
+DRAIN, CANCEL, TERMINATE = ShutdownMode.DRAIN, ShutdownMode.CANCEL, ShutdownMode.TERMINATE
 
 
 @pytest.mark.parametrize("mode", [CANCEL, TERMINATE])
@@ -59,6 +59,67 @@ def test_a_shutdown_may_only_escalate() -> None:
     assert given.shut_down(CANCEL) == []
     assert [event.mode for event in given.events_of(ShutdownRequested)] == [CANCEL, TERMINATE]
     assert given.state.shutdown is TERMINATE
+
+
+def test_a_drain_lets_running_attempts_end_and_cancels_the_rest() -> None:
+    given = flow(step("a"), step("b", attempts=2), step("c", "a"))
+    given.start("a")
+    given.fail("b")
+    assert kinds(given.shut_down(DRAIN)) == ["ShutdownRequested", "StepsCancelled"]
+    assert given.phases == {"a": "Running", "b": "Cancelled", "c": "Cancelled"}
+    assert given.state.phase.value == "Cancelling"
+    assert kinds(given.succeed("a")) == ["StepSucceeded", "WorkflowFinished"]
+    assert given.end == ("Cancelled", "Shutdown")
+
+
+def test_a_drain_that_kept_nothing_from_happening_changes_no_end() -> None:
+    given = flow(step("a"))
+    given.shut_down(DRAIN)
+    given.succeed("a")
+    assert given.end == ("Succeeded", "Completed")
+
+
+def test_an_attempt_that_fails_in_a_drain_is_not_tried_again() -> None:
+    given = flow(step("a", attempts=9))
+    given.shut_down(DRAIN)
+    assert kinds(given.fail("a")) == ["AttemptFailed", "StepFailed", "WorkflowFinished"]
+    assert given.end == ("Cancelled", "Shutdown")
+
+
+def test_the_timeouts_of_what_runs_go_on_in_a_drain() -> None:
+    given = flow(step("a", timeout=MINUTE), step("b", "a"))
+    given.start("a")
+    given.shut_down(DRAIN)
+    assert kinds(given.pass_time(MINUTE)) == ["TimerFired", "AttemptAbandoned"]
+    given.gone("a")
+    assert given.phases["a"] == "Failed"
+    assert given.end == ("Cancelled", "Shutdown")
+
+
+def test_a_workflow_that_times_out_in_a_drain_is_taken_down_and_has_failed() -> None:
+    given = flow(step("a"), step("b", "a"), timeout=MINUTE)
+    given.shut_down(DRAIN)
+    assert kinds(given.pass_time(MINUTE)) == ["TimerFired", "AttemptAbandoned"]
+    given.gone("a")
+    assert given.end == ("Failed", "TimedOut")
+
+
+@pytest.mark.parametrize("mode", [CANCEL, TERMINATE])
+def test_a_drain_may_become_a_cancel_or_a_termination(mode: ShutdownMode) -> None:
+    given = flow(step("a"), step("b", "a"))
+    given.shut_down(DRAIN)
+    assert kinds(given.shut_down(mode)) == ["ShutdownRequested", "AttemptAbandoned"]
+    assert given.shut_down(DRAIN) == []
+    given.gone("a")
+    assert given.end == ("Cancelled", "Shutdown")
+
+
+def test_a_failure_in_a_drain_takes_others_down_where_it_is_said_so() -> None:
+    given = flow(step("a"), step("b"), on_failure=OnFailure.CANCEL_RUNNING)
+    given.shut_down(DRAIN)
+    assert kinds(given.fail("a")) == ["AttemptFailed", "StepFailed", "AttemptAbandoned"]
+    given.gone("b")
+    assert given.end == ("Cancelled", "Shutdown")
 
 
 def test_an_attempt_that_is_being_taken_down_has_no_success_any_more() -> None:

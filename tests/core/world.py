@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from kipu.core.commands import (
     Accept,
@@ -16,17 +17,20 @@ from kipu.core.commands import (
     Claim,
     Command,
     FireTimers,
+    GiveApproval,
     ObserveGone,
     ObserveMissing,
     ObserveOutcome,
     ObserveRefused,
     ObserveStarted,
+    RequestRerun,
     RequestShutdown,
+    SetSuspended,
 )
 from kipu.core.decide import decide, wants_turn
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Kind
 from kipu.core.effects import EnsureJob, EnsureNoJob, effects, touched, wake_at
-from kipu.core.events import Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.events import Decision, Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import evolve, fold
 from kipu.core.language import Evaluate, Evaluated, Unevaluated
 from kipu.core.naming import keyed_fraction
@@ -51,6 +55,7 @@ def by_name(state: State, place: int) -> Evaluated | Unevaluated:
     return Evaluated()
 
 
+Ref = TypeVar("Ref")
 TURNS_MAX = 3_000  # 25 steps x (3 attempts + 10 disruptions) x 5 turns = 1,625; a run that needs more hangs
 FAILURES = (Reason.EXIT_CODE, Reason.EXIT_CODE, Reason.OUT_OF_MEMORY, Reason.DISRUPTED, Reason.POD_FAILED)
 
@@ -73,6 +78,7 @@ class World:
     seed: int
     chaos: int = 60  # moves before it calms down
     shutdowns: bool = True
+    reruns: int = 2  # at most
     slots_max: int = 30
     evaluate: Evaluate = by_name
 
@@ -90,20 +96,42 @@ class World:
         self.pods: dict[AttemptRef, None] = {}  # pods that run
         self.mailbox: list[Command] = []
         self.told: list[Command] = []  # everything ever told, to be told again
+        self.wants_rest = False  # whether somebody has asked for a suspension
 
     def run(self) -> State:
         """From acceptance to the end."""
         self.mailbox += [Claim(writer="w"), Accept(spec_hash="h", definition=self.definition)]
         self.turn()
+        self.live()
+        while self.reruns and self.definition.steps and self.random.random() < 0.3:
+            self.reruns -= 1
+            self.begin_again()
+            self.live()
+        self.afterlife()
+        return self.state
+
+    def live(self) -> None:
+        """To the end of one run."""
         for _ in range(self.chaos):
             self.move()
+        self.wants_rest = False
+        self.tell(SetSuspended(suspended=False))  # whatever was said before, and may come again
         for _ in range(TURNS_MAX):
             if self.state.is_terminal:
                 break
             self.calm_move()
         assert self.state.is_terminal, f"still {self.state.phase} after {TURNS_MAX} turns"
-        self.afterlife()
-        return self.state
+
+    def begin_again(self) -> None:
+        """One run more, perhaps from somewhere."""
+        names = [step.name for step in self.definition.steps if not step.in_finally]
+        begins = tuple(self.random.sample(names, min(len(names), self.random.choice((0, 0, 1, 2)))))
+        number = self.state.run + 1
+        wrong = (number + 1, number - 1) if self.random.random() < 0.2 else ()
+        for each in (*wrong, number):
+            self.tell(RequestRerun(number=each, from_=begins, suspended=self.wants_rest))
+        while self.state.run < number:
+            self.turn()
 
     # -- one turn of the operator ------------------------------------------------------------------------
 
@@ -159,6 +187,7 @@ class World:
             + [self.random_turn] * 8
             + [self.repeat] * 2
             + [self.vanish, self.refuse, self.pass_time, self.pass_time, self.shut_down]
+            + [self.suspend, self.answer, self.answer]
         )
         self.random.choice(moves)()
 
@@ -172,6 +201,8 @@ class World:
             self.start()
         for _ in range(len(self.pods)):
             self.finish()
+        for _ in range(len(self.asked())):
+            self.answer()
         if not self.mailbox and not wants_turn(self.state, self.slots_max):
             due = wake_at(self.state)
             assert due is not None or self.state.is_terminal, "nothing is due and nothing ends"
@@ -183,8 +214,9 @@ class World:
         """Once ended, nothing is news any more."""
         ended = len(self.log)
         self.now += 10**9
-        for command in [*self.told[-30:], FireTimers(), RequestShutdown(run=1, mode=ShutdownMode.TERMINATE)]:
-            self.mailbox.append(command)
+        told = [command for command in self.told[-30:] if not isinstance(command, RequestRerun)]
+        late = [*told, FireTimers(), RequestShutdown(run=self.state.run, mode=ShutdownMode.TERMINATE)]
+        self.mailbox += [*late, SetSuspended(suspended=True)]
         while self.mailbox:
             self.turn()
         assert len(self.log) == ended
@@ -251,8 +283,26 @@ class World:
 
     def shut_down(self) -> None:
         if self.shutdowns and self.random.random() < 0.2:
-            self.tell(RequestShutdown(run=self.random.choice([1, 1, 2]), mode=self.random.choice(list(ShutdownMode))))
+            run = self.state.run + self.random.choice([0, 0, 1])
+            self.tell(RequestShutdown(run=run, mode=self.random.choice(list(ShutdownMode))))
 
-    def pick(self, refs: Iterable[AttemptRef]) -> AttemptRef | None:
+    def suspend(self) -> None:
+        """Or resume."""
+        self.wants_rest = not self.wants_rest
+        self.tell(SetSuspended(suspended=self.wants_rest))
+
+    def answer(self) -> None:
+        """Somebody answers a question, if one is asked."""
+        if (place := self.pick(self.asked())) is not None:
+            step = self.state.step(place).name
+            self.tell(GiveApproval(run=self.state.run, step=step, decision=self.decision(step), by="ann"))
+
+    def asked(self) -> list[int]:
+        return [place for place in self.state.resting if self.state.step(place).kind is Kind.APPROVAL]
+
+    def decision(self, _step: str) -> Decision:
+        return self.random.choice((Decision.APPROVE, Decision.APPROVE, Decision.REJECT))
+
+    def pick(self, refs: Iterable[Ref]) -> Ref | None:
         choices = list(refs)
         return self.random.choice(choices) if choices else None

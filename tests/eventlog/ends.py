@@ -19,12 +19,12 @@ from typing import Any
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
-from kipu.core.events import Event
+from kipu.core.events import Event, ShutdownMode
 from kipu.core.evolve import evolve
 from kipu.core.state import State, canonical
 from kipu.eventlog.chain import beginning, extend, replay
 from kipu.eventlog.ports import Recorded, StreamId
-from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, fan, step
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, approval, fan, last, step, wait
 
 FOLDER = Path(__file__).parent / "golden"
 STREAM = StreamId(namespace="lab", name=IDENTITY.name, uid=IDENTITY.uid)
@@ -35,9 +35,9 @@ Shape = dict[str, list[str]]
 # -- the runs --------------------------------------------------------------------------------------------------
 
 
-def accepted(*steps: Any, timeout: int | None = None) -> Flow:
+def accepted(*steps: Any, timeout: int | None = None, finally_timeout: int | None = None) -> Flow:
     given = Flow(None)
-    definition = Definition(steps=steps, timeout_ms=timeout)
+    definition = Definition(steps=steps, timeout_ms=timeout, finally_timeout_ms=finally_timeout)
     given.tell(Claim(writer="kipu-0"), Accept(spec_hash=SPEC_HASH, definition=definition))
     return given
 
@@ -106,6 +106,38 @@ def timed_out() -> Flow:
     return given
 
 
+def run_again() -> Flow:
+    """From its first step, after the second had failed."""
+    given = accepted(step("fetch"), step("load", "fetch"))
+    given.succeed("fetch", after=SECOND)
+    given.fail("load", exit_code=3, after=SECOND)
+    given.rerun("fetch")
+    given.tell(Claim(writer="kipu-1"), after=SECOND)
+    given.succeed("fetch", after=SECOND)
+    given.succeed("load", after=SECOND)
+    return given
+
+
+def approved() -> Flow:
+    """Approved while it is suspended, and then a wait."""
+    given = accepted(approval("publish", timeout=MINUTE), wait("pause", "publish"))
+    given.suspend()
+    given.answer("publish")
+    given.suspend(False)
+    given.pass_time(MINUTE)
+    return given
+
+
+def drained() -> Flow:
+    """What runs may end, what waits may not; finally is too slow."""
+    given = accepted(step("running"), step("late", "running"), last("notify"), finally_timeout=MINUTE)
+    given.shut_down(ShutdownMode.DRAIN)
+    given.succeed("running", after=SECOND)
+    given.pass_time(MINUTE)
+    given.gone("notify", after=SECOND)
+    return given
+
+
 def fanned_out() -> Flow:
     """Items in a window of two, of which one is tried again and one fails for good, which may be."""
     given = accepted(
@@ -128,6 +160,9 @@ ENDS: dict[str, Callable[[], Flow]] = {
     "cancelled": cancelled,
     "rejected": rejected,
     "timed-out": timed_out,
+    "run-again": run_again,
+    "approved": approved,
+    "drained": drained,
     "fanned-out": fanned_out,
 }
 

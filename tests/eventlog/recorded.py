@@ -16,10 +16,12 @@ from pathlib import Path
 from kipu.core.definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     ForEach,
     Jitter,
+    Kind,
     OnFailure,
     Output,
     Retry,
@@ -29,10 +31,14 @@ from kipu.core.definition import (
 )
 from kipu.core.errors import Problem
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    Decision,
     Event,
     EventLimitReached,
+    FinallyStarted,
     LateResultIgnored,
     Reason,
     ShutdownMode,
@@ -51,10 +57,14 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
 from kipu.eventlog.ports import StreamId
@@ -80,6 +90,14 @@ class History:
 
 
 # What there was when the first histories were recorded: they never change.
+FIRST_SKIP_REASONS = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
+FIRST_TIMERS = (
+    TimerKind.BACKOFF,
+    TimerKind.START_TIMEOUT,
+    TimerKind.ATTEMPT_TIMEOUT,
+    TimerKind.STEP_TIMEOUT,
+    TimerKind.WORKFLOW_TIMEOUT,
+)
 FIRST_REASONS = (
     Reason.EXIT_CODE,
     Reason.OUT_OF_MEMORY,
@@ -91,14 +109,6 @@ FIRST_REASONS = (
     Reason.JOB_NAME_TAKEN,
     Reason.POD_FAILED,
     Reason.CANCELLED,
-)
-FIRST_SKIP_REASONS = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
-FIRST_TIMER_KINDS = (
-    TimerKind.BACKOFF,
-    TimerKind.START_TIMEOUT,
-    TimerKind.ATTEMPT_TIMEOUT,
-    TimerKind.STEP_TIMEOUT,
-    TimerKind.WORKFLOW_TIMEOUT,
 )
 SPEC_HASH = "3f" * 32
 UID = "0b7f6c1e-5d0a-4c49-9d55-6f1f3a0c9b11"
@@ -175,13 +185,10 @@ EVERY_EVENT = History(
         ),
         (
             StreamClaimed(epoch=4, writer="kipu-1"),
-            *(
-                StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason)
-                for reason in (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
-            ),
+            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in FIRST_SKIP_REASONS),
             StepsCancelled(run=1, steps=()),
             *(ShutdownRequested(run=1, mode=mode) for mode in (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)),
-            *(TimerFired(run=1, kind=kind, due=TS) for kind in FIRST_TIMER_KINDS),
+            *(TimerFired(run=1, kind=kind, due=TS) for kind in FIRST_TIMERS),
             TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="load", attempt=3),
         ),
         (WorkflowAccepted(run=2, spec_hash=SPEC_HASH, definition=large_definition(60)),),
@@ -258,6 +265,61 @@ FAN_OUT = History(
         (StepCompleted(run=1, step="part"), StepCompleted(run=1, step="part", outputs='{"sizes":[1,2]}')),
     ),
 )
+CONTROL = History(
+    name="control-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="9d2b6f10-7c3e-4f64-8a11-52e8d0c4b7a3"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(
+                            name="publish",
+                            kind=Kind.APPROVAL,
+                            approval=Approval(message="Größe – 数?", timeout_ms=86_400_000),
+                        ),
+                        Step(name="pause", kind=Kind.WAIT, wait_ms=3_600_000, depends_on=("publish",)),
+                        Step(name="notify", in_finally=True),
+                    ),
+                    finally_timeout_ms=60_000,
+                ),
+            ),
+            WorkflowSuspended(run=1),
+        ),
+        (WorkflowResumed(run=1), ApprovalRequested(run=1, step="publish", deadline=TS + 86_400_000)),
+        (
+            ApprovalGiven(run=1, step="publish", decision=Decision.APPROVE, by="ann", message="Größe – 数"),
+            StepCompleted(run=1, step="publish"),
+            WaitStarted(run=1, step="pause", due=TS + 3_600_000),
+        ),
+        (
+            ShutdownRequested(run=1, mode=ShutdownMode.DRAIN),
+            StepsCancelled(run=1, steps=("pause",)),
+            FinallyStarted(run=1, end=WorkflowEnd.CANCELLED, reason="Shutdown", message="x", deadline=TS + 60_000),
+            StepScheduled(run=1, step="notify", attempt=1, job=JOB),
+        ),
+        (
+            TimerFired(run=1, kind=TimerKind.FINALLY_TIMEOUT, due=TS + 60_000),
+            AttemptAbandoned(run=1, step="notify", attempt=1, reason=Reason.CANCELLED, message="timed out"),
+            StepsCancelled(run=1, steps=("notify",)),
+            WorkflowFinished(run=1, end=WorkflowEnd.FAILED, reason="TimedOut"),
+        ),
+        (
+            WorkflowRerun(run=2, from_=("publish",), spec_hash=SPEC_HASH, deadline=TS + 7_200_000),
+            ApprovalRequested(run=2, step="publish"),
+        ),
+        (
+            ApprovalGiven(run=2, step="publish", decision=Decision.REJECT, by="bob"),
+            StepFailed(run=2, step="publish", reason=Reason.REFUSED),
+            StepCompleted(run=2, step="pause", outputs='{"rows":42}'),
+            TimerFired(run=2, kind=TimerKind.WAIT, due=TS, step="pause"),
+        ),
+    ),
+)
 
 
 def outputs(*kinds: str) -> tuple[Output, ...]:
@@ -330,7 +392,7 @@ LANGUAGE = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, LANGUAGE)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE)
 
 
 async def write(history: History, store: Store) -> None:

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from kipu.core.definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     ForEach,
     Jitter,
+    Kind,
     OnFailure,
     Output,
     Retry,
@@ -102,6 +104,10 @@ _steps = st.builds(
     pod=_objects,
     when=st.none() | texts,
     outputs=st.lists(st.builds(Output, name=texts, type=st.sampled_from(ValueType)), max_size=2).map(tuple),
+    kind=st.sampled_from(Kind),
+    in_finally=st.booleans(),
+    approval=st.none() | st.builds(Approval, message=texts, timeout_ms=st.none() | whole),
+    wait_ms=st.none() | whole,
     for_each=st.none()
     | st.builds(
         ForEach,
@@ -116,8 +122,10 @@ definitions = st.builds(
     Definition,
     steps=st.lists(_steps, max_size=3).map(tuple),
     parallelism=st.none() | whole,
+    priority=whole,
     timeout_ms=st.none() | whole,
     on_failure=st.sampled_from(OnFailure),
+    finally_timeout_ms=st.none() | whole,
     pod_defaults=_objects,
     params=_objects,
     adopt=st.none()

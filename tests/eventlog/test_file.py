@@ -78,7 +78,12 @@ async def test_the_next_writer_cuts_what_was_not_written_to_its_end(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("change", "steps", "stride"),
-    [("another bit", 1, 1), ("another byte", 1, 5), ("NUL", 1, 5), ("another bit", STEPS_OF_A_BLOB, 61)],
+    [
+        pytest.param("another bit", 1, 1, marks=pytest.mark.proof),
+        ("another byte", 1, 5),
+        ("NUL", 1, 5),
+        ("another bit", STEPS_OF_A_BLOB, 61),
+    ],
 )
 async def test_every_single_changed_byte_is_detected(tmp_path: Path, change: str, steps: int, stride: int) -> None:
     await written(tmp_path, steps=steps)
@@ -265,3 +270,15 @@ async def test_what_the_disk_refused_is_never_found_later(tmp_path: Path, disk: 
     assert (history.head if history else None) == head
     await log.append(STREAM, head, [claim(6)], ts=TS, spec_hash=SPEC_HASH)
     assert (await read(log, STREAM)).records[-1].event == claim(6)
+
+
+@pytest.mark.parametrize(
+    ("opening", "said"),
+    [
+        (b"no JSON", "begins with no opening"),
+        (b'{"format":"kipu-log/v2","hash":"","position":0,"specHash":"","uid":""}', "this release reads 'kipu-log/v1'"),
+    ],
+)
+def test_a_file_of_another_kind_or_release_is_told(opening: bytes, said: str) -> None:
+    with pytest.raises(CorruptionError, match=said):
+        segments.read(segments._framed(opening))

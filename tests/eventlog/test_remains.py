@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kipu.core.definition_json import to_json
-from kipu.core.events import Event, WorkflowAccepted
+from kipu.core.events import Event, StepExpanded, WorkflowAccepted
 from kipu.eventlog import chunks
 from kipu.eventlog.codec import UnknownEvent, canonical
 from kipu.eventlog.configmaps import ConfigMapHead
@@ -212,6 +212,20 @@ async def test_a_lost_blob_ends_it_unless_it_can_be_made_anew(store: Store, writ
     blob = canonical(to_json(large_definition(60)))
     remains = left(store, blobs={chunks.sha256(blob): blob})
     assert (position(remains), remains.whole) == (head.position, True)
+
+
+async def test_items_in_a_blob_are_read_from_it_and_end_it_if_it_is_lost(store: Store, writer: Writer) -> None:
+    items = tuple(f"item-{number}" for number in range(2_000))
+    expanded = StepExpanded(run=1, step="shard", count=2_000, items=items)
+    head = await writer.begin(claim(), expanded, *[scheduled() for _ in range(40)])
+    remains = left(store)
+    assert (position(remains), remains.whole) == (head.position, True)
+    assert remains.history.records[1].event == expanded
+    (name,) = names(store, "kipu-blob-")
+    object_of(store, name)["binaryData"]["blob"] = chunks.to_text(chunks.pack(b"[]"))
+    assert position(left(store)) == 1
+    delete(store, name)
+    assert position(left(store)) == 1
 
 
 async def test_the_spec_hash_is_that_which_was_recorded(store: Store, writer: Writer) -> None:

@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,9 @@ def life(request: dict[str, Any], counter: int) -> None:
         code = running.run(folder / "workflow.yaml", folder / "runs", resume=resume, processes_max=4)
     except KipuError as error:
         print(f"{type(error).__name__}: {error}", flush=True)
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(code)
 
@@ -110,6 +114,8 @@ def serve(request: dict[str, Any]) -> tuple[int | None, int]:
 
 def main() -> None:
     """Until the input ends."""
+    if "KIPU_MUTANT" in os.environ:
+        import tests.zoo.plugin  # noqa: F401 (it puts the mutant to work here too)
     for line in sys.stdin:
         print(json.dumps(serve(json.loads(line))), flush=True)
 

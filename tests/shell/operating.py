@@ -29,7 +29,8 @@ def step(name: str, *needs: str, **fields: Any) -> dict[str, Any]:
 
 def apply(server: ApiServer, *steps: Mapping[str, Any], name: str = "w", **spec: Any) -> str:
     """Create a Workflow; its uid."""
-    body = {"defaults": {"image": "busybox:1.36"}, "steps": list(steps), **spec}
+    fields = {field.rstrip("_"): value for field, value in spec.items()}  # `finally` is a word of Python's
+    body = {"defaults": {"image": "busybox:1.36"}, "steps": list(steps), **fields}
     created = server.create({"kind": "Workflow", "metadata": {"name": name}, "spec": body})
     return str(created["metadata"]["uid"])
 

@@ -281,6 +281,7 @@ async def test_one_that_cannot_be_served_holds_up_no_other() -> None:
         assert {name.rpartition("-")[0] for name in world.created} == {"good"}
 
 
+@pytest.mark.proof
 async def test_hundreds_that_are_due_at_once_are_all_served_within_seconds() -> None:
     world = World()
     for number in range(200):

@@ -27,7 +27,7 @@ from tests.fakes.faults import (
 )
 from tests.shell.cron_world import World, minute
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.proof]
 
 TIMES = 3
 END_SECONDS = 60.0 * TIMES + 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from kipu.eventlog.file import FileLog
 from kipu.eventlog.ports import Head, Recorded, StreamId
 from kipu.shell.clock import SystemClock
 from kipu.shell.local_attempts import Attempt
-from kipu.shell.local_processes import identify, is_alive, relatives
+from kipu.shell.local_processes import Process, identify, is_alive, relatives
 from tests.shell.local_world import World, heard, step
 from tests.shell.test_local_kills import assert_none_is_left
 
@@ -73,7 +74,31 @@ async def killed_in_the_middle(world: World, fifo: Path) -> None:
         await life
 
 
+async def over(process: Process) -> None:
+    """Wait until it has ended; somebody else waits for it as its parent."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    await asyncio.to_thread(select.select, [descriptor], [], [])
+    os.close(descriptor)
+
+
 # -- ends ----------------------------------------------------------------------------------------------------
+
+
+async def test_items_run_with_their_values_and_one_that_fails_is_tried_again(tmp_path: Path) -> None:
+    script = 'echo "$KIPU_STEP $KIPU_INDEX $KIPU_ITEM" >> notes; [ "$KIPU_INDEX$KIPU_ATTEMPT" != 11 ]'
+    retry = {"maxAttempts": 2, "backoff": {"initial": "1ms", "jitter": "None"}}
+    for_each = {"items": ["a", {"b": "$(HOME)"}, 3], "parallelism": 1}
+    world = World(
+        tmp_path, step("shard", script, forEach=for_each, retry=retry), step("join", "true", dependsOn=["shard"])
+    )
+    assert (await world.live()).phase == "Succeeded"
+    told = ["shard 0 a", *['shard 1 {"b":"$(HOME)"}'] * 2, "shard 2 3"]
+    assert sorted((tmp_path / "notes").read_text().splitlines()) == told
+    assert world.kinds()[-5:-3] == ["StepSucceeded", "StepCompleted"]
+    assert not world.engine._orders
 
 
 async def test_steps_run_in_the_order_of_their_needs(tmp_path: Path) -> None:
@@ -183,9 +208,7 @@ async def test_an_end_while_no_engine_ran_counts(tmp_path: Path) -> None:
     claim = only_attempt(world).claim()
     assert claim is not None
     assert claim.warden is not None
-    descriptor = os.pidfd_open(claim.warden.pid)
-    await asyncio.to_thread(os.waitid, os.P_PIDFD, descriptor, os.WEXITED)
-    os.close(descriptor)
+    await over(claim.warden)
     assert str((await world.live()).phase) == "Failed"
     assert [failed.exit_code for failed in world.of(AttemptFailed)] == [5]
 
@@ -197,7 +220,7 @@ async def test_an_end_that_was_written_beats_a_deadline_that_has_passed_since(tm
     claim = attempt.claim()
     assert claim is not None
     assert claim.warden is not None
-    await asyncio.to_thread(os.waitpid, claim.warden.pid, 0)
+    await over(claim.warden)
     assert attempt.end() is not None
     assert str((await world.live(clock=Later())).phase) == "Succeeded"
 
@@ -234,7 +257,7 @@ async def test_what_ran_when_the_machine_went_down_costs_no_try(tmp_path: Path) 
     assert claim.warden is not None
     for pid in (claim.warden.pid, *relatives(f"KIPU_UID={world.run.stream.uid}", None)):
         os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(os.waitpid, claim.warden.pid, 0)
+    await over(claim.warden)
     path = attempt.folder / "claim"
     path.write_text(path.read_text().replace(claim.warden.boot, "another-boot"))
     assert str((await world.live()).phase) == "Succeeded"

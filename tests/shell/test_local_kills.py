@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import select
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from kipu.shell.local_processes import identify
 from tests.shell.lives import Lives
 
 KILLS = [pytest.param(20), pytest.param(200, marks=pytest.mark.proof)]
+WARDENS_KILLED = 40  # and programs
 LIVES_MAX = 200  # of one workflow: each of its steps ends sooner or later, whoever is killed
 # Each attempt notes that it ran, before and after its work. Some leave a process behind that nobody needs.
 STEP = """
@@ -39,6 +42,10 @@ spec:
   steps:
 """
 SLOW = """
+    - name: shard
+      dependsOn: [a]
+      forEach: {count: 3}
+      script: echo "$KIPU_INDEX" >> "$PWD/shard"; sleep 0.05
     - name: slow
       dependsOn: [a]
       allowFailure: true
@@ -98,6 +105,7 @@ def assert_each_ran_once(folder: Path) -> None:
         expected = ["begun 1", "begun 2", "done 2"] if name == "flaky" else once
         assert (folder / name).read_text().splitlines() == expected
     assert (folder / "slow").read_text().splitlines() == ["begun 1"]
+    assert sorted((folder / "shard").read_text().split()) == ["0", "1", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +135,44 @@ def test_killed_at_any_moment_and_resumed_it_ends_right_and_no_step_runs_twice(
     print(f"{kills} kills in {runs} runs")
 
 
+NOBODY_ELSE = """
+      retry: {maxAttempts: 100, backoff: {initial: 1ms, jitter: None}}
+      script: |
+        grep -qs ') [^ZX]' "/proc/$(cat "$KIPU_STEP.pid" 2> /dev/null)/stat" && echo "$KIPU_STEP" >> overlaps || :
+        echo $$ > "$KIPU_STEP.pid"
+        (setsid sleep 300) &
+        sleep 0.2
+"""
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+def test_whoever_is_killed_wardens_too_no_two_attempts_of_a_step_run_at_once(lives: Lives, tmp_path: Path) -> None:
+    dice, killed, runs = random.Random(3), 0, 0
+    while killed < WARDENS_KILLED:
+        runs += 1
+        folder = tmp_path / f"{runs}"
+        folder.mkdir()
+        steps = [
+            f"    - name: {name}\n      dependsOn: [{', '.join(needs)}]{NOBODY_ELSE}" for name, needs in FLOW.items()
+        ]
+        (folder / "workflow.yaml").write_text(HEAD + "".join(steps))
+        for _ in range(LIVES_MAX):
+            code, _ = lives.live(folder, after_seconds=0.4 * dice.random())
+            if code is not None:
+                break
+            for pid in processes_of(folder):
+                if dice.random() < 0.3:
+                    killed += 1
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        assert code == 0, (folder / "terminal").read_text()
+        assert str(ended(folder).phase) == "Succeeded"
+        assert not (folder / "overlaps").exists()
+        assert_none_is_left(folder)
+
+
+FLOW = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
 SHORT = HEAD + "    - {name: a, script: 'echo ran >> a'}\n    - {name: b, dependsOn: [a], script: 'echo ran >> b'}\n"
 
 

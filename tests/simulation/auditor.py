@@ -65,7 +65,10 @@ class Auditor:
         """Whether every workflow has ended as far as anybody can see. To stop is an end only where I19 has a say."""
         cases = self.cases.values()
         return len(cases) >= len(self._scenario.plans) and all(
-            case.is_deleted or case.phase in FINISHED or (case.is_stalled and case.is_tampered) for case in cases
+            case.is_deleted
+            or (case.phase in FINISHED and not case.is_to_run_again)
+            or (case.is_stalled and case.is_tampered)
+            for case in cases
         )
 
     def phases(self) -> dict[str, str]:
@@ -107,6 +110,7 @@ class Auditor:
             case.stalled_by.clear()  # a person has edited the spec: that asks to look again
         status = workflow.get("status", {})
         case.phase = status.get("phase", "")
+        case.is_to_run_again = workflow["spec"].get("rerun", {}).get("number", 0) == status.get("run", 0) + 1
         if not case.is_tampered:
             self.note("I14", invariants.i14_the_status_shows_no_more_than_the_log(case.ledger, case.state, status))
         stalled = [c for c in status.get("conditions", ()) if c["type"] == "Stalled" and c["status"] == "True"]

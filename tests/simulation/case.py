@@ -29,6 +29,7 @@ class Case:
         self.executions: list[Execution] = []
         self.generation = 0  # of the spec
         self.phase = ""  # as shown
+        self.is_to_run_again = False  # the spec asks for a run after the one that is shown
         self.is_stalled = False  # as shown
         self.stalled_by: set[str] = set()  # the lanes that have said so
         self.is_leaving = False  # somebody deletes it: what is its goes with it

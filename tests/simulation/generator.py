@@ -78,9 +78,51 @@ def _plan(draw: random.Random, place: int) -> Plan:
         more["timeout"] = draw.choice(("4s", "9s"))
     shutdown = None
     if draw.random() < 0.2:
-        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Cancel", "Terminate"))
+        shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Drain", "Cancel", "Terminate"))
+    edits = _control(draw, names, steps, fates, more)
     at_seconds = round(draw.uniform(0.0, 3.0), 3) if place else 0.0
-    return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, at_seconds=at_seconds)
+    return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, edits=edits, at_seconds=at_seconds)
+
+
+def _control(
+    draw: random.Random,
+    names: list[str],
+    steps: list[dict[str, Any]],
+    fates: dict[str, tuple[Program, ...]],
+    more: dict[str, Any],
+) -> tuple[tuple[float, dict[str, Any]], ...]:
+    """Steps that ask or wait, finally, and what a person asks for while the run goes on."""
+    edits: list[tuple[float, dict[str, Any]]] = []
+    runs = (1, 2)
+    answers = []
+    for kept in steps:
+        kind = draw.random()
+        if kind > 0.12:
+            continue
+        name, needs, when = kept["name"], kept.get("dependsOn", []), kept.get("runWhen", "AllSucceeded")
+        kept.clear()
+        kept |= {"name": name, "dependsOn": needs, "runWhen": when}
+        if kind < 0.06:
+            kept["wait"] = {"duration": draw.choice(("1s", "4s"))}
+        else:
+            kept["approval"] = draw.choice(({}, {"timeout": LOOSE}))
+            decision = draw.choice(("Approve", "Approve", "Reject"))
+            answers += [{"step": name, "decision": decision, "by": "ann", "run": run} for run in runs]
+    if answers:
+        edits.append((round(draw.uniform(0.0, 8.0), 3), {"approvals": answers}))
+    if draw.random() < 0.25:
+        last = [f"last{number}" for number in range(draw.choice((1, 1, 2)))]
+        for name in last:
+            fates[name] = (Program(run_seconds=round(draw.uniform(0.1, 2.0), 3), exit_code=draw.choice((0, 0, 0, 1))),)
+        more["finally"] = [step(name, *last[:number]) for number, name in enumerate(last)]
+        more["finallyTimeout"] = LOOSE
+    if draw.random() < 0.2:
+        at = round(draw.uniform(0.0, 6.0), 3)
+        edits += [(at, {"suspend": True}), (round(at + draw.uniform(0.5, 6.0), 3), {"suspend": False})]
+    if draw.random() < 0.2:
+        begins = draw.choice(([], [], [draw.choice(names)]))
+        edits.append((round(draw.uniform(2.0, 20.0), 3), {"rerun": {"number": 2, "from": begins}}))
+    return tuple(edits)
 
 
 def _speak(

@@ -12,6 +12,8 @@ from typing import Any
 
 from kipu.core.definition import DISRUPTIONS_MAX
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptFailed,
     Reason,
     StepAdopted,
@@ -24,9 +26,12 @@ from kipu.core.events import (
     StepsSkipped,
     StepStarted,
     StepSucceeded,
+    StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowFinished,
+    WorkflowRerun,
 )
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded
@@ -58,20 +63,26 @@ def i5_no_attempt_after_success(story: Story, record: Recorded) -> str | None:
     parent = parent_of(event.step) if isinstance(event, StepScheduled) else ""
     if isinstance(event, StepScheduled) and parent != event.step and story.steps[parent].end:
         return f"attempt {event.attempt} of {event.step}, whose step has ended"
-    if isinstance(event, StepScheduled | StepStarted) and story.steps[event.step].successes:
-        return f"attempt {event.attempt} of step {event.step}, which has succeeded"
+    begins = StepScheduled | StepStarted | ApprovalRequested | WaitStarted
+    if isinstance(event, begins) and story.steps[event.step].successes:
+        return f"{type(event).__name__} of step {event.step}, which has succeeded"
     return None
 
 
 def i6_terminal_is_final(story: Story, record: Recorded) -> str | None:
-    """I6: nothing follows the end of a run, and nothing the end of a step."""
+    """I6: nothing follows the end of a run but the next run, and nothing the end of a step in its run."""
     event = record.event
+    if isinstance(event, WorkflowRerun):
+        is_next = story.end not in ("", "Rejected") and event.run == story.run + 1
+        return None if is_next else f"run {event.run} is opened after run {story.run}, whose end is {story.end!r}"
+    if isinstance(event, StreamClaimed) and story.end != "Rejected":
+        return None  # by whoever is to open the next run
     if story.end:
         return f"{type(event).__name__} after the run has ended"
     match event:
         case StepScheduled() | StepStarted() | StepSucceeded() | StepAdopted() | AttemptFailed() | StepFailed():
             steps: Iterable[str] = (event.step,)
-        case StepExpanded() | StepCompleted():
+        case ApprovalRequested() | ApprovalGiven() | WaitStarted() | StepExpanded() | StepCompleted():
             steps = (event.step,)
         case StepsSkipped() | StepsCancelled():
             steps = event.steps
@@ -97,13 +108,19 @@ def i8_attempts_follow_each_other(story: Story, record: Recorded) -> str | None:
 def i9_a_step_starts_by_its_rule(story: Story, record: Recorded) -> str | None:
     """I9: a step starts only when its rule holds, and not while the run stops or fails."""
     event = record.event
-    if not isinstance(event, StepScheduled | StepExpanded):
+    if isinstance(event, StepCompleted):
+        return story.why_not_complete(event.step, record.ts)
+    if not isinstance(event, StepScheduled | StepExpanded | ApprovalRequested | WaitStarted):
         return None
     if story.is_stopping:
         return f"step {event.step} starts while the run is stopped"
+    if story.is_suspended:
+        return f"step {event.step} starts while the run is suspended"
+    if story.rule_of(event.step).in_finally is not story.is_finalizing:
+        return f"step {event.step} starts {'after' if story.is_finalizing else 'before'} the others were over"
     if not story.may_start(event.step):
         return f"step {event.step} starts, but its rule does not hold"
-    begins = isinstance(event, StepExpanded) or (event.attempt == 1 and event.step in story.by_name)
+    begins = not isinstance(event, StepScheduled) or (event.attempt == 1 and event.step in story.by_name)
     if begins and story.is_held_back(event.step):
         return f"step {event.step} starts after step {story.failing} has failed"
     return None

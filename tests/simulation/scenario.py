@@ -27,6 +27,7 @@ class Plan:
     fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
     at_seconds: float = 0.0
     shutdown: tuple[float, str] | None = None  # seconds after the beginning of the run, mode
+    edits: tuple[tuple[float, Mapping[str, Any]], ...] = ()  # likewise: fields of the spec that are set then
 
     def fate(self, step: str, attempt: int) -> Program:
         """What this attempt's program does."""

@@ -151,6 +151,46 @@ def _salvage(name: str, count: int) -> Scenario:
 
 SALVAGE = _salvage("salvage", 3)
 LARGE_SALVAGE = _salvage("large-salvage", ADOPTIONS_PER_TURN_MAX + 20)  # in two commits
+# Drained, while one step waits and another runs; then finally, of which one fails.
+DRAIN = _one(
+    "drain",
+    Plan(
+        spec=spec(
+            step("long"),
+            {"name": "pause", "wait": {"duration": "10m"}},
+            step("never", "long"),
+            **{"finally": [step("notify"), step("tidy", "notify")]},
+        ),
+        fates={"long": (Program(run_seconds=6.0),), "notify": (FAILS,)},
+        shutdown=(3.0, "Drain"),
+    ),
+)
+# Asked while it is suspended, answered, resumed; then it waits.
+APPROVAL = _one(
+    "approval",
+    Plan(
+        spec=spec(
+            {"name": "publish", "approval": {"message": "Publish?"}},
+            {"name": "pause", "dependsOn": ["publish"], "wait": {"duration": "2s"}},
+            step("first"),
+            step("last", "pause", "first"),
+        ),
+        edits=(
+            (1.0, {"suspend": True}),
+            (4.0, {"approvals": [{"step": "publish", "decision": "Approve", "by": "ann"}]}),
+            (6.0, {"suspend": False}),
+        ),
+    ),
+)
+# Failed, cleaned up, and run again from its first step: all that was done is done once more but `other`.
+RERUN = _one(
+    "rerun",
+    Plan(
+        spec=spec(step("first"), step("fails", "first"), step("other"), **{"finally": [step("notify")]}),
+        fates={"fails": (FAILS,)},
+        edits=((2.0, {"rerun": {"number": 2, "from": ["first"]}}),),
+    ),
+)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -167,5 +207,8 @@ SCENARIOS = {
         LANGUAGE,
         FAN_OUT,
         SALVAGE,
+        DRAIN,
+        APPROVAL,
+        RERUN,
     )
 }

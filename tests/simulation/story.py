@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition, OnFailure, RunWhen, Step
 from kipu.core.events import (
+    ApprovalGiven,
     AttemptAbandoned,
     AttemptFailed,
+    Decision,
     Event,
     EventLimitReached,
+    FinallyStarted,
     Reason,
     ShutdownRequested,
     SkipReason,
@@ -28,9 +31,13 @@ from kipu.core.events import (
     StepSucceeded,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.ports import Recorded
 
@@ -50,6 +57,8 @@ class Account:
     intent: str = ""  # "position:hash" of its newest StepScheduled
     is_unwanted: bool = False  # its own `when` did not hold
     outputs: dict[str, object] | None = None  # of its success
+    decision: Decision | None = None  # what was answered, if it asks
+    due: int | None = None  # when its wait is over
     items: int | None = None  # of a fan-out that has begun
 
 
@@ -67,7 +76,10 @@ class Story:
     steps: dict[str, Account] = field(default_factory=dict)
     jobs: dict[str, str] = field(default_factory=dict)  # "position:hash" of each intent -> its Job's name
     abandoned: set[str] = field(default_factory=set)  # the intents that were given up
+    run: int = 0
     is_stopping: bool = False
+    is_suspended: bool = False
+    is_finalizing: bool = False
     failing: str | None = None
     values: dict[str, dict[str, str]] = field(default_factory=dict)  # by step or item: what its expressions came to
     end: str = ""
@@ -77,7 +89,7 @@ class Story:
         event = record.event
         match event:
             case WorkflowAccepted():
-                self.definition = event.definition
+                self.definition, self.run = event.definition, event.run
                 self.by_name = {step.name: step for step in event.definition.steps}
                 self.steps = defaultdict(Account, {name: Account() for name in self.by_name})
             case WorkflowRejected():
@@ -87,11 +99,33 @@ class Story:
             case ShutdownRequested():
                 self.is_stopping = True
             case TimerFired():
-                self.is_stopping = self.is_stopping or event.kind is TimerKind.WORKFLOW_TIMEOUT
+                of_all = event.kind in (TimerKind.WORKFLOW_TIMEOUT, TimerKind.FINALLY_TIMEOUT)
+                self.is_stopping = self.is_stopping or of_all
             case EventLimitReached():
                 self.is_stopping = True
+            case WorkflowSuspended() | WorkflowResumed():
+                self.is_suspended = isinstance(event, WorkflowSuspended)
+            case FinallyStarted():
+                self.is_finalizing, self.is_stopping, self.failing = True, False, None
+            case WorkflowRerun():
+                self._begin_again(event)
             case _:
                 self._tell_of_steps(event, record)
+
+    def _begin_again(self, event: WorkflowRerun) -> None:
+        """What has succeeded and rests on nothing that runs again stays."""
+        kept: dict[str, Account] = {}
+        for _ in self.by_name:
+            for name, step in self.by_name.items():
+                reacts = step.run_when is RunWhen.ANY_FAILED or step.in_finally or name in event.from_
+                well = self.steps[name].end == "Succeeded" and not reacts
+                if well and all(need in kept for need in step.depends_on):
+                    kept[name] = self.steps[name]
+        items = {name: each for name, each in self.steps.items() if name not in kept and parent_of(name) in kept}
+        self.steps = defaultdict(Account, {name: kept.get(name, Account()) for name in self.by_name} | items)
+        self.values = {name: values for name, values in self.values.items() if parent_of(name) in kept}
+        self.run, self.end, self.failing = event.run, "", None
+        self.is_stopping = self.is_finalizing = False
 
     def _tell_of_steps(self, event: Event, record: Recorded) -> None:
         match event:
@@ -112,6 +146,10 @@ class Story:
                 account.successes += 1
                 account.is_open, account.end = False, "Succeeded"
                 account.outputs = None if event.outputs is None else dict(event.outputs)
+            case WaitStarted():
+                self.steps[event.step].due = event.due
+            case ApprovalGiven():
+                self.steps[event.step].decision = event.decision
             case AttemptAbandoned():
                 account = self.steps[event.step]
                 account.is_abandoned = True
@@ -126,12 +164,14 @@ class Story:
                 if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
                     self.failing = event.step  # an item says nothing to the workflow
             case StepsSkipped() | StepsCancelled():
-                for name in event.steps:
-                    account = self.steps[name]
-                    account.is_open = False
-                    account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
-                    reason = event.reason if isinstance(event, StepsSkipped) else None
-                    account.is_unwanted = reason is SkipReason.CONDITION_FALSE
+                self._tell_of_many(event)
+
+    def _tell_of_many(self, event: StepsSkipped | StepsCancelled) -> None:
+        for name in event.steps:
+            account = self.steps[name]
+            account.is_open = False
+            account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
+            account.is_unwanted = isinstance(event, StepsSkipped) and event.reason is SkipReason.CONDITION_FALSE
 
     # -- fan-outs --------------------------------------------------------------------------------------------
 
@@ -161,8 +201,18 @@ class Story:
         account = self.steps[name]
         return account.is_unwanted or (account.end == "Failed" and self.by_name[name].allow_failure)
 
+    def why_not_complete(self, name: str, now: int) -> str | None:
+        """Why this step cannot be done now; None if it can."""
+        account = self.steps[name]
+        if account.items is not None:
+            return None  # a fan-out: I9 has no say in how it ends
+        if account.due is not None:
+            return None if account.due <= now else f"step {name} is over before its time"
+        return None if account.decision is Decision.APPROVE else f"step {name} goes on, and nobody has approved"
+
     def is_held_back(self, name: str) -> bool:
         """Whether an earlier failure lets this step not start any more."""
         assert self.definition is not None
         is_plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
-        return is_plain and self.failing is not None and self.definition.on_failure is not OnFailure.CONTINUE
+        goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.is_finalizing
+        return is_plain and self.failing is not None and not goes_on

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,10 @@ class World:
         for place, plan in enumerate(self.scenario.plans):
             self._at(plan.at_seconds, self._apply, place)
             if plan.shutdown is not None:
-                self._at(plan.at_seconds + plan.shutdown[0], self._shut_down, place, plan.shutdown[1])
+                shutdown = {"shutdown": {"mode": plan.shutdown[1], "run": 1}}
+                self._at(plan.at_seconds + plan.shutdown[0], self._edit, place, shutdown)
+            for seconds, fields in plan.edits:
+                self._at(plan.at_seconds + seconds, self._edit, place, fields)
         for each in self.script:
             if isinstance(each.trigger, Second) and each.trigger.replica < len(self.replicas):
                 self._at(each.trigger.seconds, self.strike, each, self.replicas[each.trigger.replica], None)
@@ -144,9 +147,11 @@ class World:
         workflow["metadata"] = {"name": self.scenario.workflow(place), "namespace": "default"}
         self.server.create(workflow)
 
-    def _shut_down(self, place: int, mode: str) -> None:
+    def _edit(self, place: int, fields: Mapping[str, Any]) -> None:
+        """A person asks for something."""
+
         def make(workflow: dict[str, Any]) -> dict[str, Any]:
-            workflow["spec"]["shutdown"] = {"mode": mode, "run": 1}
+            workflow["spec"] |= fields
             return workflow
 
         name = self.scenario.workflow(place)

@@ -33,6 +33,10 @@ def conditions(
     if spec_changed:
         # The log knows no time of an edit that it ignores.
         rows.append(("SpecChanged", "True", "SpecEdited", SPEC_CHANGED, _begun(state)))
+    if state.suspension_at is not None:
+        truth: Truth = "True" if state.suspended else "False"
+        why = "spec.suspend is true: nothing new starts" if state.suspended else ""
+        rows.append(("Suspended", truth, "Suspended" if state.suspended else "Resumed", why, state.suspension_at))
     if state.position >= EVENTS_WARN:
         rows.append(("LogLarge", "True", "ManyEvents", _large(), _begun(state)))
     rows += [(kind, "True", kind, clip(text), _begun(state)) for kind, text in warnings.items()]

@@ -48,11 +48,19 @@ SPEC_RULES: tuple[Rule, ...] = (
 )
 SHUTDOWN_RULES: tuple[Rule, ...] = (
     {
-        "rule": "self.mode == oldSelf.mode || oldSelf.mode == 'Cancel'"
+        "rule": "self.mode == oldSelf.mode || oldSelf.mode == 'Drain' || self.mode == 'Terminate'"
         " || (has(self.run) ? self.run : 1) > (has(oldSelf.run) ? oldSelf.run : 1)",
-        "message": "a shutdown may only escalate, from Cancel to Terminate",
+        "message": "a shutdown may only escalate, from Drain to Cancel to Terminate",
         "reason": "FieldValueForbidden",
         "fieldPath": ".mode",
+    },
+)
+RERUN_RULES: tuple[Rule, ...] = (
+    {
+        "rule": "self.number >= oldSelf.number",
+        "message": "a run that was asked for cannot be taken back; the number only rises",
+        "reason": "FieldValueForbidden",
+        "fieldPath": ".number",
     },
 )
 COLUMNS: tuple[Column, ...] = (
@@ -99,7 +107,7 @@ WORKFLOW = Custom(
     name_description="It becomes a label of every Job and pod.",
     columns=COLUMNS,
     selectable=(".status.phase",),
-    rules={"spec": SPEC_RULES, "spec.shutdown": SHUTDOWN_RULES},
+    rules={"spec": SPEC_RULES, "spec.shutdown": SHUTDOWN_RULES, "spec.rerun": RERUN_RULES},
 )
 CRON_WORKFLOW = Custom(
     kind=CRON_KIND,

@@ -10,17 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kipu.core import adoption
 from kipu.core.definition import (
+    FINALLY_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     ForEach,
+    Kind,
     OnFailure,
     Retry,
     RunWhen,
@@ -36,7 +40,8 @@ from .pods import mapping
 from .problems import translate
 from .rules import step_problems, template_problems
 
-MUTABLE = frozenset({"shutdown", "ttlAfterFinished"})
+MUTABLE = frozenset({"approvals", "rerun", "shutdown", "suspend", "ttlAfterFinished"})
+LISTS = {"steps": STEPS_MAX, "finally": FINALLY_MAX}
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
 
 
@@ -52,13 +57,14 @@ def parse(raw: object) -> Definition:
     sound = raw if isinstance(raw, Mapping) else {}
     defaults = _cleaned_defaults(sound, problems)
     steps = list(_sound_steps(sound, whole=spec is not None))
-    pods = {place: _pod(step, f"spec.steps[{place}]", problems) for place, step in steps}
-    retries = {place: _retry(defaults, step, place, problems) for place, step in steps}
-    for place, step in steps:
-        problems.extend(step_problems(step, pods[place], defaults, f"spec.steps[{place}]"))
+    pods = {path: _pod(step, path, problems) for path, step in steps}
+    retries = {path: _retry(defaults, step, path, problems) for path, step in steps}
+    for path, step in steps:
+        problems.extend(step_problems(step, pods[path], defaults, path))
+    problems.extend(_count_problems(sound))
     fans = {
-        place: fan_out.read(mapping(step, "forEach"), f"spec.steps[{place}].forEach", problems)
-        for place, step in steps
+        path: fan_out.read(mapping(step, "forEach"), f"{path}.forEach", problems)
+        for path, step in steps
         if step.get("forEach") is not None
     }
     problems.extend(fan_out.in_all(fans))
@@ -119,12 +125,22 @@ def _cleaned_defaults(raw: JsonMap, problems: list[Problem]) -> JsonMap | None:
     return defaults
 
 
-def _sound_steps(raw: JsonMap, *, whole: bool) -> Iterator[tuple[int, JsonMap]]:
-    steps = raw.get("steps")
-    if isinstance(steps, list) and len(steps) <= STEPS_MAX:
-        for place, step in enumerate(steps):
-            if whole or _is_sound(v1alpha1.Step, step):
-                yield place, step
+def _sound_steps(raw: JsonMap, *, whole: bool) -> Iterator[tuple[str, JsonMap]]:
+    """Each with its path: those of `steps`, then those of `finally`."""
+    for field, count_max in LISTS.items():
+        steps = raw.get(field)
+        if isinstance(steps, list) and len(steps) <= count_max:
+            for place, step in enumerate(steps):
+                if whole or _is_sound(v1alpha1.Step, step):
+                    yield f"spec.{field}[{place}]", step
+
+
+def _count_problems(raw: JsonMap) -> Iterator[Problem]:
+    lists = {field: steps for field in LISTS if isinstance(steps := raw.get(field), list)}
+    count = sum(map(len, lists.values()))
+    if count > STEPS_MAX and all(len(steps) <= LISTS[field] for field, steps in lists.items()):
+        reason = f"there are {count} steps together with those of finally; at most {STEPS_MAX} may be"
+        yield Problem(path="spec.finally", reason=reason, hint="split the workflow in several")
 
 
 def _is_sound(model: type[v1alpha1_base.Model], raw: object) -> bool:
@@ -150,14 +166,14 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
 # -- retries -----------------------------------------------------------------------------------------
 
 
-def _retry(defaults: JsonMap | None, step: JsonMap, place: int, problems: list[Problem]) -> Retry:
+def _retry(defaults: JsonMap | None, step: JsonMap, path: str, problems: list[Problem]) -> Retry:
     """The step's retry laid on that of the defaults, field by field."""
     given, own = (defaults or {}).get("retry"), step.get("retry")
     if own is None:
         return _as_retry(given)
     assert isinstance(own, Mapping)
     retry = _as_retry(merge(given if isinstance(given, Mapping) else {}, own))
-    problems.extend(_backoff_problems(retry, f"spec.steps[{place}].retry"))
+    problems.extend(_backoff_problems(retry, f"{path}.retry"))
     return retry
 
 
@@ -201,18 +217,27 @@ _NODES = TypeAdapter(list[_Node])
 
 def _graph_problems(raw: JsonMap) -> tuple[Problem, ...]:
     """Judged whenever the names and edges can be read, whatever else is wrong."""
-    steps, adopt = raw.get("steps"), raw.get("adopt")
-    if not isinstance(steps, list) or len(steps) > STEPS_MAX:
+    steps, last, adopt = raw.get("steps"), raw.get("finally") or [], raw.get("adopt")
+    if not isinstance(steps, list) or not isinstance(last, list):
+        return ()
+    if len(steps) > STEPS_MAX or len(last) > FINALLY_MAX:
         return ()
     try:
-        nodes = _NODES.validate_python(steps)
+        nodes = [*_nodes(steps, in_finally=False), *_nodes(last, in_finally=True)]
     except ValidationError:
         return ()
     definition = Definition(
-        steps=tuple(Step(name=n.name, depends_on=tuple(n.depends_on or ()), run_when=_rule(n)) for n in nodes),
+        steps=tuple(nodes),
         adopt=_adoption(v1alpha1.Adopt.model_validate(adopt)) if _is_sound(v1alpha1.Adopt, adopt) else None,
     )
     return check(definition) or adoption.check(definition)
+
+
+def _nodes(steps: list[object], *, in_finally: bool) -> Iterator[Step]:
+    """Raises ValidationError."""
+    for node in _NODES.validate_python(steps):
+        needs = tuple(node.depends_on or ())
+        yield Step(name=node.name, depends_on=needs, run_when=_rule(node), in_finally=in_finally)
 
 
 def _rule(node: _Node) -> RunWhen:
@@ -233,36 +258,62 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
 def _definition(
     spec: v1alpha1.WorkflowSpec,
     defaults: JsonMap,
-    pods: Mapping[int, JsonMap],
-    retries: Mapping[int, Retry],
-    fans: Mapping[int, ForEach],
+    pods: Mapping[str, JsonMap],
+    retries: Mapping[str, Retry],
+    fans: Mapping[str, ForEach],
     params: JsonMap,
 ) -> Definition:
     attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
     return Definition(
         steps=tuple(
-            Step(
-                name=step.name,
-                depends_on=tuple(step.depends_on or ()),
-                run_when=step.run_when or RunWhen.ALL_SUCCEEDED,
-                allow_failure=step.allow_failure or False,
-                retry=retries[place],
-                start_timeout_ms=_ms(step.start_timeout),
-                attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
-                timeout_ms=_ms(step.timeout),
-                pod=pods[place],
+            replace(
+                _step(step, f"spec.{field}[{place}]", pods, retries, attempt_timeout, in_finally=field == "finally"),
+                for_each=fans.get(f"spec.{field}[{place}]"),
                 when=step.when,
                 outputs=language.outputs(step.outputs),
-                for_each=fans.get(place),
             )
-            for place, step in enumerate(spec.steps)
+            for field, steps in (("steps", spec.steps), ("finally", spec.finally_ or ()))
+            for place, step in enumerate(steps)
         ),
         parallelism=spec.parallelism,
+        priority=spec.priority or 0,
         timeout_ms=_ms(spec.timeout),
+        finally_timeout_ms=_ms(spec.finally_timeout),
         on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,
         adopt=None if spec.adopt is None else _adoption(spec.adopt),
         params=params,
         pod_defaults={key: defaults[key] for key in ("image", "template") if key in defaults},
+    )
+
+
+def _step(
+    step: v1alpha1.Step,
+    path: str,
+    pods: Mapping[str, JsonMap],
+    retries: Mapping[str, Retry],
+    attempt_timeout: str | None,
+    *,
+    in_finally: bool,
+) -> Step:
+    common = Step(
+        name=step.name,
+        depends_on=tuple(step.depends_on or ()),
+        run_when=step.run_when or RunWhen.ALL_SUCCEEDED,
+        allow_failure=step.allow_failure or False,
+        in_finally=in_finally,
+    )
+    if step.approval is not None:
+        asked = Approval(message=step.approval.message or "", timeout_ms=_ms(step.approval.timeout))
+        return replace(common, kind=Kind.APPROVAL, approval=asked)
+    if step.wait is not None:
+        return replace(common, kind=Kind.WAIT, wait_ms=_ms(step.wait.duration))
+    return replace(
+        common,
+        retry=retries[path],
+        start_timeout_ms=_ms(step.start_timeout),
+        attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
+        timeout_ms=_ms(step.timeout),
+        pod=pods[path],
     )
 
 

@@ -61,7 +61,8 @@ class Evaluator:
         return Evaluated(values=texts, items=items, effort=_effort(cost))
 
     def _lookup(self, state: State, place: int) -> Lookup:
-        workflow = {**self._workflow, "run": state.run}
+        outcome = {} if state.outcome is None else {"outcome": state.outcome.value}  # known to the steps of finally
+        workflow = {**self._workflow, **outcome, "run": state.run}
         item = state.item_value(place)
 
         def look_up(path: Path) -> object:

@@ -63,7 +63,7 @@ def _too_large(items: Sequence[object], path: str) -> Iterator[Problem]:
         yield Problem(path=path, reason=reason, hint="pass names, and let each step read the rest")
 
 
-def in_all(fans: Mapping[int, ForEach]) -> Iterator[Problem]:
+def in_all(fans: Mapping[str, ForEach]) -> Iterator[Problem]:
     """Whether all fan-outs of a workflow together, as far as they are known, are too many."""
     total = sum(len(fan.items) if fan.items is not None else fan.count or 0 for fan in fans.values())
     if total > ITEMS_IN_ALL_MAX:

@@ -45,6 +45,8 @@ class AttemptRef:
     attempt_timeout_ms: int | None = None
     deadline: int | None = None  # of the step or of the whole workflow, in epoch milliseconds: whichever comes first
     values: Mapping[str, str] = field(default_factory=dict)  # recorded: what the step's expressions came to
+    redone: int = 0  # how many successes of the step were given up by reruns
+    outcome: str | None = None  # of the steps before, for those of finally
 
 
 def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
@@ -147,11 +149,13 @@ def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]
         "KIPU_STEP": attempt.step,
         "KIPU_ATTEMPT": str(attempt.attempt),
         "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
-        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step),
+        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step, redone=attempt.redone),
         **item,
     }
     if has_outputs:
         variables["KIPU_OUTPUT"] = OUTPUT_PATH
     if (deadline := timestamp(attempt.deadline)) is not None:
         variables["KIPU_DEADLINE"] = deadline
+    if attempt.outcome is not None:
+        variables["KIPU_OUTCOME"] = attempt.outcome
     return [{"name": name, "value": value} for name, value in variables.items()]

@@ -63,8 +63,9 @@ def problems(definition: Definition, *, knows_order: bool = True) -> list[Proble
 def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
     yield from _adoption_problems(definition)
     names, upstream, count = scopes.names(definition), _Upstream(definition), 0
+    plain = sum(not step.in_finally for step in definition.steps)  # those of finally stand behind them
     for place, step in enumerate(definition.steps):
-        path = f"spec.steps[{place}]"
+        path = f"spec.finally[{place - plain}]" if step.in_finally else f"spec.steps[{place}]"
         yield from _outputs_twice(step, path)
         said = list(scopes.templates(step.pod))
         whole = list(_of_the_whole(step))
@@ -150,11 +151,14 @@ class _Upstream:
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
+        self._last = {step.name for step in definition.steps if step.in_finally}
         self._graph: Graph | None = None
         self._ancestors: list[int] = []  # of each step, as bits: 5,000 x 625 bytes, filled when first asked for
 
     def holds(self, later: str, earlier: str) -> bool:
         """Whether the one starts after the other is over."""
+        if later in self._last and earlier not in self._last:
+            return True
         if self._graph is None:
             self._graph = build(self._definition)
             self._ancestors = _ancestors(self._graph)

@@ -15,6 +15,7 @@ from .pods import MAIN, main_container, mapping, pod_template
 from .scopes import templates
 
 RUNS = ("command", "args")
+JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailure"})
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -22,6 +23,9 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
+    if step.get("approval") is not None or step.get("wait") is not None:
+        yield from _jobless_problems(step, path)
+        return
     yield from _twice_said(step, path)
     yield from _outputs_of_many(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
@@ -36,6 +40,14 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         )
     elif step.get("image") is None and not main_container(pod_template(defaults, pod)).get("image"):
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
+
+
+def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+    """A step that asks or waits runs nothing, and so says nothing of it."""
+    kind = "approval" if step.get("approval") is not None else "wait"
+    for key, value in step.items():
+        if value is not None and key not in JOBLESS_FIELDS and key != kind:
+            yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {kind}: it has no Job", hint="remove it")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

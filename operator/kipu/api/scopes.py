@@ -13,7 +13,7 @@ from kipu.core.definition import Definition, Step, ValueType
 
 from .passthrough import JsonMap
 from .pods import mapping
-from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, Scope
+from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, WORKFLOW, Scope
 from .templates import has_expression
 
 _TYPES = {
@@ -48,7 +48,13 @@ def _types(step: Step) -> dict[str, str]:
 
 def scope(known: Names, step: Step) -> Scope:
     """Of this step; that a reference is upstream is checked before the run, and not again."""
-    return Scope(step=step.name, params=known.params, outputs=known.outputs, has_item=step.for_each is not None)
+    return Scope(
+        step=step.name,
+        params=known.params,
+        outputs=known.outputs,
+        has_item=step.for_each is not None,
+        workflow=WORKFLOW | {"outcome": STRING} if step.in_finally else WORKFLOW,
+    )
 
 
 def outside(within: Scope) -> Scope:

@@ -39,15 +39,16 @@ def project(
     waiting: Mapping[str, str],
     spec_changed: bool,
     warnings: Mapping[str, str] = NO_WARNINGS,
+    crowded: str = "",
 ) -> dict[str, object]:
-    """The status of a committed state. `waiting` says, by step, what the shell sees a step wait for; `warnings` are
-    conditions that the shell knows to hold, by type."""
+    """The status of a committed state.
+
+    What the shell sees: `waiting`, by step, is what it waits for; `crowded` is the kind of place that steps which are
+    ready wait for; `warnings` are conditions that hold, by type.
+    """
     total = steps_total(state)
     over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
-    reason, message = _why(state, waiting)
-    duration = None
-    if state.started_at is not None and state.finished_at is not None:
-        duration = for_people(state.finished_at - state.started_at)
+    reason, message = _why(state, waiting, crowded)
     status = WorkflowStatus(
         phase=state.phase,
         outcome=state.phase.value if state.is_terminal else None,
@@ -58,7 +59,7 @@ def project(
         counts=_counts(state),
         start_time=timestamp(state.started_at),
         completion_time=timestamp(state.finished_at),
-        duration=duration,
+        duration=_duration(state),
         observed_generation=generation,
         log=Log(position=log_position, hash=log_hash),
         running=_running(state, waiting),
@@ -69,6 +70,12 @@ def project(
     )
     shown = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return shown | {"steps": _steps(state)} if total <= STEPS_SHOWN_MAX else shown
+
+
+def _duration(state: State) -> str | None:
+    if state.started_at is None or state.finished_at is None:
+        return None
+    return for_people(state.finished_at - state.started_at)
 
 
 def steps_total(state: State) -> int:
@@ -109,7 +116,7 @@ def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int
     }
 
 
-def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
+def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, str]:
     """Why it ended so, or what it waits for; empty if there is nothing to say."""
     if state.phase is WorkflowPhase.REJECTED:
         return "Rejected", _summary(state.problems)
@@ -119,7 +126,30 @@ def _why(state: State, waiting: Mapping[str, str]) -> tuple[str, str]:
         step, why = next(iter(waiting.items()))
         more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
         return "Waiting", clip(f"step '{step}'{more}: {why}")
+    if state.suspended:
+        return "Suspended", f"spec.suspend is true: nothing new starts; Jobs that run: {state.jobs_active}"
+    if crowded and (state.ready or state.startable):
+        count = len(state.ready) + len(state.startable)
+        who = f"step '{state.name(next(chain(state.ready, state.startable)))}'" + (
+            f" (and {count - 1} more)" if count > 1 else ""
+        )
+        return "Waiting", clip(f"{who}: waits for {crowded}")
+    if state.resting:
+        place = next(iter(state.resting))
+        more = f" (and {len(state.resting) - 1} more)" if len(state.resting) > 1 else ""
+        return "Waiting", clip(f"step '{state.step(place).name}'{more}: {_resting(state, place)}")
+    if state.outcome is not None:
+        return "Finalizing", clip(f"the steps have ended as {state.outcome}; finally runs")
     return "", ""
+
+
+def _resting(state: State, place: int) -> str:
+    """What a step without a Job waits for."""
+    step, until = state.step(place), timestamp(state.steps[place].deadline)
+    if step.approval is None:
+        return f"waits until {until}"
+    asked = f": {step.approval.message}" if step.approval.message else ""
+    return f"waits for an answer in spec.approvals{f' until {until}' if until else ''}{asked}"
 
 
 def _summary(problems: tuple[Problem, ...]) -> str:
@@ -141,6 +171,7 @@ def _counts(state: State) -> Counts:
         scheduled=count[StepPhase.SCHEDULED],
         running=count[StepPhase.RUNNING],
         retrying=count[StepPhase.RETRYING],
+        suspended=count[StepPhase.SUSPENDED],
         succeeded=count[StepPhase.SUCCEEDED],
         failed=count[StepPhase.FAILED],
         skipped=count[StepPhase.SKIPPED],
@@ -149,7 +180,7 @@ def _counts(state: State) -> Counts:
 
 
 def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
-    under_way = islice(chain(state.live, state.leaving, state.retrying), LISTED_MAX)
+    under_way = islice(chain(state.live, state.leaving, state.retrying, state.resting), LISTED_MAX)
     return [_report(state, place, waiting) for place in under_way]
 
 
@@ -170,6 +201,8 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
         reason = step.reason or reason
     if step.phase in (StepPhase.FAILED, StepPhase.RETRYING):
         message, exit_code = message or step.message, step.exit_code
+    elif place in state.resting:
+        message = _resting(state, place)
     elif place in state.leaving and attempt is not None:
         reason, message = "Ending", message or attempt.abandoned_message
     return StepReport(

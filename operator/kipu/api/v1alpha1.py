@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from kipu.core.definition import (
     ATTEMPTS_MAX,
+    FINALLY_MAX,
     ITEMS_MAX,
     ITEMS_UNDER_WAY_MAX,
     STEPS_MAX,
@@ -20,7 +21,6 @@ from kipu.core.definition import (
     OnFailure,
     RunWhen,
 )
-from kipu.core.events import ShutdownMode
 
 from .v1alpha1_base import (
     ARGUMENT_LENGTH_MAX,
@@ -28,6 +28,7 @@ from .v1alpha1_base import (
     HASH_PATTERN,
     PARALLELISM_MAX,
     POSITION_MAX,
+    PRIORITY_MAX,
     RUN_MAX,
     UID_LENGTH_MAX,
     UID_PATTERN,
@@ -39,6 +40,7 @@ from .v1alpha1_base import (
     PassedThrough,
     check_script,
 )
+from .v1alpha1_control import ANSWERS_MAX, Answer, Approval, Rerun, Shutdown, Wait
 from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
 
@@ -162,16 +164,10 @@ class Step(Container):
     it must be written, of the type declared and in less than 4,096 bytes; else the attempt has failed."""
     job: JobShape | None = None
     """How many pods the step has; one if absent."""
-
-
-class Shutdown(Model):
-    """A request to end the run. It may only escalate, from Cancel to Terminate, and cannot be taken back."""
-
-    mode: Annotated[ShutdownMode, Loose]
-    """Cancel: start nothing new, delete what runs, wait until no pod is left. Terminate: the same in
-    this version, and without the steps that a later version may run at the end."""
-    run: Annotated[int, Field(ge=1, le=RUN_MAX)] | None = None
-    """Which run is meant; 1, the first, if absent."""
+    approval: Approval | None = None
+    """Makes it a step that asks somebody, and runs nothing: it is Suspended until spec.approvals holds an answer."""
+    wait: Wait | None = None
+    """Makes it a step that waits, and runs nothing."""
 
 
 class AdoptedStep(Model):
@@ -180,7 +176,7 @@ class AdoptedStep(Model):
     name: Name
     """The step's name, here and there. All steps that it depends on must be adopted too."""
     position: Annotated[int, Field(ge=1, le=POSITION_MAX)]
-    """The position of the record StepSucceeded (or StepAdopted) in the other Workflow's log."""
+    """The position of the record StepSucceeded (StepCompleted, StepAdopted) in the other Workflow's log."""
     hash: Annotated[str, StringConstraints(pattern=HASH_PATTERN, max_length=HASH_LENGTH_MAX)]
     """The hash of that record, which seals all before it: 64 hexadecimal digits."""
     outputs: PassedThrough | None = None
@@ -199,8 +195,8 @@ class Adopt(Model):
 
 
 class WorkflowSpec(Model):
-    """A graph of steps, each a Job. Nothing but `shutdown` and `ttlAfterFinished` can be changed once the Workflow
-    exists."""
+    """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `shutdown`, `suspend` and `ttlAfterFinished` can
+    be changed once the Workflow exists."""
 
     adopt: Adopt | None = None
     """Steps that are not run again, because they have succeeded in another Workflow whose log was damaged, lost or
@@ -212,6 +208,9 @@ class WorkflowSpec(Model):
     """Values that expressions read as params.NAME."""
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None
     """How many Jobs of this workflow may exist at once. No limit of its own if absent."""
+    priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None = None
+    """Whose steps get the places of the operator, or of the namespace, that come free: the highest first, then who
+    waits longest. 0 if absent. What runs is never ended for it."""
     timeout: Duration | None = None
     """How long the run may take, from its acceptance, such as 2h; then it is taken down and has Failed. No limit
     if absent."""
@@ -223,5 +222,18 @@ class WorkflowSpec(Model):
     log (kipu history -o jsonl keeps a copy). The operator's own default if absent; the chart sets 7 days."""
     shutdown: Shutdown | None = None
     """Asks to end the run before its time."""
+    suspend: bool | None = None
+    """While true, nothing new starts, no next attempt either. What runs goes on, and so do all timeouts and waits."""
+    approvals: Annotated[list[Answer], Field(max_length=ANSWERS_MAX)] | None = None
+    """Answers to the steps that ask for approval."""
+    rerun: Rerun | None = None
+    """Asks to run it again."""
+    finally_: Annotated[Annotated[list[Step], Field(max_length=FINALLY_MAX)] | None, Field(alias="finally")] = None
+    """Steps that run once all others are over, whatever these came to; each finds it in KIPU_OUTCOME: Succeeded,
+    Failed or Cancelled. They may depend on each other. One that fails makes the Workflow Failed. They do not run when
+    the Workflow is terminated or deleted."""
+    finally_timeout: Duration | None = None
+    """How long all steps of finally may take together; then they are taken down and the Workflow has Failed. No limit
+    if absent: timeout does not count here."""
     steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)]
     """The steps, in any order. Up to about 1,000 can be applied with kubectl apply; above, use --server-side."""

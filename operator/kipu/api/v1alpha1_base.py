@@ -28,6 +28,7 @@ ENV_MAX = 256
 MOUNTS_MAX = 256
 PARALLELISM_MAX = 10_000
 RUN_MAX = 1_000_000
+PRIORITY_MAX = 1_000_000
 POSITION_MAX = 1_000_000_000  # far above what any log holds
 UID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 UID_LENGTH_MAX = 36

@@ -54,6 +54,8 @@ class Counts(StatusModel):
     """Seen running."""
     retrying: int
     """Waiting for the next attempt."""
+    suspended: int
+    """Waiting for an approval, or for time to pass."""
     succeeded: int
     """Ended well."""
     failed: int
@@ -109,7 +111,7 @@ class StepStatus(StatusModel):
     name: Word
     """The step's name."""
     phase: StepPhase
-    """Pending, Scheduled, Running, Retrying, Succeeded, Failed, Skipped or Cancelled."""
+    """Pending, Scheduled, Running, Retrying, Suspended, Succeeded, Failed, Skipped or Cancelled."""
     attempts: int
     """How many attempts were begun."""
     start_time: Time | None = None
@@ -145,7 +147,7 @@ class WorkflowStatus(StatusModel):
     """Where the workflow stands: a projection of its log, written by Kipu."""
 
     phase: WorkflowPhase
-    """Pending, Running, Cancelling, Succeeded, Failed, Cancelled or Rejected."""
+    """Pending, Running, Suspended, Finalizing, Cancelling, Succeeded, Failed, Cancelled or Rejected."""
     outcome: Literal["Succeeded", "Failed", "Cancelled", "Rejected"] | None = None
     """How the run ended; absent until then."""
     reason: Word | None = None
@@ -175,4 +177,5 @@ class WorkflowStatus(StatusModel):
     steps: Annotated[list[StepStatus], Field(max_length=STEPS_SHOWN_MAX)] | None = None
     """Every step, if there are at most 100."""
     conditions: Annotated[list[Condition], Field(max_length=16)]
-    """Accepted, Finished, Succeeded; SpecChanged; and Ready, Reconciling and Stalled for Helm and kstatus."""
+    """Accepted, Finished, Succeeded; Suspended, SpecChanged and RequestIgnored where there is something to say; and
+    Ready, Reconciling and Stalled for Helm and kstatus."""

@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
 
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     Event,
     EventLimitReached,
+    FinallyStarted,
     LateResultIgnored,
     ShutdownRequested,
     SkipReason,
@@ -32,9 +35,13 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.eventlog.ports import Recorded
 
@@ -95,6 +102,10 @@ def _subject(event: Event) -> str:
             return some(event.steps)
         case StepFailed() | StepAdopted() | StepEvaluated() | StepExpanded() | StepCompleted():
             return event.step
+        case ApprovalRequested() | ApprovalGiven() | WaitStarted():
+            return event.step
+        case WorkflowRerun():
+            return some(event.from_)
         case (
             StepScheduled()
             | StepStarted()
@@ -126,12 +137,19 @@ def _details(event: Event) -> str:
             return "; ".join(str(problem) for problem in event.problems)
         case ShutdownRequested():
             return event.mode.value
+        case WorkflowSuspended() | WorkflowResumed():
+            return ""
         case TimerFired():
             return f"{event.kind.value}, due {clock(event.due)}"
         case EventLimitReached():
             return f"{event.limit} events"
+        case FinallyStarted():
+            why = f"{event.end.value}: " + _because(event.reason, event.message)
+            return _words(why, _until("deadline", event.deadline))
         case WorkflowFinished():
             return f"{event.end.value}: " + _because(event.reason, event.message)
+        case WorkflowRerun():
+            return _words(f"run {event.run}", _until("deadline", event.deadline))
         case _:
             return _details_of_step(event)
 
@@ -149,11 +167,17 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
+        case ApprovalRequested():
+            return _until("until", event.deadline)
+        case ApprovalGiven():
+            return _because(f"{event.decision.value} by {event.by}", event.message)
+        case WaitStarted():
+            return _until("until", event.due)
         case StepExpanded():
             items = "1 item" if event.count == 1 else f"{event.count} items"
             return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
-            return ""
+            return event.outputs or ""
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -164,14 +188,18 @@ def _details_of_step(event: StepEvent) -> str:
             return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case StepFailed():
             return _because(event.reason.value, event.message)
-        case StepsSkipped() if event.reason is SkipReason.CONDITION_FALSE:
-            return "ConditionFalse: its `when` does not hold"
         case StepsSkipped():
-            return f"{event.reason.value}, because of {event.culprit}"
+            return _why_skipped(event)
         case StepsCancelled():
             return ""
         case _:
             assert_never(event)
+
+
+def _why_skipped(event: StepsSkipped) -> str:
+    if event.reason is SkipReason.CONDITION_FALSE:
+        return "ConditionFalse: its `when` does not hold"
+    return f"{event.reason.value}, because of {event.culprit}"
 
 
 def _short(value: str | int | bool) -> str:

@@ -13,12 +13,15 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from kipu.api.status import steps_total
 from kipu.core.events import (
     AttemptAbandoned,
     AttemptFailed,
     Event,
     ShutdownRequested,
     StepAdopted,
+    StepCompleted,
+    StepExpanded,
     StepFailed,
     StepsCancelled,
     StepScheduled,
@@ -69,7 +72,7 @@ class Progress:
             self._follow(record.event, record.ts)
             for line in self._lines(record):
                 self._console.print(line, soft_wrap=True)
-        self._steps = len(state.steps)
+        self._steps = steps_total(state)
         self._done = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
         self.refresh(state.ts)
 
@@ -128,6 +131,10 @@ def _said(event: Event) -> tuple[str, str, str] | None:
             return f"{event.step}/{event.attempt}", "succeeded", ""
         case StepAdopted():
             return event.step, "succeeded", "elsewhere"
+        case StepExpanded():
+            return event.step, "begins", "1 item" if event.count == 1 else f"{event.count} items"
+        case StepCompleted():
+            return event.step, "succeeded", ""
         case AttemptFailed():
             word = "failed" if event.retry_at is None else "retries"
             return f"{event.step}/{event.attempt}", word, event.message or event.reason

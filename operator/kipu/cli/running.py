@@ -44,6 +44,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
     """The exit code of the run that was begun, or taken up."""
+    if sys.platform != "linux":
+        raise CannotTell("'kipu run' needs Linux: elsewhere a step cannot be told from its namesakes, nor ended whole")
     manifest = read(path)
     _check(manifest)
     runs = Runs(base, manifest.name)

@@ -30,6 +30,7 @@ STYLES = {  # by event kind; the rest is plain
     "StepsSkipped": "dim",
     "StepsCancelled": "dim",
     "WorkflowFinished": "bold",
+    "WorkflowRerun": "bold",
 }
 
 

@@ -1,8 +1,9 @@
 """What a workflow may take over from another one's log: which steps can count as done without running.
 
 The rule: a step is adopted only together with all that it needs, and never one that runs after failures alone
-(AnyFailed). So whatever an adopted step was made of counts as done too, and every step that runs in this
-workflow has everything after it run again: there is no result that is older than what it rests on.
+(AnyFailed) or at the end (`finally`). So whatever an adopted step was made of counts as done too, and every step that
+runs in this workflow has everything after it run again: there is no result that is older than what it rests on. What a
+rerun of the same workflow keeps follows the same rule.
 
 Promises: linear in steps plus edges; `adoptable` gives what `check` takes. Must never judge whether the other
 log says so: nothing here sees it (ADR 0010).
@@ -59,7 +60,9 @@ def _problems(definition: Definition, adoption: Adoption) -> Iterator[Problem]:
 
 
 def _rule_problems(step: Step, adopted: Collection[str], path: str) -> Iterator[Problem]:
-    if not _can_be_done(step):
+    if step.in_finally:
+        yield Problem(path=path, reason=f"step '{step.name}' is one of finally, which always runs", hint="leave it out")
+    elif not _can_be_done(step):
         reason = f"step '{step.name}' runs only after a failure, and nothing that is adopted has failed"
         yield Problem(path=path, reason=reason, hint="leave it out")
     for need in step.depends_on:
@@ -69,4 +72,4 @@ def _rule_problems(step: Step, adopted: Collection[str], path: str) -> Iterator[
 
 
 def _can_be_done(step: Step) -> bool:
-    return step.run_when is not RunWhen.ANY_FAILED
+    return step.run_when is not RunWhen.ANY_FAILED and not step.in_finally

@@ -1,4 +1,4 @@
-"""Going on from what is known: take down, skip, finish, and start what may start.
+"""Going on from what is known: take down, skip, end, and start what may start.
 
 Promises: each as far as the turn's bounds allow, and never a rescan of all steps: it walks the indexes that
 the fold keeps. Must never hear a command: those are answered before.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import fanout, policies
-from .events import Reason, SkipReason, StepEvaluated, StepScheduled, WorkflowEnd, WorkflowFinished
+from . import ending, fanout, policies
+from .events import ApprovalRequested, Reason, SkipReason, StepEvaluated, StepScheduled, WaitStarted
 from .language import Evaluated, Unevaluated
 from .naming import job_name
-from .state import State, Stopping
+from .state import Stopping
 from .texts import item_text, json_bytes, shorten
 from .turn import ATTEMPT_BYTES, ITEMS_INLINE_BYTES_MAX, Turn
 
@@ -28,13 +28,15 @@ def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
     settle(turn)
     # What ends without a Job, by its `when` or for an expression without a value, may let others start.
-    while _may_start(turn) and _start_ready(turn):
+    while _may_start(turn) and (_rest_jobless(turn) or _start_ready(turn)):
         settle(turn)
 
 
 def _may_start(turn: Turn) -> bool:
     # While names are left to be skipped, steps that must not start may still stand among the ready.
-    return turn.is_open and turn.state.stopping is None and turn.names_left > 0 and not turn.state.unadopted
+    if not turn.is_open or turn.state.unadopted:
+        return False
+    return policies.starts_anything(turn.state) and turn.names_left > 0
 
 
 def settle(turn: Turn) -> None:
@@ -45,20 +47,35 @@ def settle(turn: Turn) -> None:
     if turn.state.unadopted:
         return  # nothing is concluded for a step from others that are still to be adopted
     fanout.conclude(turn)
+    _follow(turn)
+    if ending.begin_finally(turn):
+        _follow(turn)
+    ending.finish(turn)
+
+
+def _follow(turn: Turn) -> None:
+    """Take down, or skip and hold back."""
     if turn.state.stopping is not None:
         _take_down_everything(turn)
     else:
         fanout.take_down_late(turn)
         _skip_doomed(turn)
         _hold_back_after_failure(turn)
-    _finish(turn)
 
 
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
-    turn.cancel(chain(state.plain, state.guarded, state.retrying))
-    _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
-    turn.cancel(state.idle)
+    turn.cancel(chain(state.plain, state.guarded, state.retrying, state.resting))
+    if not policies.runs_finally(state):
+        turn.cancel(state.held)
+    if policies.takes_everything_down(state):
+        _abandon(turn, state.live, _WHY_STOPPING[state.stopping or Stopping.SHUTDOWN])
+        turn.cancel(state.idle)
+        return
+    fanout.take_down_late(turn)
+    if policies.cancels_running(state):
+        _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
+    turn.cancel(place for place in state.idle if place not in state.spent)  # those conclude by themselves
 
 
 def _skip_doomed(turn: Turn) -> None:
@@ -77,7 +94,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
         return
     turn.skip(state.plain, state.failing, SkipReason.WORKFLOW_FAILING)
     if policies.cancels_running(state):
-        turn.cancel(place for place in state.cancellable if place in state.retrying)
+        turn.cancel(place for place in state.cancellable if place in state.retrying or place in state.resting)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
         turn.cancel(place for place in state.idle if policies.is_plain(state, place))
     _skip_doomed(turn)
@@ -88,6 +105,25 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
         if place in turn.state.live:
             turn.abandon(place, Reason.CANCELLED, message)
             turn.attempts_left -= 1
+
+
+def _rest_jobless(turn: Turn) -> bool:
+    """Approvals are asked for and waits begin, however many Jobs there are. Whether one has ended instead."""
+    for place in list(islice(turn.state.jobless, max(0, turn.attempts_left))):
+        started = _start_next(turn, place)
+        if not started:
+            return started is not None
+    return False
+
+
+def _rest(turn: Turn, place: int) -> None:
+    state, step = turn.state, turn.state.step(place)
+    if step.approval is not None:
+        timeout = step.approval.timeout_ms
+        deadline = None if timeout is None else turn.now + timeout
+        turn.record(ApprovalRequested(run=state.run, step=step.name, deadline=deadline))
+    else:
+        turn.record(WaitStarted(run=state.run, step=step.name, due=turn.now + (step.wait_ms or 0)))
 
 
 def _start_ready(turn: Turn) -> bool:
@@ -135,8 +171,11 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
     if turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
         fanout.expand(turn, place, asked.items)
         return place not in turn.state.spent  # over nothing it is done at once
-    _schedule(turn, place)
-    turn.slots -= 1  # taken, for whatever the turn goes on to start
+    if place in turn.state.jobless:
+        _rest(turn, place)
+    else:
+        _schedule(turn, place)
+        turn.slots -= 1  # taken, for whatever the turn goes on to start
     return True
 
 
@@ -160,29 +199,3 @@ def _schedule(turn: Turn, place: int) -> None:
             step_deadline=None if first_timeout is None else turn.now + first_timeout,
         )
     )
-
-
-def _finish(turn: Turn) -> None:
-    state = turn.state
-    if not state.is_exhausted:
-        return
-    if state.stopping is Stopping.SHUTDOWN:
-        end, reason, message = WorkflowEnd.CANCELLED, "Shutdown", "cancelled on request"
-    elif state.stopping is Stopping.TIMED_OUT:
-        end, reason, message = WorkflowEnd.FAILED, "TimedOut", "the workflow's timeout passed"
-    elif state.stopping is Stopping.EVENT_LIMIT:
-        message = f"the log has come to {policies.EVENTS_MAX} events: split this workflow in several"
-        end, reason = WorkflowEnd.FAILED, "EventLimit"
-    elif state.failing is not None:
-        end, reason, message = WorkflowEnd.FAILED, "StepFailed", _blame(state, state.failing)
-    else:
-        end, reason, message = WorkflowEnd.SUCCEEDED, "Completed", ""
-    turn.record(WorkflowFinished(run=state.run, end=end, reason=reason, message=message))
-
-
-def _blame(state: State, name: str) -> str:
-    place = state.place_of(name)
-    assert place is not None
-    step = state.steps[place]
-    detail = f": {step.message}" if step.message else ""
-    return shorten(f"step '{name}' failed ({step.reason}){detail}")

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from . import policies
+from . import policies, requests
 from .advance import settle
 from .commands import (
     Accept,
     Claim,
     Command,
     FireTimers,
+    GiveApproval,
     ObserveGone,
     ObserveMissing,
     ObserveOutcome,
     ObserveRefused,
     ObserveStarted,
     Reject,
+    RequestRerun,
     RequestShutdown,
+    SetSuspended,
 )
+from .definition import Step
 from .events import (
     AttemptFailed,
     LateResultIgnored,
     Reason,
-    ShutdownMode,
-    ShutdownRequested,
     StepsCancelled,
     StepStarted,
     StepSucceeded,
@@ -49,13 +51,14 @@ def answer(turn: Turn, command: Command) -> None:
     if isinstance(command, Claim):
         turn.record(StreamClaimed(epoch=turn.state.epoch + 1, writer=command.writer))
         return
+    if isinstance(command, RequestShutdown | SetSuspended | GiveApproval | RequestRerun):
+        requests.answer(turn, command)
+        return
     if turn.state.is_terminal:
         return
     match command:
         case Accept() | Reject():
             _admit(turn, command)
-        case RequestShutdown():
-            _request_shutdown(turn, command)
         case ObserveStarted():
             _observe_started(turn, command)
         case ObserveOutcome():
@@ -91,16 +94,6 @@ def _admit(turn: Turn, command: Accept | Reject) -> None:
             deadline=None if timeout is None else turn.now + timeout,
         )
     )
-
-
-def _request_shutdown(turn: Turn, command: RequestShutdown) -> None:
-    settle(turn)  # a run that is over by what is already known has not been cancelled
-    order = list(ShutdownMode)
-    known = turn.state.shutdown
-    if not turn.is_open or command.run != turn.state.run:
-        return
-    if known is None or order.index(command.mode) > order.index(known):
-        turn.record(ShutdownRequested(run=command.run, mode=command.mode))
 
 
 # -- observations ------------------------------------------------------------------------------------
@@ -240,12 +233,20 @@ def _fire(turn: Turn, timer: Timer) -> None:
             waited = definition.attempt_timeout_ms or 0
             turn.abandon(timer.place, Reason.TIMED_OUT, f"attempt still running after {seconds(waited)}")
         case TimerKind.STEP_TIMEOUT:
-            _time_out_step(turn, timer.place, f"step not finished within {seconds(definition.timeout_ms or 0)}")
+            _time_out_step(turn, timer.place, _too_late(definition))
+        case TimerKind.WAIT:
+            turn.complete(timer.place)
+
+
+def _too_late(step: Step) -> str:
+    if step.approval is not None:
+        return f"nobody has answered within {seconds(step.approval.timeout_ms or 0)}"
+    return f"step not finished within {seconds(step.timeout_ms or 0)}"
 
 
 def _time_out_step(turn: Turn, place: int, message: str) -> None:
     if place in turn.state.live:
         turn.abandon(place, Reason.TIMED_OUT, message)
-    elif place in turn.state.retrying:
+    elif place in turn.state.retrying or place in turn.state.resting:
         turn.fail_step(place, Reason.TIMED_OUT, message)
     # else its attempt is leaving already, and once it is gone a retry would come too late; or it is a fan-out

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .definition import Definition
 from .errors import Problem
-from .events import Reason, ShutdownMode
+from .events import Decision, Reason, ShutdownMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,33 @@ class RequestShutdown:
 
     run: int
     mode: ShutdownMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSuspended:
+    """`spec.suspend` says whether anything new may start."""
+
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveApproval:
+    """`spec.approvals` holds an answer to an approval step."""
+
+    run: int
+    step: str
+    decision: Decision
+    by: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRerun:
+    """`spec.rerun` asks for run `number`, once the one before it is over."""
+
+    number: int
+    from_: tuple[str, ...] = ()
+    suspended: bool = False  # whether it begins so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +144,9 @@ Command = (
     | Accept
     | Reject
     | RequestShutdown
+    | SetSuspended
+    | GiveApproval
+    | RequestRerun
     | ObserveStarted
     | ObserveOutcome
     | ObserveMissing

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from . import fanout, policies
 from .advance import advance, settle
 from .answers import answer
-from .commands import Command, FireTimers, RequestShutdown, weight
+from .commands import Command, FireTimers, RequestRerun, RequestShutdown, weight
 from .events import Event, EventLimitReached
 from .language import Evaluate, nothing_to_evaluate
 from .state import State
@@ -46,7 +46,7 @@ def decide(
 
 
 def _end_a_full_log(turn: Turn) -> None:
-    if turn.state.position < policies.EVENTS_MAX or turn.state.stopping is not None:
+    if turn.state.position < policies.EVENTS_MAX or policies.takes_everything_down(turn.state):
         return
     settle(turn)  # a run that is over by what is already known has not met the limit
     if turn.is_open:
@@ -54,8 +54,12 @@ def _end_a_full_log(turn: Turn) -> None:
 
 
 def _precedence(command: Command) -> int:
-    """What has happened is heard first: an end that was seen beats a request and an uncommitted deadline."""
-    return 2 if isinstance(command, FireTimers) else 1 if isinstance(command, RequestShutdown) else 0
+    """What has happened is heard first: an end that was seen beats a request and an uncommitted deadline. What opens
+    a run comes last, since only then the one before it may be over."""
+    return _LATER.get(type(command), 0)
+
+
+_LATER: dict[type, int] = {RequestShutdown: 1, FireTimers: 2, RequestRerun: 3}
 
 
 def wants_turn(state: State, slots: int) -> bool:
@@ -65,12 +69,28 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        return bool(state.plain or state.guarded or state.retrying or state.live or state.idle)
+        waits = state.plain or state.guarded or state.retrying or state.resting or state.idle
+        unwanted = state.held and not policies.runs_finally(state)
+        if policies.takes_everything_down(state):
+            return bool(waits or unwanted or state.live)
+        return bool(waits or unwanted or state.overdue or _ends_running(state))
     if state.spent or state.overdue:
         return True
     if state.doomed or (state.plain and policies.starts_nothing_new(state)):
         return True
-    if policies.cancels_running(state) and (state.cancellable or any(policies.is_plain(state, p) for p in state.idle)):
+    if _ends_running(state):
         return True
-    may_start = state.ready or next(fanout.startable(state), None) is not None
-    return bool(may_start) and policies.places_free(state, slots) > 0
+    return policies.starts_anything(state) and _may_start(state, slots)
+
+
+def _ends_running(state: State) -> bool:
+    if not policies.cancels_running(state):
+        return False
+    return bool(state.cancellable) or any(policies.is_plain(state, place) for place in state.idle)
+
+
+def _may_start(state: State, slots: int) -> bool:
+    if state.jobless:
+        return True
+    needs_place = state.ready or next(fanout.startable(state), None) is not None
+    return bool(needs_place) and policies.places_free(state, slots) > 0

@@ -16,6 +16,7 @@ from enum import StrEnum
 JsonObject = Mapping[str, object]
 
 STEPS_MAX = 5_000  # design 04: a Workflow of 5,000 small steps still fits one etcd object (1.5 MiB)
+FINALLY_MAX = 100  # of these: steps of finally
 ATTEMPTS_MAX = 100  # bounds the records of one step: 100 attempts x 3 records x 0.4 KiB = 120 KiB
 # Of one fan-out: x 3 records x 0.4 KiB = 12 MiB of log, and 80 KiB of places in memory.
 ITEMS_MAX = 10_000
@@ -40,6 +41,14 @@ class RunWhen(StrEnum):
     ALL_SUCCEEDED = "AllSucceeded"
     ALL_FINISHED = "AllFinished"
     ANY_FAILED = "AnyFailed"
+
+
+class Kind(StrEnum):
+    """What a step is. All but `Run` have no Job."""
+
+    RUN = "Run"
+    APPROVAL = "Approval"  # somebody is asked
+    WAIT = "Wait"  # time passes
 
 
 class Jitter(StrEnum):
@@ -87,6 +96,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What somebody is asked, and for how long."""
+
+    message: str = ""
+    timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ForEach:
     """What a step is repeated for: one of the first three says it."""
 
@@ -99,7 +116,7 @@ class ForEach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node of the graph."""
+    """One node of the graph. `approval` is there for the kind Approval alone, `wait_ms` for Wait."""
 
     name: str
     depends_on: tuple[str, ...] = ()
@@ -113,6 +130,10 @@ class Step:
     when: str | None = None  # an expression: whether it runs at all; opaque to the core
     outputs: tuple[Output, ...] = ()
     for_each: ForEach | None = None  # a fan-out: each item is a step of its own, named `name[index]`
+    kind: Kind = Kind.RUN
+    in_finally: bool = False  # runs once all others are over; these stand behind all others
+    approval: Approval | None = None
+    wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +161,10 @@ class Definition:
 
     steps: tuple[Step, ...]
     parallelism: int | None = None  # Jobs at once
+    priority: int = 0  # the highest is served first
     timeout_ms: int | None = None
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
     adopt: Adoption | None = None
     params: JsonObject = field(default_factory=dict)  # name -> value; read by expressions alone
+    finally_timeout_ms: int | None = None  # all steps of `finally`, from their beginning

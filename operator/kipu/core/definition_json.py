@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from .definition import (
     AdoptedStep,
     Adoption,
+    Approval,
     Backoff,
     Definition,
     ForEach,
     Jitter,
+    Kind,
     OnFailure,
     Output,
     Retry,
@@ -29,10 +31,12 @@ def to_json(definition: Definition) -> dict[str, object]:
     return _without_none(
         {
             "adopt": None if definition.adopt is None else _adoption_to_json(definition.adopt),
+            "finallyTimeoutMs": definition.finally_timeout_ms,
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
             "params": definition.params or None,
             "podDefaults": definition.pod_defaults or None,
+            "priority": definition.priority or None,
             "steps": [_step_to_json(step) for step in definition.steps],
             "timeoutMs": definition.timeout_ms,
         }
@@ -44,11 +48,13 @@ def from_json(raw: Mapping[str, object]) -> Definition:
     return Definition(
         steps=tuple(_step_from_json(step) for step in _objects(raw["steps"])),
         parallelism=_optional_int(raw.get("parallelism")),
+        priority=_int(raw.get("priority", 0)),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
         params=_object(raw.get("params", {})),
+        finally_timeout_ms=_optional_int(raw.get("finallyTimeoutMs")),
     )
 
 
@@ -84,8 +90,11 @@ def _step_to_json(step: Step) -> dict[str, object]:
     return _without_none(
         {
             "allowFailure": step.allow_failure or None,
+            "approval": None if step.approval is None else _approval_to_json(step.approval),
             "attemptTimeoutMs": step.attempt_timeout_ms,
             "dependsOn": list(step.depends_on) or None,
+            "finally": step.in_finally or None,
+            "kind": None if step.kind is Kind.RUN else step.kind.value,
             "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
             "outputs": [{"name": output.name, "type": output.type.value} for output in step.outputs] or None,
@@ -102,8 +111,17 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "startTimeoutMs": step.start_timeout_ms,
             "timeoutMs": step.timeout_ms,
             "when": step.when,
+            "waitMs": step.wait_ms,
         }
     )
+
+
+def _approval_to_json(approval: Approval) -> dict[str, object]:
+    return _without_none({"message": approval.message or None, "timeoutMs": approval.timeout_ms})
+
+
+def _approval_from_json(raw: Mapping[str, object]) -> Approval:
+    return Approval(message=_text(raw.get("message", "")), timeout_ms=_optional_int(raw.get("timeoutMs")))
 
 
 def _step_from_json(raw: Mapping[str, object]) -> Step:
@@ -127,6 +145,10 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
         pod=_object(raw.get("pod", {})),
+        kind=Kind(_text(raw.get("kind", Kind.RUN.value))),
+        in_finally=_bool(raw.get("finally", False)),
+        approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
+        wait_ms=_optional_int(raw.get("waitMs")),
         for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
         when=None if raw.get("when") is None else _text(raw["when"]),
         outputs=tuple(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .commands import AttemptRef
 from .events import (
+    ApprovalRequested,
     AttemptFailed,
     Event,
     StepFailed,
@@ -19,6 +20,7 @@ from .events import (
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
 )
 from .lifecycle import StepPhase
 from .naming import split_item
@@ -104,6 +106,11 @@ def _notice(position: int, event: Event) -> Notify | None:
         case WorkflowRejected():
             message = "; ".join(str(problem) for problem in event.problems)
             return Notify(position=position, warning=True, reason="WorkflowRejected", message=message)
+        case ApprovalRequested():
+            message = f"step '{event.step}' waits for an answer in spec.approvals"
+            return Notify(position=position, warning=False, reason="ApprovalRequested", message=message)
+        case WorkflowRerun():
+            return Notify(position=position, warning=False, reason="WorkflowRerun", message=f"run {event.run} begins")
         case StepStarted() if split_item(event.step) is None:  # of thousands of items nobody reads
             where = f" in pod {event.pod}" if event.pod else ""
             message = f"step '{event.step}' attempt {event.attempt} runs{where}"

@@ -29,11 +29,14 @@ class TimerKind(StrEnum):
     ATTEMPT_TIMEOUT = "AttemptTimeout"
     STEP_TIMEOUT = "StepTimeout"
     WORKFLOW_TIMEOUT = "WorkflowTimeout"
+    WAIT = "Wait"  # a step that waits is over
+    FINALLY_TIMEOUT = "FinallyTimeout"
 
 
 class ShutdownMode(StrEnum):
     """In the order of escalation; `Terminate` also leaves out `finally`."""
 
+    DRAIN = "Drain"
     CANCEL = "Cancel"
     TERMINATE = "Terminate"
 
@@ -54,7 +57,15 @@ class Reason(StrEnum):
     OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
     OUTPUT_INVALID = "OutputInvalid"  # not what the step declares
     EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
+    REFUSED = "Refused"  # somebody was asked, and said no
     ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
+
+
+class Decision(StrEnum):
+    """What somebody has answered to an approval step."""
+
+    APPROVE = "Approve"
+    REJECT = "Reject"
 
 
 class SkipReason(StrEnum):
@@ -100,6 +111,20 @@ class ShutdownRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSuspended:
+    """Nothing new starts until `WorkflowResumed`; what runs goes on, and so do all timers."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowResumed:
+    """What is ready may start again."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepScheduled:
     """We decided to run this attempt as the Job of this name. Deadlines are absolute."""
 
@@ -113,8 +138,7 @@ class StepScheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvaluated:
-    """What the step's expressions came to: the texts put into its manifest, by their path in it. Never evaluated
-    again: every attempt has these."""
+    """What the step's expressions came to, for all its attempts: the texts in its manifest, by their path in it."""
 
     run: int
     step: str
@@ -137,8 +161,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
-    """The attempt ended well; the step is done and never runs again in this run. `outputs` are the only ones that
-    anybody will ever see of this step, whatever else was or will be written."""
+    """The attempt ended well; the step is done and never runs again in this run. Nobody ever sees other `outputs`."""
 
     run: int
     step: str
@@ -162,6 +185,35 @@ class StepAdopted:
     source_run: int
     source_position: int
     source_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalRequested:
+    """Somebody is asked; who does not answer until the deadline has the step fail."""
+
+    run: int
+    step: str
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalGiven:
+    """Somebody has answered; `StepCompleted` or `StepFailed` follows in the same commit."""
+
+    run: int
+    step: str
+    decision: Decision
+    by: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitStarted:
+    """The step is over at `due`."""
+
+    run: int
+    step: str
+    due: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,13 +335,34 @@ class WorkflowEnd(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinallyStarted:
+    """The steps are over and their end is known: those of `finally` run now."""
+
+    run: int
+    end: WorkflowEnd
+    reason: str
+    message: str = ""
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowFinished:
-    """The run is over; terminal is final."""
+    """The run is over; terminal is final, but for `WorkflowRerun`."""
 
     run: int
     end: WorkflowEnd
     reason: str  # one CamelCase word, as in a Kubernetes condition
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRerun:
+    """Run `run` opens in this log: what has succeeded stays done, except these steps and all that rests on others."""
+
+    run: int
+    from_: tuple[str, ...]
+    spec_hash: str
+    deadline: int | None = None
 
 
 StepEvent = (
@@ -298,6 +371,9 @@ StepEvent = (
     | StepStarted
     | StepSucceeded
     | StepAdopted
+    | ApprovalRequested
+    | ApprovalGiven
+    | WaitStarted
     | StepExpanded
     | StepCompleted
     | AttemptAbandoned
@@ -312,9 +388,13 @@ Event = (
     | WorkflowAccepted
     | WorkflowRejected
     | ShutdownRequested
+    | WorkflowSuspended
+    | WorkflowResumed
     | StepEvent
     | TimerFired
     | EventLimitReached
+    | FinallyStarted
     | WorkflowFinished
+    | WorkflowRerun
 )
 EVENT_TYPES: tuple[type[Event], ...] = Event.__args__

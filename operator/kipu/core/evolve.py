@@ -12,13 +12,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from . import attempts, items
+from . import attempts, items, opening, resting
 from .errors import CorruptionError
 from .events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     Event,
     EventLimitReached,
+    FinallyStarted,
     LateResultIgnored,
     ShutdownRequested,
     StepAdopted,
@@ -35,18 +38,27 @@ from .events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
     WorkflowRejected,
+    WorkflowRerun,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
-from .folding import arm, finish, place_named, release
-from .graph import build
-from .lifecycle import StepPhase, WorkflowPhase
-from .policies import is_plain
-from .state import State, StepState, Stopping, next_timer
+from .folding import finish, place_named
+from .lifecycle import WorkflowPhase
+from .state import State, Stopping, next_timer
 
 # What can come before every adoption is recorded.
-_BEFORE_STEPS = (StepAdopted, ShutdownRequested, EventLimitReached, TimerFired)
+_BEFORE_STEPS = (
+    StepAdopted,
+    ShutdownRequested,
+    WorkflowSuspended,
+    WorkflowResumed,
+    EventLimitReached,
+    TimerFired,
+)
 
 
 def evolve(state: State, event: Event, *, ts: int) -> State:
@@ -71,15 +83,15 @@ def _check(state: State, event: Event) -> None:
     """Whether the workflow as a whole can take the event; each step is checked by the table."""
     opens = isinstance(event, WorkflowAccepted | WorkflowRejected)
     run = getattr(event, "run", state.run)
-    if state.is_terminal:
-        fault = "the run has ended"
+    if state.is_terminal is not isinstance(event, WorkflowRerun):
+        fault = "the run has ended" if state.is_terminal else "the run has not ended"
     elif opens is (state.definition is not None):
         fault = "the workflow was accepted already" if opens else "the workflow was never accepted"
-    elif run != state.run + isinstance(event, WorkflowAccepted):
+    elif run != state.run + isinstance(event, WorkflowAccepted | WorkflowRerun):
         fault = f"this is run {state.run}, not {run}"
     elif state.unadopted and not isinstance(event, _BEFORE_STEPS):
         fault = "some steps are still to be adopted"
-    elif isinstance(event, WorkflowFinished) and not state.is_exhausted:
+    elif isinstance(event, WorkflowFinished) and (state.held or not state.is_exhausted):
         fault = "some steps have not ended"
     else:
         return
@@ -91,19 +103,27 @@ def _apply(state: State, event: Event) -> None:
         case StreamClaimed():
             _claim(state, event)
         case WorkflowAccepted():
-            _accept(state, event)
+            opening.accept(state, event)
         case WorkflowRejected():
             _reject(state, event)
         case ShutdownRequested():
             state.shutdown = event.mode
             _take_down(state, state.stopping or Stopping.SHUTDOWN)
-        case TimerFired():
-            _fire(state, event)
+        case WorkflowSuspended():
+            opening.suspend(state, suspended=True)
+        case WorkflowResumed():
+            opening.suspend(state, suspended=False)
         case EventLimitReached():
             _take_down(state, Stopping.EVENT_LIMIT)
+        case TimerFired():
+            _fire(state, event)
+        case FinallyStarted():
+            opening.begin_finally(state, event)
         case WorkflowFinished():
             state.phase, state.finished_at = WorkflowPhase(event.end.value), state.ts
             state.end_reason, state.end_message = event.reason, event.message
+        case WorkflowRerun():
+            opening.rerun(state, event)
         case _:
             _apply_to_steps(state, event)
 
@@ -120,6 +140,12 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             attempts.succeed(state, event)
         case StepAdopted():
             attempts.adopt(state, event)
+        case ApprovalRequested():
+            resting.ask(state, event)
+        case ApprovalGiven():
+            resting.hear(state, event)
+        case WaitStarted():
+            resting.wait(state, event)
         case StepExpanded():
             attempts.expand(state, event)
         case StepCompleted():
@@ -152,24 +178,6 @@ def _claim(state: State, event: StreamClaimed) -> None:
     state.epoch, state.writer = event.epoch, event.writer
 
 
-def _accept(state: State, event: WorkflowAccepted) -> None:
-    definition = event.definition
-    state.run, state.spec_hash, state.definition = event.run, event.spec_hash, definition
-    state.accepted_at, state.deadline = state.ts, event.deadline
-    state.graph = build(definition)
-    state.steps = [StepState() for _ in definition.steps]
-    state.counts[StepPhase.PENDING] = len(state.steps)
-    state.unmet = [len(needs) for needs in state.graph.needs]
-    for place, step in enumerate(definition.steps):
-        (state.plain if is_plain(state, place) else state.guarded)[place] = None
-        if not step.depends_on:
-            release(state, place, culprit=step.name)
-    if definition.adopt is not None:
-        state.unadopted = {state.graph.index[step.name]: step for step in definition.adopt.steps}
-    if event.deadline is not None:
-        arm(state, TimerKind.WORKFLOW_TIMEOUT, event.deadline)
-
-
 def _reject(state: State, event: WorkflowRejected) -> None:
     state.phase = WorkflowPhase.REJECTED
     state.spec_hash, state.problems = event.spec_hash, event.problems
@@ -181,7 +189,7 @@ def _fire(state: State, event: TimerFired) -> None:
     timer = next_timer(state)
     if timer is not None and (timer.due, timer.kind, timer.place) == (event.due, event.kind, place):
         heapq.heappop(state.timers)
-    if event.kind is TimerKind.WORKFLOW_TIMEOUT:
+    if event.kind in (TimerKind.WORKFLOW_TIMEOUT, TimerKind.FINALLY_TIMEOUT):
         _take_down(state, Stopping.TIMED_OUT)
     elif event.kind is TimerKind.BACKOFF:
         if place is None or state.steps[place].retry_at != event.due:

@@ -10,6 +10,7 @@ import heapq
 from dataclasses import replace
 
 from . import items
+from .definition import Kind
 from .errors import CorruptionError
 from .events import Event, Reason, SkipReason, TimerKind
 from .lifecycle import StepPhase, WorkflowPhase, next_phase
@@ -26,7 +27,7 @@ def move(state: State, place: int, event: Event, new: StepState) -> None:
         state.counts[old.phase] -= 1
         state.counts[phase] += 1
     if phase is not old.phase:
-        for index in (state.plain, state.guarded, state.retrying, state.ready, state.doomed):
+        for index in (state.plain, state.guarded, state.held, state.retrying, state.ready, state.jobless, state.doomed):
             index.pop(place, None)
 
 
@@ -53,6 +54,7 @@ def release_place(state: State, place: int) -> None:
     """The step's attempt, if it had one, is over."""
     was_live, was_leaving = place in state.live, place in state.leaving
     state.live.pop(place, None)
+    state.resting.pop(place, None)
     state.cancellable.pop(place, None)
     if (fanout := state.fanout_of(place)) is not None and (was_live or was_leaving):
         items.release(state, fanout, left=was_leaving)
@@ -64,9 +66,23 @@ def release_place(state: State, place: int) -> None:
 
 
 def show_phase(state: State) -> None:
-    """While a failure takes others down, too, and no longer: a clean-up step may run on."""
-    taking_down = state.stopping is not None or state.cancelling > 0
-    state.phase = WorkflowPhase.CANCELLING if taking_down else WorkflowPhase.RUNNING
+    """Cancelling also while a failure takes others down, and no longer: a clean-up step may run on."""
+    if state.stopping is not None or state.cancelling > 0:
+        state.phase = WorkflowPhase.CANCELLING
+    elif state.suspended:
+        state.phase = WorkflowPhase.SUSPENDED
+    elif state.outcome is not None:
+        state.phase = WorkflowPhase.FINALIZING
+    else:
+        state.phase = WorkflowPhase.PENDING if state.started_at is None else WorkflowPhase.RUNNING
+
+
+def enter(state: State, place: int) -> None:
+    """The step counts among those that are to run: by its rule, and at once if it waits for nobody."""
+    (state.plain if is_plain(state, place) else state.guarded)[place] = None
+    if state.unmet[place] == 0:
+        needs = state.step(place).depends_on  # all done in an earlier run, if there are any
+        release(state, place, culprit=needs[-1] if needs else state.step(place).name)
 
 
 def _tell(state: State, dependent: int, finished: int) -> None:
@@ -90,8 +106,10 @@ def release(state: State, place: int, *, culprit: str) -> None:
     """All dependencies are finished and none stands against it: ready, unless it has nothing to react to."""
     if never_reacts(state, place):
         state.doomed[place] = culprit
-    else:
+    elif state.step(place).kind is Kind.RUN:
         state.ready[place] = None
+    else:
+        state.jobless[place] = None
 
 
 def arm(state: State, kind: TimerKind, due: int, place: int | None = None, attempt: int | None = None) -> None:

@@ -49,12 +49,21 @@ def check(definition: Definition) -> tuple[Problem, ...]:
         if cycle:
             problems.append(
                 Problem(
-                    path=f"spec.steps[{cycle[0]}].dependsOn",
+                    path=f"{paths(definition.steps)[cycle[0]]}.dependsOn",
                     reason="the steps wait for each other: " + _trail([definition.steps[i].name for i in cycle]),
                     hint="remove one of these dependencies",
                 )
             )
     return tuple(problems)
+
+
+def paths(steps: Sequence[Step]) -> list[str]:
+    """Where each step stands in the spec; those of `finally` are behind all others."""
+    before = sum(not step.in_finally for step in steps)
+    return [
+        f"spec.finally[{place - before}]" if step.in_finally else f"spec.steps[{place}]"
+        for place, step in enumerate(steps)
+    ]
 
 
 def _trail(names: list[str]) -> str:
@@ -66,22 +75,23 @@ def _trail(names: list[str]) -> str:
 
 def _check_names(steps: Sequence[Step]) -> Iterator[Problem]:
     first_place: dict[str, int] = {}
+    path = paths(steps)
     for place, step in enumerate(steps):
         if step.name in first_place:
             yield Problem(
-                path=f"spec.steps[{place}].name",
-                reason=f"'{step.name}' is already the name of spec.steps[{first_place[step.name]}]",
+                path=f"{path[place]}.name",
+                reason=f"'{step.name}' is already the name of {path[first_place[step.name]]}",
                 hint="give every step a name of its own",
             )
         first_place.setdefault(step.name, place)
     for place, step in enumerate(steps):
-        yield from _check_needs(place, step, first_place)
+        yield from _check_needs(path[place], step, first_place, steps)
 
 
-def _check_needs(place: int, step: Step, known: dict[str, int]) -> Iterator[Problem]:
+def _check_needs(where: str, step: Step, known: dict[str, int], steps: Sequence[Step]) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, need in enumerate(step.depends_on):
-        path = f"spec.steps[{place}].dependsOn[{number}]"
+        path = f"{where}.dependsOn[{number}]"
         if need == step.name:
             yield Problem(path=path, reason=f"step '{step.name}' waits for itself", hint="remove it")
         elif need in seen:
@@ -90,6 +100,12 @@ def _check_needs(place: int, step: Step, known: dict[str, int]) -> Iterator[Prob
             near = get_close_matches(need, known, n=1)
             hint = f"did you mean '{near[0]}'?" if near else "name a step of this workflow"
             yield Problem(path=path, reason=f"there is no step '{need}'", hint=hint)
+        elif steps[known[need]].in_finally and not step.in_finally:
+            reason = f"'{need}' is a step of finally, which begins when all others are over"
+            yield Problem(path=path, reason=reason, hint="remove it")
+        elif step.in_finally and not steps[known[need]].in_finally:
+            reason = f"'{need}' is over whenever finally begins"
+            yield Problem(path=path, reason=reason, hint="remove it; KIPU_OUTCOME says what the steps came to")
         seen.add(need)
 
 

@@ -1,8 +1,8 @@
 """The phases, and every way from one to another, as data. docs/lifecycle.md is generated from this table.
 
-Theory: a step moves only by a recorded event. `Succeeded`, `Failed`, `Skipped` and `Cancelled` are final:
-no row leaves them. An attempt that was given up (`AttemptAbandoned`) keeps its step's phase until its Job
-is proven gone; only then does `AttemptFailed` or `StepsCancelled` move it.
+Theory: a step moves only by a recorded event. `Succeeded`, `Failed`, `Skipped` and `Cancelled` are final in their
+run: no row leaves them, only `WorkflowRerun` has steps begin anew. An attempt that was given up (`AttemptAbandoned`)
+keeps its step's phase until its Job is proven gone; only then does `AttemptFailed` or `StepsCancelled` move it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from .errors import CorruptionError
 from .events import (
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     LateResultIgnored,
@@ -24,6 +25,7 @@ from .events import (
     StepsSkipped,
     StepStarted,
     StepSucceeded,
+    WaitStarted,
 )
 
 
@@ -34,6 +36,7 @@ class StepPhase(StrEnum):
     SCHEDULED = "Scheduled"  # decided, not yet seen running
     RUNNING = "Running"
     RETRYING = "Retrying"  # waiting for its backoff, or for a free place after it
+    SUSPENDED = "Suspended"  # waiting for an approval, or for time to pass
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     SKIPPED = "Skipped"
@@ -45,6 +48,8 @@ class WorkflowPhase(StrEnum):
 
     PENDING = "Pending"
     RUNNING = "Running"
+    SUSPENDED = "Suspended"  # nothing new starts until it is resumed
+    FINALIZING = "Finalizing"  # the steps are over, those of `finally` run
     CANCELLING = "Cancelling"  # Jobs are being taken down; lasts until none of their pods is left
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -84,6 +89,11 @@ STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.RETRYING, StepScheduled): _P.SCHEDULED,
     (_P.RETRYING, StepFailed): _P.FAILED,
     (_P.RETRYING, StepsCancelled): _P.CANCELLED,
+    (_P.PENDING, ApprovalRequested): _P.SUSPENDED,
+    (_P.PENDING, WaitStarted): _P.SUSPENDED,
+    (_P.SUSPENDED, StepCompleted): _P.SUCCEEDED,
+    (_P.SUSPENDED, StepFailed): _P.FAILED,
+    (_P.SUSPENDED, StepsCancelled): _P.CANCELLED,
 }
 
 

@@ -19,9 +19,11 @@ def attempt_id(*, workflow_uid: str, run: int, step: str, attempt: int) -> str:
     return _digest("attempt", workflow_uid, str(run), step, str(attempt))[:32]
 
 
-def idempotency_key(*, workflow_uid: str, step: str) -> str:
-    """The same for all attempts of a step, so that its program can recognise its own earlier try."""
-    return _digest("idempotency", workflow_uid, step)[:32]
+def idempotency_key(*, workflow_uid: str, step: str, redone: int = 0) -> str:
+    """The same for all attempts of a step, so that its program can recognise its own earlier try. `redone` counts the
+    successes that a later run has not kept: what is done again on purpose has a key of its own."""
+    again = (str(redone),) if redone else ()
+    return _digest("idempotency", workflow_uid, step, *again)[:32]
 
 
 def item_name(step: str, index: int) -> str:

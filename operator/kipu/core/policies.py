@@ -9,10 +9,10 @@ from collections import Counter
 from itertools import islice
 
 from .definition import ATTEMPTS_MAX, DISRUPTIONS_MAX, Backoff, Jitter, OnFailure, RunWhen
-from .events import Reason
+from .events import Reason, ShutdownMode
 from .lifecycle import StepPhase
 from .naming import keyed_fraction
-from .state import State
+from .state import State, Stopping
 
 # Design 02: warned of at 50,000, ended at 250,000, which replays in about 2 s and is some 75 MB of records. What the
 # take-down of 5,000 steps adds (20,000 records) is not counted.
@@ -91,6 +91,21 @@ def stops_attempts(state: State, place: int) -> bool:
     return state.stopping is not None or (cancels_running(state) and is_plain(state, place))
 
 
+def starts_anything(state: State) -> bool:
+    """Whether a step that is ready may start: nobody has asked to wait, or to end."""
+    return state.stopping is None and not state.suspended
+
+
+def runs_finally(state: State) -> bool:
+    """Whether the steps of `finally` run once the others are over."""
+    return state.shutdown is not ShutdownMode.TERMINATE and state.stopping is not Stopping.EVENT_LIMIT
+
+
+def takes_everything_down(state: State) -> bool:
+    """Whether what runs is ended, too; a drain lets it end by itself."""
+    return state.stopping is not None and not state.is_draining
+
+
 def starts_nothing_new(state: State) -> bool:
     """Whether a failure keeps plain steps from starting. Steps with another runWhen go on by their rule."""
     return state.failing is not None and _on_failure(state) is not OnFailure.CONTINUE
@@ -120,4 +135,5 @@ def places_free(state: State, slots: int) -> int:
 
 def _on_failure(state: State) -> OnFailure:
     assert state.definition is not None
-    return state.definition.on_failure
+    # One step of `finally` that fails is no reason to leave the others undone.
+    return state.definition.on_failure if state.outcome is None else OnFailure.CONTINUE

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from .definition import AdoptedStep, Definition, Step
 from .errors import Problem
-from .events import Items, Reason, ShutdownMode, SkipReason, TimerKind
+from .events import Items, Reason, ShutdownMode, SkipReason, TimerKind, WorkflowEnd
 from .graph import Graph
 from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase, WorkflowPhase
 from .naming import item_name, split_item
@@ -64,6 +64,7 @@ class StepState:
     culprit: str | None = None  # why it was skipped
     values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
     outputs: Outputs | None = None  # committed: unique and for ever
+    redone: int = 0  # how many of its successes a later run has not kept: its key is another one then
 
     @property
     def attempts(self) -> int:
@@ -132,6 +133,9 @@ class State:
     deadline: int | None = None
     stopping: Stopping | None = None
     shutdown: ShutdownMode | None = None
+    suspended: bool = False
+    suspension_at: int | None = None  # when it was last suspended or resumed
+    outcome: WorkflowEnd | None = None  # of the steps, once those of `finally` run
     failing: str | None = None  # the first step whose failure counts
     end_reason: str = ""
     end_message: str = ""
@@ -150,12 +154,15 @@ class State:
     guarded: dict[int, None] = field(default_factory=dict)  # Pending with another rule
     retrying: dict[int, None] = field(default_factory=dict)
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
+    jobless: dict[int, None] = field(default_factory=dict)  # may start and needs no place: an approval, a wait
+    resting: dict[int, None] = field(default_factory=dict)  # Suspended: asked and not answered, or time has to pass
+    held: dict[int, None] = field(default_factory=dict)  # of `finally`, which has not begun
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     unadopted: dict[int, AdoptedStep] = field(default_factory=dict)  # to adopt before anything else is decided
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
-    cancellable: dict[int, None] = field(default_factory=dict)  # live or Retrying, with AllSucceeded
+    cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying or resting, with AllSucceeded
     expanded: dict[int, None] = field(default_factory=dict)  # fan-outs that are not over; and of these:
     startable: dict[int, None] = field(default_factory=dict)  # an item may start as soon as there is a place
     idle: dict[int, None] = field(default_factory=dict)  # no item is under way
@@ -169,14 +176,20 @@ class State:
         return self.phase in TERMINAL_WORKFLOW_PHASES
 
     @property
+    def is_draining(self) -> bool:
+        """Whether the run is to end once what runs has ended by itself."""
+        return self.stopping is Stopping.SHUTDOWN and self.shutdown is ShutdownMode.DRAIN
+
+    @property
     def jobs_active(self) -> int:
         """Attempts that hold a place: scheduled or running, or given up and not yet gone."""
         return len(self.live) + len(self.leaving)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no step is left that could still move."""
-        return not (self.plain or self.guarded or self.retrying or self.live or self.leaving or self.expanded)
+        """Whether no step is left that could still move, but for those of a `finally` that has not begun."""
+        moving = self.plain or self.guarded or self.retrying or self.live or self.leaving
+        return not (moving or self.resting or self.expanded)
 
     def place_of(self, step: str) -> int | None:
         """Where the step or item stands, or None if there is none of this name."""
@@ -226,13 +239,15 @@ class State:
 
 def is_relevant(state: State, timer: Timer) -> bool:
     """Whether the deadline still guards anything. Once it does not, it never will again, and may be dropped."""
-    if state.is_terminal or state.stopping is not None:
+    if state.is_terminal or (state.stopping is not None and not state.is_draining):
         return False
     if timer.place is None:
-        return True  # the workflow's own
+        return timer.kind is TimerKind.FINALLY_TIMEOUT or state.outcome is None  # the workflow's own
     step = state.steps[timer.place]
     if timer.kind is TimerKind.BACKOFF:
         return step.retry_at == timer.due
+    if timer.kind is TimerKind.WAIT:
+        return timer.place in state.resting
     if timer.kind is TimerKind.STEP_TIMEOUT:
         return step.phase not in TERMINAL_STEP_PHASES  # while an attempt leaves, too: the step may yet retry
     phase = StepPhase.SCHEDULED if timer.kind is TimerKind.START_TIMEOUT else StepPhase.RUNNING
@@ -248,6 +263,7 @@ _DERIVED = frozenset(
         "plain",
         "guarded",
         "retrying",
+        "held",
         "doomed",
         "unadopted",
         "cancellable",
@@ -278,6 +294,8 @@ def canonical(state: State) -> bytes:
     meaning["steps"] = [_plain(step) for step in state.steps]
     meaning["problems"] = [str(problem) for problem in state.problems]
     meaning["ready"] = list(state.ready)
+    meaning["jobless"] = list(state.jobless)
+    meaning["resting"] = list(state.resting)
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]

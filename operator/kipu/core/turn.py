@@ -4,8 +4,8 @@ Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (
 
     COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed), or outputs by weight at most 2.9 KiB = 290 KiB
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
-    ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled or AttemptAbandoned), or as much    at most 0.4 KiB =  80 KiB
-                            of StepEvaluated, or of StepFailed for an expression
+    ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled, AttemptAbandoned, WaitStarted, ApprovalRequested), or as much of
+                            StepEvaluated, or of StepFailed for an expression        at most 0.4 KiB =  80 KiB
                             (five make room for the StepFailed of a fan-out)
     NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 72 B    =  71 KiB
     ADOPTIONS_PER_TURN_MAX  500 x StepAdopted                                        at most 0.4 KiB = 200 KiB
@@ -29,6 +29,7 @@ from .events import (
     Reason,
     SkipReason,
     StepAdopted,
+    StepCompleted,
     StepFailed,
     StepsCancelled,
     StepsSkipped,
@@ -90,6 +91,10 @@ class Turn:
     def fail_step(self, place: int, reason: Reason, message: str) -> None:
         """No further attempt."""
         self.record(StepFailed(run=self.state.run, step=self.state.name(place), reason=reason, message=message))
+
+    def complete(self, place: int) -> None:
+        """Done, without an attempt."""
+        self.record(StepCompleted(run=self.state.run, step=self.state.step(place).name))
 
     def skip(self, places: Iterable[int], culprit: str, reason: SkipReason) -> None:
         """Pending steps never run, as far as the turn has room."""

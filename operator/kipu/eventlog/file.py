@@ -218,7 +218,8 @@ def _size(folder: Path, first: int) -> int:
 
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
         _sync(folder.parent)
 
 

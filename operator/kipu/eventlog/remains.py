@@ -19,9 +19,9 @@ import msgspec
 from kipu.core.errors import CorruptionError
 
 from .chain import beginning, replay
-from .chunks import Meta, open_chunk, open_unindexed, split, unseal
+from .chunks import Meta, blobs_named_by, open_blob, open_chunk, open_unindexed, split, unseal
 from .codec import NO_BLOBS, UnknownEvent
-from .objects import GENERATION_DIGITS, head_name
+from .objects import GENERATION_DIGITS, blob_name, head_name
 from .ports import Head, History, Recorded, StreamId
 
 Objects = Mapping[str, Mapping[str, object]]  # the bodies of the stream's ConfigMaps by their names
@@ -66,12 +66,13 @@ def recover(
 ) -> Remains:
     """The longest beginning of the stream that is vouched for; its records may be none.
 
-    `spec_hash` is used where neither a head nor a record says it; `witness` is a position and its hash.
+    `spec_hash` is used where neither a head nor a record says it; `witness` is a position and its hash; `blobs` are
+    those that could be made anew, should they be lost.
     Raises UnknownEvent.
     """
     found = _by_index(stream, objects) or _by_name(stream, objects)
     seed = found.meta.spec_hash if found.meta else _recorded_spec_hash(found.lines) or spec_hash
-    records = _replay(stream, seed, found.lines, blobs)
+    records = _replay(stream, seed, found.lines, {**_stored(stream, objects, found.lines), **blobs})
     kept = records[: _vouched(found, records, witness)]
     last = kept[-1] if kept else None
     head = Head(position=len(kept), hash=last.hash if last else "", epoch=last.epoch if last else 0)
@@ -181,6 +182,18 @@ def _named(line: bytes) -> _Named:
         return msgspec.json.decode(line, type=_Named)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptionError(f"malformed record: {error}") from error
+
+
+def _stored(stream: StreamId, objects: Objects, lines: Sequence[bytes]) -> dict[str, bytes]:
+    """The blobs that these records name and that are there as they were committed."""
+    found = {}
+    for digest in blobs_named_by(lines):
+        body = objects.get(blob_name(stream, digest), {})
+        try:
+            found[digest] = open_blob(digest, body.get("data"), body.get("binaryData"))
+        except CorruptionError:
+            continue
+    return found
 
 
 def _replay(stream: StreamId, spec_hash: str, lines: Iterable[bytes], blobs: Mapping[str, bytes]) -> list[Recorded]:

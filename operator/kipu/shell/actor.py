@@ -22,7 +22,10 @@ from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
 from kipu.core.errors import UserError
+from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
+from kipu.core.policies import places_free, starts_anything
+from kipu.core.requests import is_due
 from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
 
@@ -91,6 +94,7 @@ class Actor:
             once=self._once,
         )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
+        self._crowded = ""  # what kind of place steps wait for, likewise
         self._shelf = services.shelf(self.stream)
         self._upkeep = services.upkeep(self.stream)
         self._may_fire = False
@@ -127,7 +131,7 @@ class Actor:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                if not self.state.is_terminal:
+                if not self._is_over():
                     await self._live()
                 assert self._head is not None
                 self._head = await self._upkeep.archive(self._head)
@@ -156,7 +160,8 @@ class Actor:
         fresh = self._head is None
         if fresh:
             await self._check_intents(self._services.observer.known(self.stream.uid))
-        await self._turn([Claim(writer=self._services.settings.identity), *self._admission()])
+        suspension = requests.suspension(self.view.spec)  # before anything could start
+        await self._turn([Claim(writer=self._services.settings.identity), *self._admission(), suspension])
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
@@ -167,9 +172,14 @@ class Actor:
             self._lookout.sighted(name, sighting, False)
         self._lookout.seek_missing(self.state, known)
         self._spawn("timers", self._allow_timers())
-        while not self.state.is_terminal:
+        while not self._is_over():
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _is_over(self) -> bool:
+        """Whether the run has ended and no other is to follow it."""
+        asked = requests.rerun(self.view.spec)
+        return self.state.is_terminal and (asked is None or not is_due(self.state, asked))
 
     async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
         """Wait for the lists; whether this log, or none, has asked for every Job that is there.
@@ -215,10 +225,9 @@ class Actor:
         services = self._services
         given, self._state = self.state, None
         now = max(self._clock.now(), given.ts)
-        state, events = decide(
-            given, commands, identity=self._identity, now=now, slots=services.slots.free, evaluate=self._evaluate
-        )
-        services.slots.hold(self.stream.uid, state.jobs_active)
+        free = services.slots.free_for(self.stream.uid, self.stream.namespace)
+        state, events = decide(given, commands, identity=self._identity, now=now, slots=free, evaluate=self._evaluate)
+        services.slots.hold(self.stream.uid, state.jobs_active, self.stream.namespace)
         if events:
             with services.telemetry.turn_seconds.time():
                 self._head, records = await services.log.append(
@@ -228,12 +237,27 @@ class Actor:
             self._upkeep.committed(self._head)
             self._committed(records)
         self._state = state
-        if wants_turn(state, services.slots.free):
-            self._mailbox.nudge()
-        elif (state.ready or state.startable) and not services.slots.free:
-            services.slots.wait(self.stream.uid, self._mailbox.nudge)
+        self._seek_place(state)
         self._arm_timer()
         self._publisher.offer(self._project, phase=state.phase.value, group=self._group)
+
+    def _seek_place(self, state: State) -> None:
+        """Go on at once if that is possible, or be woken once there is a place."""
+        slots, uid, namespace = self._services.slots, self.stream.uid, self.stream.namespace
+        crowded = ""
+        if (state.ready or state.startable) and starts_anything(state):
+            assert state.definition is not None
+            if places_free(state, slots.limit):
+                crowded = slots.why_none(namespace)
+                slots.wait(uid, self._mailbox.nudge, namespace, state.definition.priority)
+            else:
+                crowded = f"one of the {state.definition.parallelism} places of the workflow (spec.parallelism)"
+        slots.serve()
+        if wants_turn(state, slots.free_for(uid, namespace)):
+            self._mailbox.nudge()
+        if crowded != self._crowded:
+            self._crowded = crowded
+            self._publisher.mark()
 
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
@@ -249,6 +273,8 @@ class Actor:
             self._once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
+        if any(isinstance(event, ApprovalRequested | WorkflowFinished) for event in events):
+            self._read_spec()  # it may have been answered, or asked to be run again, before
         self._publisher.mark()
 
     def _release(self, step: str) -> None:
@@ -288,6 +314,7 @@ class Actor:
             log_hash=self._head.hash,
             waiting=self._waiting,
             warnings=self._warnings(),
+            crowded=self._crowded,
             spec_changed=specs.spec_hash(self.view.spec) != self._spec_hash,
         )
 
@@ -298,6 +325,8 @@ class Actor:
             found["ClockSkew"] = CLOCK_SKEW
         if self._head is not None and self._head.refusal:
             found["LogQuota"] = self._head.refusal
+        if fault := requests.ignored(self.view.spec, self.state):
+            found["RequestIgnored"] = fault
         return found
 
     # -- effects -------------------------------------------------------------------------------------
@@ -353,6 +382,6 @@ class Actor:
         self._publisher.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._services.slots.forget(self.stream.uid)
+        self._services.slots.forget(self.stream.uid, self.stream.namespace)
         finished = self._state is not None and self._state.is_terminal
         self._services.observer.forget(self.stream.uid, finished=finished)

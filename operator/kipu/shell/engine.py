@@ -17,6 +17,7 @@ from kipu.api import status as projections
 from kipu.core.errors import CorruptionError, TransientError
 from kipu.eventlog.ports import ConcurrencyConflict, Head, LogFull, LogWriteRefused
 
+from . import requests
 from .actor import Actor, Services
 from .kube_views import WorkflowView
 from .observer import Observer
@@ -122,6 +123,8 @@ class Engine:
         view = entry.view
         if is_settled(view):
             self._services.observer.forget(uid, finished=True)
+        else:
+            self._services.observer.attend(uid)
         if view.metadata.deletion_timestamp is not None or not self._owns(uid):
             return
         if is_settled(view):
@@ -254,7 +257,9 @@ def first_of(error: Exception) -> Exception:
 
 def is_settled(view: WorkflowView) -> bool:
     """Whether the run has ended and its status has said so for this very spec: nothing is left to do."""
-    return view.status.get("phase") in FINISHED and view.status.get("observedGeneration") == view.metadata.generation
+    status, phase = view.status, view.status.get("phase")
+    ended = phase in FINISHED and status.get("observedGeneration") == view.metadata.generation
+    return ended and not requests.opens_run(view.spec, phase, status.get("run"))
 
 
 def is_older(view: WorkflowView, known: WorkflowView) -> bool:

@@ -53,8 +53,12 @@ class Attempt:
         self.staging = folder / "staging"
 
     def prepare(self) -> None:
-        """Make the folder. It needs not last: without a claim nothing has begun."""
+        """Make the folder, for a claim that must outlast a loss of power."""
+        if self.outputs.exists():
+            return
         self.staging.mkdir(parents=True, exist_ok=True)
+        for holder in (self.folder.parent, self.folder.parent.parent):
+            _sync(holder)
         self.outputs.touch()
 
     def claim(self) -> Claim | None:

@@ -65,6 +65,7 @@ class LocalEngine:
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
         self._head: Head | None = None
         self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
+        self._jobs: dict[str, str] = {}  # step -> the Job's name of its newest attempt
         self._orders: dict[str, Order] = {}  # by job: the attempts that may run
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._may_fire = False
@@ -138,7 +139,7 @@ class LocalEngine:
         """What an earlier engine has begun: also what was seen running, which asks for no effect."""
         attempt = self.state.steps[place].attempt
         assert attempt is not None
-        ref = AttemptRef(run=self.state.run, step=self.state.step(place).name, attempt=attempt.number)
+        ref = AttemptRef(run=self.state.run, step=self.state.name(place), attempt=attempt.number)
         kind = EnsureNoJob if place in self.state.leaving else EnsureJob
         self._perform(kind(ref=ref, job=attempt.job, position=attempt.position))
 
@@ -182,13 +183,12 @@ class LocalEngine:
         for record in records:
             if isinstance(record.event, StepScheduled):
                 self._intents[record.event.step] = f"{record.position}:{record.hash}"
+                self._jobs[record.event.step] = record.event.job
 
     def _release(self, step: str) -> None:
         place = self.state.place_of(step)
-        assert place is not None
-        attempt = self.state.steps[place].attempt
-        if attempt is not None and place not in self.state.live and place not in self.state.leaving:
-            self._orders.pop(attempt.job, None)
+        if place not in self.state.live and place not in self.state.leaving:
+            self._orders.pop(self._jobs.get(step, ""), None)
 
     def _free(self, state: State) -> int:
         return max(0, self._slots - state.jobs_active)

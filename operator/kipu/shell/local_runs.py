@@ -76,6 +76,7 @@ class Runs:
         if not self._base.exists():
             self._base.mkdir(parents=True)
             (self._base / ".gitignore").write_text("*\n")
+            _sync(self._base.parent)
         self.folder.mkdir(exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

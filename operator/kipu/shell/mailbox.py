@@ -1,8 +1,8 @@
 """An actor's mailbox: what it still has to be told.
 
-Bounded by coalescing: at most one observation per step (the most telling one stands), and one each of the
-rest, so it never holds more than steps + 3 commands. Observed outcomes come out before timers: a finished
-pod beats a deadline that is not committed yet (design 03).
+Bounded by coalescing: at most one observation per step (the most telling one stands), and one each of the rest but
+answers, which the spec bounds, so it never holds more than steps + 104 commands. Observed outcomes come out before
+timers: a finished pod beats a deadline that is not committed yet (design 03).
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import asyncio
 from kipu.core.commands import (
     Command,
     FireTimers,
+    GiveApproval,
     ObserveGone,
     ObserveMissing,
     ObserveOutcome,
     ObserveRefused,
     ObserveStarted,
+    RequestRerun,
     RequestShutdown,
+    SetSuspended,
     weight,
 )
 
@@ -32,16 +35,19 @@ class Mailbox:
     def __init__(self) -> None:
         self._observations: dict[str, Command] = {}
         self._requests: dict[type, Command] = {}
+        self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
         self._wake = asyncio.Event()
         self._lazy: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._observations) + len(self._requests)
+        return len(self._observations) + len(self._requests) + len(self._answers)
 
     def put(self, command: Command) -> None:
         """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
-        if isinstance(command, FireTimers | RequestShutdown):
+        if isinstance(command, FireTimers | RequestShutdown | SetSuspended | RequestRerun):
             self._requests[type(command)] = command
+        elif isinstance(command, GiveApproval):
+            self._answers.setdefault((command.run, command.step), command)
         elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
@@ -69,12 +75,15 @@ class Mailbox:
 
         After a mere nudge, starts that still wait for company stay.
         """
-        if self._lazy is not None and not self._requests and self._is_lazy():
+        if self._lazy is not None and not self._requests and not self._answers and self._is_lazy():
             self._wake.clear()
             return []
-        taken: list[Command] = [c for c in (self._requests.pop(RequestShutdown, None),) if c is not None]
+        found = (self._requests.pop(kind, None) for kind in (SetSuspended, RequestShutdown, RequestRerun))
+        taken: list[Command] = [command for command in found if command is not None]
+        for key in list(self._answers)[: limit - len(taken)]:
+            taken.append(self._answers.pop(key))
         left = limit - len(taken)
-        for step, command in list(self._observations.items())[:left]:
+        for step, command in list(self._observations.items())[: max(0, left)]:
             left -= weight(command)
             if left < 0:
                 break
@@ -103,6 +112,7 @@ class Mailbox:
         """Drop everything and its timer; what was in it will be observed again."""
         self._observations.clear()
         self._requests.clear()
+        self._answers.clear()
         if self._lazy is not None:
             self._lazy.cancel()
             self._lazy = None

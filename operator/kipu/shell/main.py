@@ -62,7 +62,7 @@ def compose(
         observer=Observer(kube),
         performer=Performer(kube),
         notifier=Notifier(kube, clock, settings.identity),
-        slots=Slots(settings.parallelism, telemetry.jobs.set),
+        slots=Slots(settings.parallelism, telemetry.jobs.set, per_namespace=settings.parallelism_per_namespace),
         clock=clock,
         settings=settings,
         telemetry=telemetry,

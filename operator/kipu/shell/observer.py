@@ -75,6 +75,10 @@ class Observer:
             self._sightings.pop(uid, None)
             self._ignored.add(uid)
 
+    def attend(self, uid: str) -> None:
+        """It goes on, or is run again: whoever serves it will ask for its Jobs."""
+        self._ignored.discard(uid)
+
     def deleted(self, uid: str) -> None:
         """The Workflow itself is gone."""
         self.forget(uid, finished=True)

@@ -35,7 +35,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
     assert definition is not None
     place = state.place_of(ref.step)
     assert place is not None
-    step = state.step(place)
+    step, fanout = state.step(place), state.fanout_of(place)
     deadlines = [due for due in (state.steps[place].deadline, state.deadline) if due is not None]
     attempt = jobs.AttemptRef(
         namespace=stream.namespace,
@@ -50,6 +50,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         attempt_timeout_ms=step.attempt_timeout_ms,
         deadline=min(deadlines, default=None),
         values=state.steps[place].values,
+        redone=state.steps[place if fanout is None else fanout.parent].redone,
+        outcome=None if state.outcome is None else state.outcome.value,
     )
     return Plan(
         namespace=stream.namespace,

@@ -6,16 +6,93 @@ Must never act: what a request means is `decide`'s, what is no request is shown 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 
-from kipu.core.commands import Command, RequestShutdown
+from kipu.api.v1alpha1_control import ANSWERS_MAX, Answer, Rerun
+from kipu.core import requests
+from kipu.core.commands import Command, GiveApproval, RequestRerun, RequestShutdown, SetSuspended
+from kipu.core.definition import Kind
 from kipu.core.events import ShutdownMode
+from kipu.core.lifecycle import WorkflowPhase
+from kipu.core.state import State
+
+Spec = Mapping[str, object]
 
 
-def read(spec: Mapping[str, object]) -> list[Command]:
+def read(spec: Spec) -> list[Command]:
     """Everything that this spec asks for."""
+    shutdown, again = _shutdown(spec), rerun(spec)
+    rare: list[Command] = [each for each in (shutdown, again) if each is not None]
+    return [suspension(spec), *rare, *_answers(spec)]
+
+
+def suspension(spec: Spec) -> SetSuspended:
+    """Whether anything new may start. It has to be known before anything is decided."""
+    return SetSuspended(suspended=spec.get("suspend") is True)
+
+
+def rerun(spec: Spec) -> RequestRerun | None:
+    """The run that is asked for."""
+    try:
+        asked = Rerun.model_validate(spec.get("rerun"))
+    except ValueError:
+        return None
+    suspended = suspension(spec).suspended
+    return RequestRerun(number=asked.number, from_=tuple(asked.from_ or ()), suspended=suspended)
+
+
+def opens_run(spec: Spec, phase: object, run: object) -> bool:
+    """Whether a Workflow that has ended so, in this run, is still to be run again: as far as a status can tell."""
+    asked = rerun(spec)
+    return asked is not None and phase != WorkflowPhase.REJECTED and asked.number == run_after(run)
+
+
+def run_after(run: object) -> int | None:
+    """The number of the run that can follow this one."""
+    return run + 1 if isinstance(run, int) else None
+
+
+def ignored(spec: Spec, state: State) -> str:
+    """What is asked for and cannot be, in words; empty if all is well."""
+    asked = rerun(spec)
+    faults = [requests.rerun_fault(state, asked)] if asked is not None else []
+    if state.graph is not None:
+        faults += [_answer_fault(answer, state) for answer in _answers(spec)]
+    return "; ".join(fault for fault in faults if fault)
+
+
+def _shutdown(spec: Spec) -> RequestShutdown | None:
     shutdown = spec.get("shutdown")
     if not isinstance(shutdown, Mapping) or shutdown.get("mode") not in list(ShutdownMode):
-        return []
+        return None
     run = shutdown.get("run", 1)
-    return [RequestShutdown(run=run if isinstance(run, int) else 1, mode=ShutdownMode(str(shutdown["mode"])))]
+    return RequestShutdown(run=run if isinstance(run, int) else 1, mode=ShutdownMode(str(shutdown["mode"])))
+
+
+def _answers(spec: Spec) -> Iterator[GiveApproval]:
+    answers = spec.get("approvals")
+    for raw in answers[:ANSWERS_MAX] if isinstance(answers, list) else ():
+        try:
+            answer = Answer.model_validate(raw)
+        except ValueError:
+            continue
+        yield GiveApproval(
+            run=answer.run or 1,
+            step=answer.step,
+            decision=answer.decision,
+            by=answer.by,
+            message=answer.message or "",
+        )
+
+
+def _answer_fault(answer: GiveApproval, state: State) -> str:
+    place = state.place_of(answer.step)
+    if place is None:
+        assert state.graph is not None
+        near = get_close_matches(answer.step, state.graph.index, n=1)
+        hint = f": did you mean '{near[0]}'?" if near else ""
+        return f"spec.approvals: there is no step '{answer.step}'{hint}"
+    if state.step(place).kind is not Kind.APPROVAL:
+        return f"spec.approvals: step '{answer.step}' asks for no approval"
+    return ""

@@ -42,6 +42,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parallelism: int = Field(default=500, ge=1, le=100_000)  # Jobs at once over all workflows
+    parallelism_per_namespace: int | None = Field(default=None, ge=1, le=100_000)  # likewise, of each namespace
     advance_on: AdvanceOn = AdvanceOn.POD
     log_level: LogLevel = LogLevel.INFO
     http_port: int = Field(default=8080, ge=0, le=65_535)  # 0: any free port

@@ -1,46 +1,123 @@
-"""The operator's own bound on Jobs at once, shared fairly: who waits longest is woken first."""
+"""Places for Jobs: the operator's bound and that of each namespace, shared by priority, then by who waits longest.
+
+Promises: a place that comes free is kept for whoever is woken for it until that one has decided, so that nobody of a
+lower priority takes it meanwhile; a namespace that is full holds nobody else up. A wake costs as much as there are
+namespaces in which somebody waits. Touched from the engine's loop only.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Waiter:
+    rank: tuple[int, int]  # the highest priority first, then who began to wait first
+    uid: str = field(compare=False)
+    wake: Callable[[], None] = field(compare=False)
+
+
+def _ignore(_used: int) -> None:
+    """Nobody wants to know."""
 
 
 class Slots:
-    """Counts the places that each workflow's attempts hold. Touched from the engine's loop only."""
+    """Counts the places that each workflow's attempts hold."""
 
-    def __init__(self, limit: int, on_change: Callable[[int], None] = lambda _used: None) -> None:
+    def __init__(
+        self, limit: int, on_change: Callable[[int], None] = _ignore, *, per_namespace: int | None = None
+    ) -> None:
         self.limit = limit
-        self._held: dict[str, int] = {}
-        self._used = 0
-        self._waiting: dict[str, Callable[[], None]] = {}  # in the order in which they began to wait
+        self.per_namespace = per_namespace
         self._on_change = on_change
+        self._held: Counter[str] = Counter()  # by uid
+        self._kept: dict[str, str] = {}  # uid -> namespace: woken for a place and not heard of since
+        self._used: Counter[str] = Counter()  # by namespace, the kept ones included
+        self._total = 0
+        self._waiting: dict[str, list[_Waiter]] = {}  # by namespace, each a heap; outdated ones are dropped when met
+        self._ranks: dict[str, tuple[int, int]] = {}  # of those who wait
+        self._numbers = itertools.count()
 
     @property
     def free(self) -> int:
-        """How many more Jobs may be scheduled now."""
-        return max(0, self.limit - self._used)
+        """How many more Jobs the operator would take."""
+        return max(0, self.limit - self._total)
 
-    def hold(self, uid: str, places: int) -> None:
-        """This workflow's attempts hold so many places from now on; 0 forgets it."""
-        self._used += places - self._held.get(uid, 0)
+    def free_for(self, uid: str, namespace: str) -> int:
+        """How many more Jobs this workflow may have scheduled now."""
+        if uid in self._kept:
+            return max(0, min(self.limit - self._total, self._room(namespace)) + 1)
+        free = max(0, min(self.limit - self._total, self._room(namespace)))
+        first = self._first() if free and self._waiting else None
+        return free if first is None else 0  # whoever waits comes first, and is about to be woken
+
+    def why_none(self, namespace: str) -> str:
+        """What a workflow of this namespace waits for when there is no place for it."""
+        if self.per_namespace is not None and self._room(namespace) <= 0:
+            return f"one of the {self.per_namespace} places of namespace '{namespace}'"
+        return f"one of the {self.limit} places of the operator"
+
+    def hold(self, uid: str, places: int, namespace: str = "") -> None:
+        """This workflow's attempts hold so many places from now on, and it has taken what it was woken for.
+
+        `serve` is to follow, once it has said whether it waits for more.
+        """
+        kept = self._kept.pop(uid, None) is not None
+        change = places - self._held[uid] - kept
+        self._take(namespace, change)
         if places:
             self._held[uid] = places
         else:
-            self._held.pop(uid, None)
-        self._on_change(self._used)
-        if self.free and self._waiting:
-            self._wake_first()
+            del self._held[uid]
+        self._on_change(self._total - len(self._kept))
 
-    def wait(self, uid: str, wake: Callable[[], None]) -> None:
-        """Wake this workflow once a place is free; waiting twice keeps the older place in the row."""
-        self._waiting.setdefault(uid, wake)
+    def wait(self, uid: str, wake: Callable[[], None], namespace: str = "", priority: int = 0) -> None:
+        """Have `serve` wake this workflow once there is a place. Waiting twice keeps the older place in the row."""
+        if uid in self._ranks:
+            return
+        rank = self._ranks[uid] = (-priority, next(self._numbers))
+        heapq.heappush(self._waiting.setdefault(namespace, []), _Waiter(rank, uid, wake))
 
-    def forget(self, uid: str) -> None:
+    def forget(self, uid: str, namespace: str = "") -> None:
         """The workflow ended or its actor stopped."""
-        self._waiting.pop(uid, None)
-        self.hold(uid, 0)
+        self._ranks.pop(uid, None)
+        self.hold(uid, 0, namespace)
+        self.serve()
 
-    def _wake_first(self) -> None:
-        # One at a time: each woken actor takes what it can and, by `hold`, wakes the next.
-        uid = next(iter(self._waiting))
-        self._waiting.pop(uid)()
+    def _room(self, namespace: str) -> int:
+        return self.limit if self.per_namespace is None else self.per_namespace - self._used[namespace]
+
+    def _take(self, namespace: str, places: int) -> None:
+        self._total += places
+        self._used[namespace] += places
+        if not self._used[namespace]:
+            del self._used[namespace]
+
+    def serve(self) -> None:
+        """Wake whoever is first in the row, if there is a place."""
+        # One at a time: each woken actor takes what it can and then serves the next.
+        found = self._first() if self.free else None
+        if found is None:
+            return
+        namespace, waiter = found
+        heapq.heappop(self._waiting[namespace])
+        del self._ranks[waiter.uid]
+        self._kept[waiter.uid] = namespace
+        self._take(namespace, 1)
+        waiter.wake()
+
+    def _first(self) -> tuple[str, _Waiter] | None:
+        """Who is to be woken next, of the namespaces that have room."""
+        best: tuple[str, _Waiter] | None = None
+        for namespace, row in list(self._waiting.items()):
+            while row and self._ranks.get(row[0].uid) != row[0].rank:
+                heapq.heappop(row)
+            if not row:
+                del self._waiting[namespace]
+            elif self._room(namespace) > 0 and (best is None or row[0] < best[1]):
+                best = namespace, row[0]
+        return best

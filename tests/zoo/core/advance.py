@@ -7,23 +7,13 @@ from itertools import islice
 
 from kipu.core import policies
 from kipu.core.advance import _start, _start_next, _take_down_everything
-from kipu.core.events import Reason, StepScheduled, WorkflowEnd, WorkflowFinished
+from kipu.core.ending import finish
+from kipu.core.events import Reason, StepScheduled
 from kipu.core.language import Evaluated
 from kipu.core.naming import job_name
-from kipu.core.state import Stopping
 from kipu.core.turn import Turn
 from tests.zoo.mutants import mutant
 from tests.zoo.selections import COST
-
-
-@mutant("_finish", breaks="I15, partial failure called success", caught_by="tests/core/test_ends.py")
-def some_success_is_success(turn: Turn) -> None:
-    """A run in which a step has failed, and others went on, ends Succeeded."""
-    if turn.state.is_exhausted:
-        stopped = turn.state.stopping is Stopping.SHUTDOWN
-        end = WorkflowEnd.CANCELLED if stopped else WorkflowEnd.SUCCEEDED
-        reason = "Shutdown" if stopped else "Completed"
-        turn.record(WorkflowFinished(run=turn.state.run, end=end, reason=reason, message=""))
 
 
 @mutant("_schedule", breaks="I5, reuse an attempt number", caught_by="tests/core/test_retrying.py")
@@ -60,12 +50,10 @@ def who_runs_is_cancelled_without_being_given_up(turn: Turn, places: Iterable[in
 @mutant("settle", breaks="I16", caught_by=("tests/core/test_failing.py", "tests/core/test_ends.py"))
 def only_a_shutdown_is_settled(turn: Turn) -> None:
     """What follows from a failure is looked at only when everything is being taken down."""
-    from kipu.core.advance import _finish
-
     if turn.is_open:
         if turn.state.stopping is not None:
             _take_down_everything(turn)
-        _finish(turn)
+        finish(turn)
 
 
 @mutant("_start_next", breaks="I13, expressions evaluated again", caught_by="tests/core/test_language.py")

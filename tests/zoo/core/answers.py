@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from kipu.core.answers import _fail, _fire
-from kipu.core.commands import ObserveGone, ObserveOutcome, RequestShutdown
-from kipu.core.events import Reason, ShutdownRequested, StepsCancelled, StepSucceeded
-from kipu.core.lifecycle import WorkflowPhase
+from kipu.core.commands import ObserveGone, ObserveOutcome
+from kipu.core.events import Reason, StepsCancelled, StepSucceeded
 from kipu.core.state import next_timer
 from kipu.core.turn import TIMERS_PER_TURN_MAX, Turn
 from tests.zoo.mutants import mutant
@@ -59,15 +58,3 @@ def any_attempt_may_be_gone(turn: Turn, command: ObserveGone) -> None:
         turn.record(StepsCancelled(run=turn.state.run, steps=(command.ref.step,)))
     else:
         _fail(turn, place, reason=turn.attempt(place).abandoned or Reason.LOST, message=command.message)
-
-
-@mutant("_request_shutdown", breaks="I17, state changed from a second place", caught_by="tests/core/test_shutdown.py")
-def a_shutdown_is_written_into_the_state(turn: Turn, command: RequestShutdown) -> None:
-    """Besides the event, the phase is set by hand."""
-    state = turn.state
-    if state.definition is None or command.run != state.run:
-        return
-    if state.shutdown is None:
-        turn.record(ShutdownRequested(run=command.run, mode=command.mode))
-    turn.state.end_message = "shutting down"
-    turn.state.phase = WorkflowPhase.CANCELLING

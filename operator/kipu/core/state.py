@@ -299,13 +299,13 @@ def canonical(state: State) -> bytes:
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
+    meaning["gathered"] = [sorted(fanout.outputs.items()) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _fanout_meaning(fanout: Fanout) -> list[object]:
     over = {phase.value: count for phase, count in fanout.over.items()}
-    outputs = [[index, fanout.outputs[index]] for index in sorted(fanout.outputs)]
-    return [fanout.parent, fanout.base, fanout.total, fanout.items, fanout.begun, list(fanout.due), over, outputs]
+    return [fanout.parent, fanout.base, fanout.total, fanout.items, fanout.begun, list(fanout.due), over]
 
 
 def _plain(value: object) -> object:

@@ -29,7 +29,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "finally", "outputs", "template", "when"}
+    tested |= {"approval", "finally", "gather", "outputs", "template", "when"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
@@ -197,3 +197,17 @@ def test_finally_runs_after_a_failure_and_again_in_the_second_run(namespace: Nam
     assert ran == {"fetch": 1, "load": 2, "report": 1, "notify": 2}
     said = namespace.kubectl("logs", "--selector", "kipu.dev/step=notify", "--prefix=false")
     assert sorted(said.split("\n")[:2]) == ["the run has Failed", "the run has Succeeded"]
+
+
+def test_gather_reads_what_each_item_has_written_in_their_order(namespace: Namespace) -> None:
+    apply(namespace, "gather")
+    wait_for_end(namespace, "gather")
+    assert namespace.status("gather")["phase"] == "Succeeded"
+    log = read(namespace, namespace.uid("gather"))
+    (expanded,) = log.of("StepExpanded")
+    assert expanded["items"] == ["a", "bcd", "ef"]
+    (evaluated,) = (record for record in log.of("StepEvaluated") if record["step"] == "sum")
+    assert evaluated["values"] == {"env[0].value": "[1,3,2]"}
+    assert (
+        namespace.kubectl("logs", "--selector", "kipu.dev/workflow=gather,kipu.dev/step=sum") == "the sizes are [1,3,2]"
+    )

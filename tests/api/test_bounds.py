@@ -425,11 +425,27 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(when="item == 1", forEach={"count": 2}),
         "spec.steps[0].when: 'item' is known in a step with forEach alone, and not in its when",
     ),
-    "a fan-out has no outputs": (
-        one(outputs=[{"name": "a"}]),
-        one(outputs=[{"name": "a"}], forEach={"count": 2}),
-        "spec.steps[0].outputs: the outputs of a fan-out are not gathered in this version "
-        "(let the items write to a volume)",
+    "an adopted fan-out has no outputs": (
+        spec(step("a", forEach={"count": 2}), adopt=adopt("a")),
+        spec(step("a", forEach={"count": 2}, outputs=[{"name": "x"}]), adopt=adopt("a")),
+        "spec.adopt.steps[0].name: step 'a' is a fan-out with outputs, for which no single record stands "
+        "(leave it out: it runs again)",
+    ),
+    "an expression of items yields a list": (
+        one(forEach={"expression": "[1, 2]"}),
+        one(forEach={"expression": "1 + 2"}),
+        "spec.steps[0].forEach.expression: must yield a list, not int",
+    ),
+    "what a fan-out has written is a list": (
+        spec(
+            step("a", forEach={"count": 2}, outputs=[{"name": "n", "type": "Int"}]),
+            step("b", dependsOn=["a"], when="steps.a.outputs.n[0] == 1"),
+        ),
+        spec(
+            step("a", forEach={"count": 2}, outputs=[{"name": "n", "type": "Int"}]),
+            step("b", dependsOn=["a"], when="steps.a.outputs.n == 1"),
+        ),
+        "spec.steps[1].when: '==' cannot be applied to (list(dyn), int)",
     ),
     "an approval may be conditional": (
         spec({"name": "ask", "approval": {"message": "?"}, "when": "1 < 2"}),
@@ -505,12 +521,13 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "forEach needs items": (
         one(forEach={"items": []}),
         one(forEach={}),
-        "spec.steps[0].forEach: does not say for what the step is repeated (give it one of items and count)",
+        "spec.steps[0].forEach: does not say for what the step is repeated "
+        "(give it one of items, count and expression)",
     ),
     "forEach has items or a count": (
         one(forEach={"count": 1, "items": None}),
         one(forEach={"count": 1, "items": []}),
-        "spec.steps[0].forEach: has both items and count (give it one of items and count)",
+        "spec.steps[0].forEach: has items and count (give it one of items, count and expression)",
     ),
     "10,000 items by number": (
         one(forEach={"count": 10_000}),

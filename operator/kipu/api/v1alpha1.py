@@ -105,8 +105,8 @@ class JobShape(Model):
 
 
 class ForEach(Model):
-    """What a step is repeated for: each item is a Job of its own, tried by the step's retry. Exactly one of items and
-    count says what the items are. A program finds its item in KIPU_ITEM and the item's index, from 0, in
+    """What a step is repeated for: each item is a Job of its own, tried by the step's retry. Exactly one of items,
+    count and expression says what the items are. A program finds its item in KIPU_ITEM and the item's index, from 0, in
     KIPU_INDEX."""
 
     items: Annotated[list[Any], Field(max_length=ITEMS_MAX)] | None = None
@@ -114,6 +114,9 @@ class ForEach(Model):
     most 4 KiB, all of them of at most 256 KiB."""
     count: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None
     """How many items there are: the numbers from 0."""
+    expression: Expression | None = None
+    """An expression that yields the list of items when the step could start, such as params.regions or
+    steps['list'].outputs.files. It is evaluated once, and what it yields is recorded."""
     parallelism: Annotated[int, Field(ge=1, le=ITEMS_UNDER_WAY_MAX)] | None = None
     """How many Jobs of this step may exist at once; 1,000 by default. spec.parallelism holds as well."""
     max_failures: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None

@@ -93,7 +93,9 @@ def _unchanged(definition: Definition, recorded: Definition) -> list[str]:
     if definition.pod_defaults != recorded.pod_defaults:
         return []
     then = {step.name: step for step in recorded.steps}
-    return [step.name for step in definition.steps if then.get(step.name) == step]
+    # What a fan-out has written stands in as many records as it has items.
+    gathers = {step.name for step in definition.steps if step.for_each and step.outputs}
+    return [step.name for step in definition.steps if then.get(step.name) == step and step.name not in gathers]
 
 
 # -- as text ------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "finally", "outputs", "when"}
+    tested |= {"approval", "finally", "gather", "outputs", "template", "when"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
@@ -74,6 +74,13 @@ def test_retry_fails_twice_and_then_succeeds(namespace: Namespace) -> None:
     assert max(attempts(status).values()) == 3
     assert [phase for _, phase in ran].count("Failed") == 2
     assert Counter(attempt for attempt, phase in ran if phase == "Failed") == {1: 1, 2: 1}
+
+
+def test_a_template_runs_with_the_values_of_its_workflow(namespace: Namespace) -> None:
+    apply(namespace, "template")
+    wait_for_end(namespace, "template")
+    assert namespace.status("template")["phase"] == "Succeeded"
+    assert namespace.kubectl("logs", "--selector", "kipu.dev/workflow=template").count("hello Kipu") == 2
 
 
 def test_skip_on_failure_names_the_culprit(namespace: Namespace) -> None:
@@ -190,3 +197,17 @@ def test_finally_runs_after_a_failure_and_again_in_the_second_run(namespace: Nam
     assert ran == {"fetch": 1, "load": 2, "report": 1, "notify": 2}
     said = namespace.kubectl("logs", "--selector", "kipu.dev/step=notify", "--prefix=false")
     assert sorted(said.split("\n")[:2]) == ["the run has Failed", "the run has Succeeded"]
+
+
+def test_gather_reads_what_each_item_has_written_in_their_order(namespace: Namespace) -> None:
+    apply(namespace, "gather")
+    wait_for_end(namespace, "gather")
+    assert namespace.status("gather")["phase"] == "Succeeded"
+    log = read(namespace, namespace.uid("gather"))
+    (expanded,) = log.of("StepExpanded")
+    assert expanded["items"] == ["a", "bcd", "ef"]
+    (evaluated,) = (record for record in log.of("StepEvaluated") if record["step"] == "sum")
+    assert evaluated["values"] == {"env[0].value": "[1,3,2]"}
+    assert (
+        namespace.kubectl("logs", "--selector", "kipu.dev/workflow=gather,kipu.dev/step=sum") == "the sizes are [1,3,2]"
+    )

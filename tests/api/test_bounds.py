@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX
+from kipu.api.v1alpha1_base import PRIORITY_MAX
+from kipu.api.v1alpha1_control import ANSWERS_MAX, TEXT_LENGTH_MAX
+from kipu.core.definition import ATTEMPTS_MAX, FINALLY_MAX, STEPS_MAX
 from tests.api.specs import adopt, adopted, problems, spec, step, without
 
 BARE = {"name": "only"}
@@ -423,11 +425,27 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(when="item == 1", forEach={"count": 2}),
         "spec.steps[0].when: 'item' is known in a step with forEach alone, and not in its when",
     ),
-    "a fan-out has no outputs": (
-        one(outputs=[{"name": "a"}]),
-        one(outputs=[{"name": "a"}], forEach={"count": 2}),
-        "spec.steps[0].outputs: the outputs of a fan-out are not gathered in this version "
-        "(let the items write to a volume)",
+    "an adopted fan-out has no outputs": (
+        spec(step("a", forEach={"count": 2}), adopt=adopt("a")),
+        spec(step("a", forEach={"count": 2}, outputs=[{"name": "x"}]), adopt=adopt("a")),
+        "spec.adopt.steps[0].name: step 'a' is a fan-out with outputs, for which no single record stands "
+        "(leave it out: it runs again)",
+    ),
+    "an expression of items yields a list": (
+        one(forEach={"expression": "[1, 2]"}),
+        one(forEach={"expression": "1 + 2"}),
+        "spec.steps[0].forEach.expression: must yield a list, not int",
+    ),
+    "what a fan-out has written is a list": (
+        spec(
+            step("a", forEach={"count": 2}, outputs=[{"name": "n", "type": "Int"}]),
+            step("b", dependsOn=["a"], when="steps.a.outputs.n[0] == 1"),
+        ),
+        spec(
+            step("a", forEach={"count": 2}, outputs=[{"name": "n", "type": "Int"}]),
+            step("b", dependsOn=["a"], when="steps.a.outputs.n == 1"),
+        ),
+        "spec.steps[1].when: '==' cannot be applied to (list(dyn), int)",
     ),
     "an approval may be conditional": (
         spec({"name": "ask", "approval": {"message": "?"}, "when": "1 < 2"}),
@@ -503,12 +521,13 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "forEach needs items": (
         one(forEach={"items": []}),
         one(forEach={}),
-        "spec.steps[0].forEach: does not say for what the step is repeated (give it one of items and count)",
+        "spec.steps[0].forEach: does not say for what the step is repeated "
+        "(give it one of items, count and expression)",
     ),
     "forEach has items or a count": (
         one(forEach={"count": 1, "items": None}),
         one(forEach={"count": 1, "items": []}),
-        "spec.steps[0].forEach: has both items and count (give it one of items and count)",
+        "spec.steps[0].forEach: has items and count (give it one of items, count and expression)",
     ),
     "10,000 items by number": (
         one(forEach={"count": 10_000}),
@@ -704,10 +723,76 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "spec.adopt.steps[1].name: step 'b' runs only after a failure, and nothing that is adopted has failed "
         "(leave it out)",
     ),
+    "steps of finally": (
+        spec(**{"finally": [step(f"f{n}") for n in range(FINALLY_MAX)]}),
+        spec(**{"finally": [step(f"f{n}") for n in range(FINALLY_MAX + 1)]}),
+        f"spec.finally: must have at most {FINALLY_MAX} entries",
+    ),
+    "a name over both lists": (
+        spec(step("a"), **{"finally": [step("b")]}),
+        spec(step("a"), **{"finally": [step("a")]}),
+        "spec.finally[0].name: 'a' is already the name of spec.steps[0] (give every step a name of its own)",
+    ),
+    "finally waits for nobody before it": (
+        spec(step("a"), **{"finally": [step("b"), step("c", dependsOn=["b"])]}),
+        spec(step("a"), **{"finally": [step("b", dependsOn=["a"])]}),
+        "spec.finally[0].dependsOn[0]: 'a' is over whenever finally begins "
+        "(remove it; KIPU_OUTCOME says what the steps came to)",
+    ),
+    "nobody waits for finally": (
+        spec(step("a"), **{"finally": [step("b")]}),
+        spec(step("a", dependsOn=["b"]), **{"finally": [step("b")]}),
+        "spec.steps[0].dependsOn[0]: 'b' is a step of finally, which begins when all others are over (remove it)",
+    ),
+    "an approval runs nothing": (
+        spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}, "runWhen": "AllFinished"}),
+        spec({"name": "a", "approval": {}, "retry": {"maxAttempts": 2}}),
+        "spec.steps[0].retry: has no meaning beside approval: it has no Job (remove it)",
+    ),
+    "the question of an approval": (
+        spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}}),
+        spec({"name": "a", "approval": {"message": "x" * (TEXT_LENGTH_MAX + 1)}}),
+        f"spec.steps[0].approval.message: must have at most {TEXT_LENGTH_MAX} characters",
+    ),
+    "a wait has a duration": (
+        spec({"name": "a", "wait": {"duration": "1ms"}}),
+        spec({"name": "a", "wait": {}}),
+        "spec.steps[0].wait.duration: is required",
+    ),
+    "answers to approvals": (
+        spec(approvals=[]),
+        spec(approvals=[{"step": "a", "decision": "Approve", "by": "ann"}] * (ANSWERS_MAX + 1)),
+        f"spec.approvals: must have at most {ANSWERS_MAX} entries",
+    ),
+    "an answer is one of two": (
+        spec(approvals=[]),
+        spec(approvals=[{"step": "a", "decision": "Yes", "by": "ann"}]),
+        "spec.approvals[0].decision: must be one of Approve, Reject, not 'Yes'",
+    ),
+    "the second run is the first to ask for": (
+        spec(rerun={"number": 2, "from": ["only"]}),
+        spec(rerun={"number": 1}),
+        "spec.rerun.number: must be at least 2",
+    ),
+    "suspend is true or false": (
+        spec(suspend=True),
+        spec(suspend="true"),
+        "spec.suspend: must be true or false, not a string",
+    ),
+    "the highest priority": (
+        spec(priority=PRIORITY_MAX),
+        spec(priority=PRIORITY_MAX + 1),
+        f"spec.priority: must be at most {PRIORITY_MAX}",
+    ),
+    "the lowest priority": (
+        spec(priority=-PRIORITY_MAX),
+        spec(priority=-PRIORITY_MAX - 1),
+        f"spec.priority: must be at least {-PRIORITY_MAX}",
+    ),
     "a field of a later version": (
         spec(),
-        {**spec(), "templateRef": {}},
-        "spec.templateRef: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "memoize": {}},
+        "spec.memoize: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

@@ -17,6 +17,7 @@ from kipu.core.events import (
 )
 from kipu.core.evolve import evolve
 from kipu.core.items import FAILURES_KEPT_MAX
+from kipu.core.language import Evaluate, Evaluated, Unevaluated
 from kipu.core.naming import item_name, split_item
 from tests.core.given import SECOND, START, fan, flow, kinds, scheduled, step
 
@@ -48,7 +49,7 @@ def test_the_step_is_done_when_its_last_item_is_and_then_its_dependents_start() 
 @pytest.mark.parametrize("for_each", [ForEach(count=0), ForEach(items=())])
 def test_a_fan_out_over_nothing_has_succeeded_at_once(for_each: ForEach) -> None:
     given = flow(step("shard", for_each=for_each), step("b", "shard"))
-    assert kinds(given.settle())[:2] == ["StepCompleted", "StepScheduled"]
+    assert kinds(given.last)[1:] == ["StepExpanded", "StepCompleted", "StepScheduled"]
     assert given.phases == {"shard": "Succeeded", "b": "Scheduled"}
 
 
@@ -222,6 +223,68 @@ def test_a_fan_out_whose_last_item_ends_well_during_a_shutdown_has_succeeded() -
     given.shut_down()
     given.gone("a")
     assert given.phases == {"shard": "Succeeded", "a": "Cancelled"}
+
+
+# -- expressions and outputs ---------------------------------------------------------------------------
+
+
+def answers(**ends: Evaluated | Unevaluated) -> Evaluate:
+    """What is evaluated, by the name of the step or item with `_` for brackets."""
+    return lambda state, place: ends.get(state.name(place).replace("[", "_").replace("]", ""), Evaluated())
+
+
+def test_the_items_of_an_expression_are_asked_for_once_and_recorded() -> None:
+    given = flow(fan("shard", count=0), evaluate=answers(shard=Evaluated(items=("a", {"b": 1}))))
+    (expanded,) = given.events_of(StepExpanded)
+    assert (expanded.count, expanded.items) == (2, ("a", {"b": 1}))
+    assert scheduled(given.last) == items(0, 1)
+    places = [given.state.place_of(name) for name in items(0, 1)]
+    assert [given.state.item_value(place) for place in places if place is not None] == [(0, "a"), (1, {"b": 1})]
+
+
+def test_a_fan_out_that_is_not_wanted_is_skipped_as_a_whole() -> None:
+    given = flow(fan("shard"), step("b", "shard"), evaluate=answers(shard=Evaluated(holds=False)))
+    assert given.phases == {"shard": "Skipped", "b": "Scheduled"}
+    assert not given.events_of(StepExpanded)
+
+
+def test_a_fan_out_whose_items_have_no_value_has_failed() -> None:
+    given = flow(fan("shard"), evaluate=answers(shard=Unevaluated(message="forEach.expression: no such key")))
+    assert given.end == ("Failed", "StepFailed")
+    assert given.step("shard").reason is Reason.EXPRESSION_ERROR
+
+
+def test_each_item_is_evaluated_for_itself_and_once_for_all_its_attempts() -> None:
+    texts = {f"shard_{index}": Evaluated(values={"env[0].value": f"text {index}"}) for index in (0, 1)}
+    given = flow(fan("shard", count=2, attempts=2), evaluate=answers(**texts))
+    assert kinds(given.last)[1:] == ["StepExpanded", *["StepEvaluated", "StepScheduled"] * 2]
+    given.fail(*items(1))
+    given.pass_time(SECOND)
+    assert kinds(given.last) == ["TimerFired", "StepScheduled"]
+    assert given.step("shard[1]").values == {"env[0].value": "text 1"}
+
+
+def test_an_item_whose_expressions_have_no_value_fails_without_a_job_and_the_others_run() -> None:
+    wrong = Unevaluated(message="args[0]: no such key")
+    given = flow(fan("shard", count=3, max_failures=1), evaluate=answers(shard_0=wrong))
+    assert scheduled(given.last) == items(1, 2)
+    assert given.step("shard[0]").reason is Reason.EXPRESSION_ERROR
+    given.succeed(*items(1, 2))
+    assert given.end == ("Succeeded", "Completed")
+
+
+def test_where_no_item_has_a_value_the_step_has_failed_in_the_same_turn() -> None:
+    wrong = Unevaluated(message="args[0]: no such key")
+    given = flow(fan("shard", count=3, max_failures=2), evaluate=answers(shard_0=wrong, shard_1=wrong, shard_2=wrong))
+    assert given.end == ("Failed", "StepFailed")
+
+
+def test_what_items_have_written_is_kept_by_their_index() -> None:
+    given = flow(fan("shard", count=3, max_failures=1))
+    given.tell(given.outcome("shard[2]", outputs={"rows": 2}))
+    given.fail("shard[1]")
+    given.tell(given.outcome("shard[0]", outputs={"rows": 0}))
+    assert given.state.fanouts[0].outputs == {0: {"rows": 0}, 2: {"rows": 2}}
 
 
 # -- what is kept --------------------------------------------------------------------------------------

@@ -41,15 +41,18 @@ from tests.core.invariants import check_indexes, relevant_timers
 
 
 def by_name(state: State, place: int) -> Evaluated | Unevaluated:
-    """What the expressions of a step come to, drawn by its name alone: some fail, some hold, some do not."""
-    is_fan_out = state.step(place).for_each is not None and state.fanout_of(place) is None
-    match keyed_fraction(15, "expressions", state.name(place)):
+    """What the expressions of a step or item come to, drawn by its name alone: some fail, some hold, some do not."""
+    name, is_item = state.name(place), state.fanout_of(place) is not None
+    is_fan_out = state.step(place).for_each is not None and not is_item
+    match keyed_fraction(15, "expressions", name):
         case 0:
             return Unevaluated(message="no such key")
-        case 1 | 2 if state.fanout_of(place) is None:
+        case 1 | 2 if not is_item:
             return Evaluated(holds=False)
         case 3 | 4 | 5 if not is_fan_out:
-            return Evaluated(values={"env[0].value": "x" * 900, "args[1]": state.name(place)})
+            return Evaluated(values={"env[0].value": "x" * 900, "args[1]": name})
+        case 6 | 7 | 8 if is_fan_out:
+            return Evaluated(items=("a", {"b": 1}, name))
     return Evaluated()
 
 

@@ -113,6 +113,7 @@ _steps = st.builds(
         ForEach,
         items=st.none() | st.lists(_json, max_size=2).map(tuple),
         count=st.none() | whole,
+        expression=st.none() | texts,
         parallelism=whole,
         max_failures=whole,
     ),

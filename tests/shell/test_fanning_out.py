@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kipu.core.events import StepScheduled
+from kipu.core.events import StepEvaluated, StepExpanded, StepScheduled
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
@@ -142,3 +142,41 @@ async def test_an_item_that_is_given_up_does_not_wait_for_the_others() -> None:
             lambda: any(run.step == "shard[0]" and run.ended and run.attempt == "2" for run in server.executions)
         )
         assert server.time() < 60
+
+
+async def test_the_items_come_from_what_a_step_has_written_and_what_they_write_is_gathered_in_order() -> None:
+    joined: list[str] = []
+
+    def program(pod: dict[str, Any]) -> Program:
+        own = labels(pod)
+        match own["kipu.dev/step"]:
+            case "list":
+                return Program(message='{"files": ["a", "b", "c"]}')
+            case "shard":
+                size = 10 * (1 + int(own["kipu.dev/index"]))
+                return Program(run_seconds=3.0 - size / 20, message=f"size={size}\n")
+        joined.append(environment(pod)["SIZES"])
+        return Program()
+
+    server = ApiServer(programs=program)
+    named = [{"name": "NAME", "value": "${{ index }}-${{ item }}"}]
+    uid = apply(
+        server,
+        step("list", outputs=[{"name": "files", "type": "Json"}]),
+        step(
+            "shard",
+            "list",
+            forEach={"expression": "steps.list.outputs.files"},
+            outputs=[{"name": "size", "type": "Int"}],
+            env=named,
+        ),
+        step("join", "shard", env=[{"name": "SIZES", "value": "${{ steps.shard.outputs.size }}"}]),
+    )
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    assert joined == ["[10,20,30]"]
+    records = [record.event for record in (await history(server, uid)).records]
+    (expanded,) = [event for event in records if isinstance(event, StepExpanded)]
+    assert expanded.items == ("a", "b", "c")
+    texts = {event.step: event.values for event in records if isinstance(event, StepEvaluated)}
+    assert texts["shard[2]"] == {"env[0].value": "2-c"}

@@ -16,6 +16,7 @@ from tests.fakes.nodes import Program
 
 from .ending import Ending
 from .scenario import OUTPUTS, Plan, Scenario
+from .story import parent_of
 from .world import run
 
 CUT = ("Skipped", "Cancelled")
@@ -81,7 +82,7 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
         return f"ended {found.end}, without faults {right.end}"
     for step, (phase, _) in found.steps.items():
         allowed = {each.steps[step][0] for each in (right, free) if step in each.steps} | {*CUT}
-        declares = any("outputs" in each for each in plan.steps if each["name"] == step)
+        declares = any("outputs" in each for each in plan.steps if each["name"] == parent_of(step))
         if any(fate.exit_code or (declares and not writes_well(fate)) for fate in plan.fates_of(step)):
             allowed.add("Failed")  # it was not tried again
         if phase not in allowed:

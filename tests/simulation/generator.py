@@ -188,23 +188,43 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
 
 def _repeated(draw: random.Random, plan: Plan) -> Plan:
     """Some steps become fan-outs, some of whose items have fates of their own."""
+    chosen = {step["name"] for step in plan.spec["steps"] if draw.random() < 0.15 and "script" in step}
     steps, fates = [], dict(plan.fates)
-    for given in plan.steps:
-        if draw.random() < 0.15 and "outputs" not in given:
-            for_each, own = _fan_out(draw, given["name"], fates[given["name"]])
-            reads = [*given.get("env", ()), {"name": "ITEM", "value": "${{ index }}/${{ dyn(item) == null }}"}]
-            given, fates = {**given, "forEach": for_each, "env": reads}, fates | own
-        steps.append(given)
-    return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates)
+    for given in plan.spec["steps"]:
+        step = _reading_lists(given, chosen)
+        if step["name"] in chosen:
+            for_each, own = _fan_out(draw, step["name"], fates[step["name"]])
+            reads = [*step.get("env", ()), {"name": "ITEM", "value": "${{ index }}/${{ dyn(item) == null }}"}]
+            step, fates = {**step, "forEach": for_each, "env": reads}, fates | own
+        steps.append(step)
+    last = [_reading_lists(step, chosen) for step in plan.spec.get("finally", ())]
+    return replace(plan, spec={**plan.spec, "steps": steps, **({"finally": last} if last else {})}, fates=fates)
+
+
+def _reading_lists(step: dict[str, Any], fans: set[str]) -> dict[str, Any]:
+    """The step, where what it reads of these is a list."""
+
+    def listed(text: str) -> str:
+        for name in sorted(fans):
+            whole, count = f"steps['{name}'].outputs.text", f"steps['{name}'].outputs.count"
+            text = text.replace(f"? {whole} : 'none'", f"? {whole} : []")
+            text = text.replace(f"&& {count} >", f"&& size({count}) >")
+        return text
+
+    env = [{**variable, "value": listed(variable["value"])} for variable in step.get("env", ())]
+    return {**step, **({"env": env} if env else {}), **({"when": listed(step["when"])} if "when" in step else {})}
 
 
 def _fan_out(
     draw: random.Random, name: str, fates: tuple[Program, ...]
 ) -> tuple[dict[str, Any], dict[str, tuple[Program, ...]]]:
     count = draw.choice((0, 1, 2, 3, 3, 5))
-    for_each: dict[str, Any] = (
-        {"count": count} if draw.random() < 0.5 else {"items": ["x", {"n": 1}, 2, None, ""][:count]}
-    )
+    sources: list[dict[str, Any]] = [
+        {"count": count},
+        {"items": ["x", {"n": 1}, 2, None, ""][:count]},
+        {"expression": f"[1, 2, 3, 4, 5].filter(i, i <= {count})"},
+    ]
+    for_each = draw.choice(sources)
     if draw.random() < 0.5:
         for_each["parallelism"] = draw.choice((1, 2, 2, 4))
     if draw.random() < 0.4:
@@ -213,7 +233,7 @@ def _fan_out(
     for index in range(count):
         if draw.random() < 0.5 and all(fate.run_seconds < FOREVER_SECONDS and not fate.unschedulable for fate in fates):
             seconds, code = round(draw.uniform(0.1, 2.5), 3), draw.choice((0, 0, 1))
-            own[f"{name}[{index}]"] = (Program(run_seconds=seconds, exit_code=code), *fates[1:])
+            own[f"{name}[{index}]"] = (replace(fates[0], run_seconds=seconds, exit_code=code), *fates[1:])
     return for_each, own
 
 

@@ -247,9 +247,9 @@ def i13_a_job_reads_what_was_committed(story: Story, job: Job) -> str | None:
     given = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["containers"][0].get("env", ())}
     for name, value in given.items():
         if name.startswith("IN_"):
-            outputs = story.steps[name.removeprefix("IN_")].outputs or {}
-            if value != outputs.get("text", "none"):
-                return f"Job {job['metadata']['name']} reads {name}={value!r}, committed is {outputs}"
+            committed = story.read(name.removeprefix("IN_"))
+            if value != committed:
+                return f"Job {job['metadata']['name']} reads {name}={value!r}, committed is {committed!r}"
             if value not in story.values.get(name_of_it, {}).values():
                 return f"Job {job['metadata']['name']} reads {name}={value!r}, which is not recorded for it"
     return None

@@ -5,6 +5,7 @@ Plain bookkeeping: it believes every record. What may not be recorded is said by
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -181,6 +182,14 @@ class Story:
     def rule_of(self, name: str) -> Step:
         """The definition of a step, or that of an item's step."""
         return self.by_name[parent_of(name)]
+
+    def read(self, name: str) -> str:
+        """The output `text` of a step as another one reads it: of a fan-out, those of its items in their order."""
+        if self.by_name[name].for_each is None:
+            return str((self.steps[name].outputs or {}).get("text", "none"))
+        items = [f"{name}[{index}]" for index in range(self.steps[name].items or 0)]
+        outputs = [self.steps[item].outputs if item in self.steps else None for item in items]
+        return json.dumps([each and each["text"] for each in outputs], separators=(",", ":"))
 
     def items_of(self, name: str) -> list[Account]:
         """The items of a step that have begun."""

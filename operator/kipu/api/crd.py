@@ -145,7 +145,8 @@ def _convert(raw: Schema, known: Mapping[str, Schema], where: str, depth: int = 
     schema |= {key: raw[key] for key in sorted(KEPT & set(raw)) if key not in schema}
     if schema.get("type") == "array":
         items = _convert(raw["items"], known, f"{where}[]", depth + 1)
-        items = items or {"x-kubernetes-preserve-unknown-fields": True, "nullable": True}  # any value
+        if "type" not in items:
+            items["nullable"] = True  # any value, null too
         return schema | {"x-kubernetes-list-type": "atomic", "items": items}
     return schema | (_object(raw, known, where, depth) if schema.get("type") == "object" else {})
 

@@ -17,7 +17,6 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from kipu.core import adoption
 from kipu.core.definition import (
     FINALLY_MAX,
-    ITEMS_IN_ALL_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
@@ -36,12 +35,12 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
-from . import language, v1alpha1, v1alpha1_base, v1alpha1_pod
+from . import fan_out, language, v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
 from .problems import translate
-from .rules import for_each_problems, step_problems, template_problems
+from .rules import step_problems, template_problems
 
 MUTABLE = frozenset({"approvals", "rerun", "resolutions", "shutdown", "suspend", "ttlAfterFinished"})
 LISTS = {"steps": STEPS_MAX, "finally": FINALLY_MAX}
@@ -56,6 +55,8 @@ def parse(raw: object) -> Definition:
     except ValidationError as error:
         problems.extend(translate(error, v1alpha1.WorkflowSpec, "spec"))
         spec = None
+    if isinstance(raw, Mapping) and raw.get("steps") is None:
+        problems.append(Problem(path="spec.steps", reason="is required"))
     # Only objects have got through whole; of what has not, the sound parts are judged all the same.
     sound = raw if isinstance(raw, Mapping) else {}
     defaults = _cleaned_defaults(sound, problems)
@@ -65,8 +66,12 @@ def parse(raw: object) -> Definition:
     for path, step in steps:
         problems.extend(step_problems(step, pods[path], defaults, path))
     problems.extend(_count_problems(sound))
-    fans = {path: _for_each(step, path, problems) for path, step in steps if step.get("forEach") is not None}
-    problems.extend(_fan_problems(fans))
+    fans = {
+        path: fan_out.read(mapping(step, "forEach"), f"{path}.forEach", problems)
+        for path, step in steps
+        if step.get("forEach") is not None
+    }
+    problems.extend(fan_out.in_all(fans))
     graph_problems = _graph_problems(sound)
     problems.extend(graph_problems)
     if spec is None:
@@ -160,30 +165,6 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         pod["template"] = clean(step["template"], f"{path}.template", problems)
     pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
-
-
-# -- fan-outs ----------------------------------------------------------------------------------------
-
-
-def _for_each(step: JsonMap, path: str, problems: list[Problem]) -> ForEach:
-    given, path = v1alpha1.ForEach.model_validate(step["forEach"]), f"{path}.forEach"
-    items = clean(given.items, f"{path}.items", problems)
-    cleaned = tuple(items) if isinstance(items, list) else None
-    problems.extend(for_each_problems(mapping(step, "forEach"), cleaned or (), path))
-    default = ForEach()
-    return ForEach(
-        items=cleaned,
-        count=given.count,
-        parallelism=given.parallelism or default.parallelism,
-        max_failures=given.max_failures or default.max_failures,
-    )
-
-
-def _fan_problems(fans: Mapping[str, ForEach]) -> Iterator[Problem]:
-    total = sum(len(fan.items) if fan.items is not None else fan.count or 0 for fan in fans.values())
-    if total > ITEMS_IN_ALL_MAX:
-        reason = f"the fan-outs have {total} items together, at most {ITEMS_IN_ALL_MAX} are possible"
-        yield Problem(path="spec.steps", reason=reason, hint="split the workflow in several")
 
 
 # -- retries -----------------------------------------------------------------------------------------
@@ -295,7 +276,7 @@ def _definition(
                 when=step.when,
                 outputs=language.outputs(step.outputs),
             )
-            for field, steps in (("steps", spec.steps), ("finally", spec.finally_ or ()))
+            for field, steps in (("steps", spec.steps or ()), ("finally", spec.finally_ or ()))
             for place, step in enumerate(steps)
         ),
         parallelism=spec.parallelism,

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kipu.core.commands import OUTPUTS_BYTES_MAX
-from kipu.core.definition import Definition, ValueType
+from kipu.core.definition import ITEMS_IN_ALL_MAX, Definition, ValueType
+from kipu.core.errors import Problem
+from kipu.core.events import Items
 from kipu.core.language import EFFORT_MAX, Evaluated, Unevaluated
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State, StepState
 from kipu.core.texts import json_bytes
 
-from . import scopes, values
+from . import fan_out, scopes, values
 from .cel_cost import COST_MAX, Cost
 from .expressions import Absent, Expected, Expression, Failure, Lookup, parse
 from .references import Fault, Path, Scope
@@ -38,22 +40,25 @@ class Evaluator:
         # A fan-out is asked whether it begins at all, each of its items what it reads.
         when = None if is_item else step.when
         templates = list(scopes.templates(step.pod)) if is_item or step.for_each is None else []
-        if when is None and not templates:
+        source = None if is_item or step.for_each is None else step.for_each.expression
+        if when is None and source is None and not templates:
             return Evaluated()
         if self._definition is not state.definition:
             assert state.definition is not None
             self._definition, self._names = state.definition, scopes.names(state.definition)
         scope, lookup, cost = scopes.scope(self._names, step), self._lookup(state, place), Cost()
         try:
-            if when is not None and not _evaluate("when", when, scopes.outside(scope), lookup, cost):
+            outside = scopes.outside(scope)
+            if when is not None and not _evaluate("when", when, Expected.CONDITION, outside, lookup, cost):
                 return Evaluated(holds=False, effort=_effort(cost))
+            items = None if source is None else _items(state, source, outside, lookup, cost)
             texts = {path: _render(path, text, scope, lookup, cost) for path, text in templates}
         except Failure as failure:
             return Unevaluated(message=str(failure), effort=_effort(cost))
         size = sum(json_bytes(path) + json_bytes(text) + 2 for path, text in texts.items())
         if size > TEXTS_BYTES_MAX:
             return Unevaluated(message=f"its texts come to {size} bytes, at most {TEXTS_BYTES_MAX} can be recorded")
-        return Evaluated(values=texts, effort=_effort(cost))
+        return Evaluated(values=texts, items=items, effort=_effort(cost))
 
     def _lookup(self, state: State, place: int) -> Lookup:
         outcome = {} if state.outcome is None else {"outcome": state.outcome.value}  # known to the steps of finally
@@ -97,6 +102,10 @@ def _of_step(state: State, name: str, path: list[str]) -> object:
                 raise Absent(f"step '{name}' has no exit code: {_why_not(step)}")
             return step.exit_code
     output = path[-1]
+    if (fanout := state.fanouts.get(place)) is not None and step.phase in TERMINAL_STEP_PHASES:
+        kind = _type_of(state, place, output)
+        found = (fanout.outputs.get(index, {}).get(output) for index in range(fanout.total))
+        return [None if value is None else values.read(value, kind) for value in found]
     if step.outputs is None or output not in step.outputs:
         raise Absent(f"step '{name}' has no output '{output}': {_why_not(step)}")
     return values.read(step.outputs[output], _type_of(state, place, output))
@@ -112,8 +121,21 @@ def _why_not(step: StepState) -> str:
     return "it was adopted" if step.attempt is None and step.phase == "Succeeded" else f"it is {step.phase}"
 
 
-def _evaluate(path: str, text: str, scope: Scope, lookup: Lookup, cost: Cost) -> object:
-    expression = parse(text, scope, Expected.CONDITION)
+def _items(state: State, source: str, scope: Scope, lookup: Lookup, cost: Cost) -> Items:
+    """What an expression yields, as it is recorded."""
+    yielded = _evaluate("forEach.expression", source, Expected.ITEMS, scope, lookup, cost)
+    assert isinstance(yielded, list)
+    problems: list[Problem] = []
+    items = fan_out.checked(yielded, "forEach.expression", problems)
+    if problems:
+        raise Failure(str(problems[0]))
+    if len(items) + len(state.owners) > ITEMS_IN_ALL_MAX:
+        raise Failure(f"forEach.expression: with its {len(items)} items the workflow has more than {ITEMS_IN_ALL_MAX}")
+    return items
+
+
+def _evaluate(path: str, text: str, expected: Expected, scope: Scope, lookup: Lookup, cost: Cost) -> object:
+    expression = parse(text, scope, expected)
     if not isinstance(expression, Expression):
         raise Failure(f"{path}: {_first(expression)}")  # accepted by another version
     try:

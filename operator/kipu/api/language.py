@@ -68,15 +68,20 @@ def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
         path = f"spec.finally[{place - plain}]" if step.in_finally else f"spec.steps[{place}]"
         yield from _outputs_twice(step, path)
         said = list(scopes.templates(step.pod))
-        count += len(said) + (step.when is not None)
+        whole = list(_of_the_whole(step))
+        count += len(said) + len(whole)
         if count > EXPRESSIONS_MAX:
             yield Problem(path=path, reason=f"a workflow holds at most {EXPRESSIONS_MAX} expressions")
             return
-        if said or step.when is not None:
+        if said or whole:
             scope = scopes.scope(names, step)
             if knows_order:
                 scope = replace(scope, is_upstream=partial(upstream.holds, step.name))
-            yield from _step_problems(step, said, scope, path)
+            for where, text, expected in whole:
+                found = parse(text, scopes.outside(scope), expected)
+                if not isinstance(found, Expression):
+                    yield from _told(found, f"{path}.{where}")
+            yield from _text_problems(said, scope, path)
 
 
 def _adoption_problems(definition: Definition) -> Iterator[Problem]:
@@ -85,6 +90,10 @@ def _adoption_problems(definition: Definition) -> Iterator[Problem]:
     for place, adopted in enumerate(definition.adopt.steps if definition.adopt else ()):
         declared = {output.name: output.type for output in steps[adopted.name].outputs} if adopted.name in steps else {}
         given, path = adopted.outputs or {}, f"spec.adopt.steps[{place}].outputs"
+        if declared and steps[adopted.name].for_each is not None:
+            reason = f"step '{adopted.name}' is a fan-out with outputs, for which no single record stands"
+            yield Problem(path=f"spec.adopt.steps[{place}].name", reason=reason, hint="leave it out: it runs again")
+            continue
         unsound: list[Problem] = []
         clean(given, path, unsound)
         yield from unsound
@@ -98,11 +107,15 @@ def _adoption_problems(definition: Definition) -> Iterator[Problem]:
                 yield Problem(path=join(path, name), reason=f"is not a recorded {declared[name]}", hint=hint)
 
 
-def _step_problems(step: Step, said: Sequence[tuple[str, str]], scope: Scope, path: str) -> Iterator[Problem]:
+def _of_the_whole(step: Step) -> Iterator[tuple[str, str, Expected]]:
+    """What is asked once for a step, whatever its items."""
     if step.when is not None:
-        found = parse(step.when, scopes.outside(scope), Expected.CONDITION)
-        if not isinstance(found, Expression):
-            yield from _told(found, f"{path}.when")
+        yield "when", step.when, Expected.CONDITION
+    if step.for_each is not None and step.for_each.expression is not None:
+        yield "forEach.expression", step.for_each.expression, Expected.ITEMS
+
+
+def _text_problems(said: Sequence[tuple[str, str]], scope: Scope, path: str) -> Iterator[Problem]:
     for where, text in said:
         template = parse_template(text, scope)
         if not isinstance(template, Template):

@@ -37,8 +37,13 @@ def names(definition: Definition) -> Names:
     """Of this definition. Linear in its steps: ask once."""
     return Names(
         params={name: param_type(value) for name, value in definition.params.items()},
-        outputs={step.name: {output.name: _TYPES[output.type] for output in step.outputs} for step in definition.steps},
+        outputs={step.name: _types(step) for step in definition.steps},
     )
+
+
+def _types(step: Step) -> dict[str, str]:
+    """Of its outputs: of a fan-out, each is a list over its items."""
+    return {output.name: LIST if step.for_each else _TYPES[output.type] for output in step.outputs}
 
 
 def scope(known: Names, step: Step) -> Scope:

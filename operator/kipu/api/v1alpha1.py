@@ -105,8 +105,8 @@ class JobShape(Model):
 
 
 class ForEach(Model):
-    """What a step is repeated for: each item is a Job of its own, tried by the step's retry. Exactly one of items and
-    count says what the items are. A program finds its item in KIPU_ITEM and the item's index, from 0, in
+    """What a step is repeated for: each item is a Job of its own, tried by the step's retry. Exactly one of items,
+    count and expression says what the items are. A program finds its item in KIPU_ITEM and the item's index, from 0, in
     KIPU_INDEX."""
 
     items: Annotated[list[Any], Field(max_length=ITEMS_MAX)] | None = None
@@ -114,6 +114,9 @@ class ForEach(Model):
     most 4 KiB, all of them of at most 256 KiB."""
     count: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None
     """How many items there are: the numbers from 0."""
+    expression: Expression | None = None
+    """An expression that yields the list of items when the step could start, such as params.regions or
+    steps['list'].outputs.files. It is evaluated once, and what it yields is recorded."""
     parallelism: Annotated[int, Field(ge=1, le=ITEMS_UNDER_WAY_MAX)] | None = None
     """How many Jobs of this step may exist at once; 1,000 by default. spec.parallelism holds as well."""
     max_failures: Annotated[int, Field(ge=0, le=ITEMS_MAX)] | None = None
@@ -219,6 +222,13 @@ class Adopt(Model):
     """The steps, in any order."""
 
 
+class TemplateRef(Model):
+    """A WorkflowTemplate of the same namespace."""
+
+    name: Name
+    """The WorkflowTemplate's name."""
+
+
 class WorkflowSpec(Model):
     """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `resolutions`, `shutdown`, `suspend` and
     `ttlAfterFinished` can be changed once the Workflow exists."""
@@ -262,5 +272,9 @@ class WorkflowSpec(Model):
     finally_timeout: Duration | None = None
     """How long all steps of finally may take together; then they are taken down and the Workflow has Failed. No limit
     if absent: timeout does not count here."""
-    steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)]
-    """The steps, in any order. Up to about 1,000 can be applied with kubectl apply; above, use --server-side."""
+    template_ref: TemplateRef | None = None
+    """The WorkflowTemplate that says what to run, in place of steps and all that belongs to them. It is read once, when
+    the Workflow is accepted, and recorded whole in its log. Beside it stand params, the values for the template's."""
+    steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)] | None = None
+    """The steps, in any order; required without a templateRef. Up to about 1,000 can be applied with kubectl apply;
+    above, use --server-side."""

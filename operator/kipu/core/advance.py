@@ -14,8 +14,8 @@ from .events import ApprovalRequested, Reason, SkipReason, StepEvaluated, StepSc
 from .language import Evaluated, Unevaluated
 from .naming import job_name
 from .state import Stopping
-from .texts import json_bytes, shorten
-from .turn import ATTEMPT_BYTES, Turn
+from .texts import item_text, json_bytes, shorten
+from .turn import ATTEMPT_BYTES, ITEMS_INLINE_BYTES_MAX, Turn
 
 _WHY_STOPPING = {
     Stopping.SHUTDOWN: "shutdown requested",
@@ -151,8 +151,10 @@ def _cost(asked: Evaluated | Unevaluated) -> int:
     """In places of ATTEMPTS_PER_TURN_MAX."""
     if isinstance(asked, Unevaluated):
         return 1 + asked.effort + json_bytes(asked.message) // ATTEMPT_BYTES
-    sizes = (json_bytes(path) + json_bytes(text) + 2 for path, text in asked.values.items())
-    return 1 + asked.effort + (asked.values != {}) + sum(sizes) // ATTEMPT_BYTES
+    size = sum(json_bytes(path) + json_bytes(text) + 2 for path, text in asked.values.items())
+    if asked.items is not None:
+        size += min(ITEMS_INLINE_BYTES_MAX, sum(json_bytes(item_text(item)) + 1 for item in asked.items))
+    return 1 + asked.effort + (size > 0) + size // ATTEMPT_BYTES
 
 
 def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
@@ -166,10 +168,11 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
         return False
     if asked.values:
         turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))
+    if turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
+        fanout.expand(turn, place, asked.items)
+        return place not in turn.state.spent  # over nothing it is done at once
     if place in turn.state.jobless:
         _rest(turn, place)
-    elif turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
-        fanout.expand(turn, place)
     else:
         _schedule(turn, place)
         turn.slots -= 1  # taken, for whatever the turn goes on to start

@@ -121,10 +121,11 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForEach:
-    """What a step is repeated for: one of `items` and `count` says it."""
+    """What a step is repeated for: one of the first three says it."""
 
     items: tuple[object, ...] | None = None  # JSON values
     count: int | None = None
+    expression: str | None = None  # yields the items when the step could start; opaque to the core
     parallelism: int = ITEMS_UNDER_WAY_MAX  # Jobs of this fan-out at once
     max_failures: int = 0  # more failed items than these fail the step
 

@@ -168,6 +168,7 @@ def _for_each_to_json(for_each: ForEach) -> dict[str, object]:
     return _without_none(
         {
             "count": for_each.count,
+            "expression": for_each.expression,
             "items": None if for_each.items is None else list(for_each.items),
             "maxFailures": for_each.max_failures,
             "parallelism": for_each.parallelism,
@@ -179,6 +180,7 @@ def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
     return ForEach(
         items=tuple(_list(raw["items"])) if "items" in raw else None,
         count=_optional_int(raw.get("count")),
+        expression=None if raw.get("expression") is None else _text(raw["expression"]),
         parallelism=_int(raw["parallelism"]),
         max_failures=_int(raw["maxFailures"]),
     )

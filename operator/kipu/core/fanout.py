@@ -12,7 +12,7 @@ from itertools import islice
 
 from . import policies
 from .definition import ForEach
-from .events import Reason, StepCompleted, StepExpanded
+from .events import Items, Reason, StepCompleted, StepExpanded
 from .lifecycle import StepPhase
 from .state import Fanout, State
 from .texts import seconds, shorten
@@ -22,13 +22,13 @@ ATTEMPTS_PER_END = 5  # a StepFailed of at most 1.2 KiB takes the room of so man
 FAILURES_NAMED_MAX = 5
 
 
-def expand(turn: Turn, place: int) -> None:
-    """The fan-out at this place begins."""
+def expand(turn: Turn, place: int, items: Items | None) -> None:
+    """The fan-out at this place begins; `items`: what its expression has yielded, if it has one."""
     step = turn.state.step(place)
     assert step.for_each is not None
     deadline = None if step.timeout_ms is None else turn.now + step.timeout_ms
-    turn.record(StepExpanded(run=turn.state.run, step=step.name, count=_count(step.for_each), deadline=deadline))
-    turn.attempts_left -= 1
+    count = _count(step.for_each) if items is None else len(items)
+    turn.record(StepExpanded(run=turn.state.run, step=step.name, count=count, items=items, deadline=deadline))
 
 
 def _count(for_each: ForEach) -> int:

@@ -62,7 +62,7 @@ def come_due(state: State, fanout: Fanout, place: int) -> None:
 
 def finish(state: State, fanout: Fanout, place: int) -> None:
     """An item is over: keep what is still asked of it."""
-    phase = state.steps[place].phase
+    phase, outputs = state.steps[place].phase, state.steps[place].outputs
     if place == fanout.base + fanout.begun:
         fanout.begun += 1  # it has ended instead of beginning: an expression of it has no value
     fanout.under_way.pop(place, None)
@@ -72,6 +72,8 @@ def finish(state: State, fanout: Fanout, place: int) -> None:
         fanout.failures.append(place)
     else:
         state.steps[place] = _LIKE_ALL[phase]
+    if outputs is not None:
+        fanout.outputs[place - fanout.base] = outputs
     refresh(state, fanout)
 
 

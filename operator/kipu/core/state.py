@@ -23,6 +23,8 @@ from .lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase
 from .naming import item_name, split_item
 from .texts import item_text
 
+Outputs = Mapping[str, str | int | bool]  # by name, as recorded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -61,7 +63,7 @@ class StepState:
     exit_code: int | None = None
     culprit: str | None = None  # why it was skipped
     values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
-    outputs: Mapping[str, str | int | bool] | None = None  # committed: unique and for ever
+    outputs: Outputs | None = None  # committed: unique and for ever
     redone: int = 0  # how many of its successes a later run has not kept: its key is another one then
 
     @property
@@ -100,6 +102,7 @@ class Fanout:
     leaving: int = 0  # of these
     over: Counter[StepPhase] = field(default_factory=Counter)
     failures: list[int] = field(default_factory=list)  # the first FAILURES_KEPT_MAX places
+    outputs: dict[int, Outputs] = field(default_factory=dict)  # of those that have succeeded, by index
     is_late: bool = False  # its step's timeout has passed
 
 
@@ -298,6 +301,7 @@ def canonical(state: State) -> bytes:
     meaning["live"] = list(state.live)
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
+    meaning["gathered"] = [sorted(fanout.outputs.items()) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -44,6 +44,7 @@ ATTEMPTS_PER_TURN_MAX = 200
 NAMES_PER_TURN_MAX = 1_000
 ADOPTIONS_PER_TURN_MAX = 500
 ATTEMPT_BYTES = 400  # of a StepScheduled
+ITEMS_INLINE_BYTES_MAX = 8 * 1024  # of the items of a fan-out in its record; more of them stand in a blob (codec)
 NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 72 B
 
 

@@ -14,6 +14,7 @@ from kipu.core.commands import AttemptRef, Command, ObserveMissing
 from kipu.core.definition import Output
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
+from kipu.core.naming import split_item
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
 
@@ -147,7 +148,7 @@ class Lookout:
 
     def _outputs_of(self, job: JobView) -> Sequence[Output]:
         ref = observations.attempt_of(job)
-        return () if ref is None else self._declared.get(ref.step, ())
+        return () if ref is None else self._declared.get((split_item(ref.step) or (ref.step,))[0], ())
 
     async def _inspect(self, job: JobView) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""

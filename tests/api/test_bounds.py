@@ -60,6 +60,48 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         spec(parallelism="2"),
         "spec.parallelism: must be a whole number, not a string",
     ),
+    "effects": (
+        one(effects="External"),
+        one(effects="external"),
+        "spec.steps[0].effects: must be one of Pure, Idempotent, External, not 'external' (did you mean External?)",
+    ),
+    "onUnknown is for External": (
+        one(effects="External", onUnknown="Fail"),
+        one(onUnknown="Fail"),
+        "spec.steps[0].onUnknown: says something of External effects only (set effects: External, or leave it out)",
+    ),
+    "External has no startTimeout": (
+        one(effects="External", attemptTimeout="1m"),
+        one(effects="External", startTimeout="1m"),
+        "spec.steps[0].startTimeout: has no meaning beside effects: External, whose start is the record of its Job "
+        "(set attemptTimeout, which counts from then)",
+    ),
+    "nobody is asked about items": (
+        one(effects="External", onUnknown="Fail", forEach={"count": 2}),
+        one(effects="External", onUnknown="Ask", forEach={"count": 2}),
+        "spec.steps[0].onUnknown: nobody can be asked about single items: set onUnknown to Fail or Retry",
+    ),
+    "External and a queue": (
+        one(effects="External", template={"metadata": {"labels": {"team": "a"}}}),
+        one(effects="External", template={"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "a"}}}),
+        "spec.steps[0].template.metadata.labels[kueue.x-k8s.io/queue-name]: "
+        "a queue and effects: External both decide when the Job may run",
+    ),
+    "a resolution is of an attempt": (
+        spec(resolutions=[{"step": "a", "attempt": 1, "decision": "Succeed"}]),
+        spec(resolutions=[{"step": "a", "attempt": 0, "decision": "Succeed"}]),
+        "spec.resolutions[0].attempt: must be at least 1",
+    ),
+    "a resolution decides": (
+        spec(resolutions=[{"step": "a", "attempt": 1, "decision": "Retry", "by": "a" * 253}]),
+        spec(resolutions=[{"step": "a", "attempt": 1, "decision": "Retry", "by": "a" * 254}]),
+        "spec.resolutions[0].by: must have at most 253 characters",
+    ),
+    "1,000 resolutions": (
+        spec(resolutions=[{"step": "a", "attempt": 1, "decision": "Retry"}] * 1_000),
+        spec(resolutions=[{"step": "a", "attempt": 1, "decision": "Retry"}] * 1_001),
+        "spec.resolutions: must have at most 1000 entries",
+    ),
     "a job of one pod at least": (
         one(job={"completions": 1, "parallelism": 1}),
         one(job={"completions": 0}),

@@ -123,6 +123,13 @@ def test_a_step_of_several_pods_is_a_job_of_several() -> None:
     assert (manifest["spec"]["backoffLimit"], manifest["spec"]["podReplacementPolicy"]) == (0, "Failed")
 
 
+def test_the_job_of_an_external_step_is_born_suspended_and_says_so() -> None:
+    given = parse(spec({"name": "load", "script": "true", "image": "busybox:1.36", "effects": "External"}))
+    manifest: Any = job_manifest(given, "load", attempt())
+    assert manifest["spec"]["suspend"] is True
+    assert manifest["metadata"]["annotations"]["kipu.dev/effects"] == "External"
+
+
 # -- the language --------------------------------------------------------------------------------------
 
 SPEAKING = spec(

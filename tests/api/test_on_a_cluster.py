@@ -26,8 +26,10 @@ pytestmark = pytest.mark.cluster
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
     "10,000 expressions",
-    "KIPU_ is ours",
+    "External and a queue",
+    "External has no startTimeout",
     "KIPU_ is ours in templates too",
+    "KIPU_ is ours",
     "a condition yields true or false",
     "a default image alone says nothing",
     "a dependency once",
@@ -70,7 +72,9 @@ PARSER_ALONE = {
     "no expression in an image",
     "no item before there are some",
     "no step waits for itself",
+    "nobody is asked about items",
     "numbers have 64 bits",
+    "onUnknown is for External",
     "our labels are ours",
     "outputs are one pod's",
     "outputs have names of their own",

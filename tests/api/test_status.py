@@ -93,6 +93,7 @@ def test_a_run_under_way() -> None:
             "scheduled": 0,
             "running": 1,
             "retrying": 0,
+            "unknown": 0,
             "suspended": 0,
             "succeeded": 0,
             "failed": 0,

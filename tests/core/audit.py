@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from kipu.core.commands import AttemptRef
-from kipu.core.definition import DISRUPTIONS_MAX, Definition, OnFailure, RunWhen, Step
+from kipu.core.definition import DISRUPTIONS_MAX, Effects, OnUnknown, RunWhen, Step
 from kipu.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Decision,
     Event,
     FinallyStarted,
     LateResultIgnored,
     Reason,
+    Resolution,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
@@ -34,6 +35,7 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
@@ -42,6 +44,8 @@ from kipu.core.events import (
     WorkflowResumed,
     WorkflowSuspended,
 )
+from tests.core.account import Account
+from tests.core.audited_rules import Rules
 from tests.core.world import World
 
 BEFORE_STEPS = (
@@ -56,45 +60,20 @@ BEFORE_STEPS = (
 
 
 @dataclass
-class Account:
-    """What the log has said of one step so far."""
-
-    attempts: int = 0
-    open: bool = False  # its newest attempt has neither ended nor gone
-    resting: bool = False  # it asks, or waits
-    due: int | None = None  # when its wait is over
-    decision: Decision | None = None
-    abandoned: bool = False
-    budget: int = 0
-    disruptions: int = 0
-    retry_at: int | None = None
-    end: str = ""
-    culprit: str | None = None
-    unasked: bool = False  # its own `when` did not hold
-    late: int = 0  # the attempt whose late result was recorded
-    items: int | None = None  # of a fan-out that has begun
-
-
-@dataclass
-class Audit:
+class Audit(Rules):
     """Reads the events in order and raises AssertionError at the first that must not be."""
 
-    definition: Definition
-    steps: dict[str, Account] = field(default_factory=dict)
     stopping: bool = False
     shut_down: bool = False
     draining: bool = False
     terminated: bool = False
     suspended: bool = False
-    outcome: WorkflowEnd | None = None  # of the steps before finally
-    failing: str | None = None
     evaluated: dict[str, None] = field(default_factory=dict)
     finished: WorkflowFinished | None = None
     foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
 
     def __post_init__(self) -> None:
-        self.by_name = {step.name: step for step in self.definition.steps}
-        self.steps = {name: Account() for name in self.by_name}
+        super().__post_init__()
         self.to_adopt = [step.name for step in self.definition.adopt.steps] if self.definition.adopt else []
 
     def read(self, world: World) -> None:
@@ -184,12 +163,10 @@ class Audit:
                 self.steps[event.step].abandoned = True
             case AttemptFailed():
                 self.see_failed(event)
+            case AttemptUnknown() | UnknownResolved():
+                self.see_unknown(event)
 
     # -- fan-outs ------------------------------------------------------------------------------------------
-
-    def rule_of(self, name: str) -> Step:
-        """The definition of a step, or of an item's fan-out."""
-        return self.by_name[name.partition("[")[0]]
 
     def items_of(self, name: str) -> list[Account]:
         """Those that have begun."""
@@ -218,6 +195,10 @@ class Audit:
 
     def see_completed(self, name: str, ts: int) -> None:
         account, for_each = self.steps[name], self.by_name[name].for_each
+        if account.unknown:
+            assert account.said is Resolution.SUCCEED
+            self.close(name, "Succeeded")
+            return
         if for_each is None:
             assert account.resting
             assert account.decision is Decision.APPROVE if account.due is None else account.due <= ts
@@ -347,8 +328,26 @@ class Audit:
         assert account.attempts == event.attempt
         assert not account.abandoned
 
+    def see_unknown(self, event: AttemptUnknown | UnknownResolved) -> None:
+        step, account = self.by_name[event.step], self.steps[event.step]
+        match event:
+            case AttemptUnknown():
+                assert step.effects is Effects.EXTERNAL
+                assert step.on_unknown is OnUnknown.ASK
+                assert account.open
+                account.open, account.unknown, account.said = False, True, None
+            case UnknownResolved():
+                assert account.unknown
+                account.said = event.decision
+
     def see_failed(self, event: AttemptFailed) -> None:
         step, account = self.rule_of(event.step), self.steps[event.step]
+        if account.unknown:
+            assert event.reason is Reason.UNKNOWN
+            assert event.retry_at is None or account.said is Resolution.RETRY, "never again in silence"
+            account.unknown, account.retry_at = False, event.retry_at
+            account.budget += 1
+            return
         assert account.open
         assert event.attempt == account.attempts
         account.open, account.retry_at = False, event.retry_at
@@ -392,37 +391,6 @@ class Audit:
         assert all(item.end for item in self.items_of(name)), "its items end before"
         account.open, account.end, account.culprit = False, end, culprit
         account.resting = False
-
-    # -- the rules, said once more in other words ----------------------------------------------------------
-
-    def ends(self, step: Step) -> Iterator[tuple[str, bool]]:
-        """How each need has ended, and whether that is as good as success."""
-        for need in step.depends_on:
-            end = self.steps[need].end
-            forgiven = end == "Failed" and self.by_name[need].allow_failure
-            yield end, end == "Succeeded" or forgiven or self.steps[need].unasked
-
-    def rule_holds(self, step: Step) -> bool:
-        ends = list(self.ends(step))
-        if not all(end for end, _ in ends):
-            return False
-        if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return all(good for _, good in ends)
-        return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
-
-    def rule_is_broken(self, step: Step) -> bool:
-        ends = list(self.ends(step))
-        if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return any(end and not good for end, good in ends)
-        return step.run_when is RunWhen.ANY_FAILED and all(end not in ("", "Failed") for end, _ in ends)
-
-    def holds_back(self) -> bool:
-        goes_on = self.definition.on_failure is OnFailure.CONTINUE or self.outcome is not None
-        return self.failing is not None and not goes_on
-
-    def cancels(self, name: str) -> bool:
-        plain = self.rule_of(name).run_when is RunWhen.ALL_SUCCEEDED
-        return self.holds_back() and self.definition.on_failure is OnFailure.CANCEL_RUNNING and plain
 
     def check_end(self, found: WorkflowEnd) -> None:
         """The table of ends: of the steps, or, once those of finally run, of everything."""

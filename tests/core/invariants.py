@@ -29,6 +29,8 @@ def check_indexes(state: State) -> None:
     assert set(state.guarded) == {place for place in entered if _rule(state, place) is not RunWhen.ALL_SUCCEEDED}
     retrying = [place for place in everything if state.steps[place].phase is StepPhase.RETRYING]
     assert set(state.retrying) == set(retrying)
+    unknown = [place for place in places if state.steps[place].phase is StepPhase.UNKNOWN]
+    assert set(state.unknown) == set(unknown)
     # A step of finally that waits for nobody is judged when finally begins.
     doomed = {place for place in pending if is_doomed(state, place) and (place not in held or _needs(state, place))}
     assert set(state.doomed) == doomed
@@ -40,7 +42,7 @@ def check_indexes(state: State) -> None:
     assert set(state.ready) == (free - jobless) | again
     assert set(state.resting) == {place for place in places if state.steps[place].phase is StepPhase.SUSPENDED}
     assert set(state.live) == {place for place in everything if _has_attempt(state, place, abandoned=False)}
-    open_places = {*state.live, *state.retrying, *state.resting}
+    open_places = {*state.live, *state.retrying, *state.unknown, *state.resting}
     assert set(state.cancellable) == {place for place in open_places if _rule(state, place) is RunWhen.ALL_SUCCEEDED}
     assert set(state.leaving) == {place for place in everything if _has_attempt(state, place, abandoned=True)}
     cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
@@ -135,7 +137,8 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
             kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT
             found.add((kind, step.attempt.deadline if started else step.attempt.start_deadline, place))
         waits = place in state.expanded and not state.fanouts[place].is_late
-        if waits or (place in places and (step.phase is StepPhase.RETRYING or place in state.live)):
+        stands = step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN)
+        if waits or (place in places and (stands or place in state.live)):
             found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
     return {(kind, due, place) for kind, due, place in found if due is not None}
 

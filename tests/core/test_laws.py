@@ -18,10 +18,12 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    Effects,
     ForEach,
     Jitter,
     Kind,
     OnFailure,
+    OnUnknown,
     Retry,
     RunWhen,
     Step,
@@ -84,8 +86,16 @@ def _steps(name: str, earlier: list[str], waits: st.SearchStrategy[int | None]) 
         attempt_timeout_ms=waits,
         timeout_ms=waits,
         for_each=st.none() | st.none() | _FANS,
-    )
+        effects=st.sampled_from([Effects.IDEMPOTENT, Effects.IDEMPOTENT, Effects.EXTERNAL]),
+        on_unknown=st.sampled_from(OnUnknown),
+    ).map(_sound)
     return st.builds(_of_kind, plain, kinds, waits)
+
+
+def _sound(step: Step) -> Step:
+    """Nobody is asked about the items of a fan-out: the spec refuses that."""
+    asks = step.effects is Effects.EXTERNAL and step.on_unknown is OnUnknown.ASK
+    return replace(step, on_unknown=OnUnknown.FAIL) if step.for_each is not None and asks else step
 
 
 def _of_kind(step: Step, kind: Kind, timeout_ms: int | None) -> Step:

@@ -25,12 +25,13 @@ from kipu.core.commands import (
     ObserveStarted,
     RequestRerun,
     RequestShutdown,
+    ResolveUnknown,
     SetSuspended,
 )
 from kipu.core.decide import decide, wants_turn
-from kipu.core.definition import Definition, Kind
-from kipu.core.effects import EnsureJob, EnsureNoJob, effects, touched, wake_at
-from kipu.core.events import Decision, Event, Reason, ShutdownMode, StepScheduled
+from kipu.core.definition import Definition, Effects, Kind
+from kipu.core.effects import EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
+from kipu.core.events import Decision, Event, Reason, Resolution, ShutdownMode, StepScheduled
 from kipu.core.evolve import evolve, fold
 from kipu.core.language import Evaluate, Evaluated, Unevaluated
 from kipu.core.naming import keyed_fraction
@@ -91,6 +92,7 @@ class World:
         self.turns: list[Committed] = []
         self.wanted: dict[AttemptRef, EnsureJob] = {}  # Jobs to create
         self.unwanted: dict[AttemptRef, EnsureNoJob] = {}  # Jobs to remove
+        self.released: dict[AttemptRef, None] = {}  # External ones that may run
         self.gone: dict[AttemptRef, None] = {}  # attempts whose name is taken by a placeholder
         self.created: dict[AttemptRef, None] = {}  # Jobs whose pod has not started
         self.pods: dict[AttemptRef, None] = {}  # pods that run
@@ -150,6 +152,8 @@ class World:
         for effect in effects(self.state, touched(events)):
             if isinstance(effect, EnsureJob):
                 self.wanted[effect.ref] = effect
+            elif isinstance(effect, EnsureReleased):
+                self.released[effect.ref] = None
             else:
                 self.unwanted[effect.ref] = effect
 
@@ -186,7 +190,7 @@ class World:
             + [self.remove] * 4
             + [self.random_turn] * 8
             + [self.repeat] * 2
-            + [self.vanish, self.refuse, self.pass_time, self.pass_time, self.shut_down]
+            + [self.vanish, self.resolve, self.refuse, self.pass_time, self.pass_time, self.shut_down]
             + [self.suspend, self.answer, self.answer]
         )
         self.random.choice(moves)()
@@ -201,6 +205,8 @@ class World:
             self.start()
         for _ in range(len(self.pods)):
             self.finish()
+        for _ in range(len(self.state.unknown)):
+            self.resolve()
         for _ in range(len(self.asked())):
             self.answer()
         if not self.mailbox and not wants_turn(self.state, self.slots_max):
@@ -234,9 +240,12 @@ class World:
             del self.wanted[ref]
             if ref not in self.unwanted and ref not in self.gone:
                 self.created[ref] = None
+                if self.is_external(ref):
+                    self.tell(ObserveStarted(ref=ref, job_uid="u", started_at=self.now, is_awaited=True))
 
     def start(self) -> None:
-        if (ref := self.pick(self.created)) is not None:
+        ready = [ref for ref in self.created if ref in self.released or not self.is_external(ref)]
+        if (ref := self.pick(ready)) is not None:
             del self.created[ref]
             self.pods[ref] = None
             self.tell(ObserveStarted(ref=ref, job_uid="u", started_at=self.now, pod="p", node="n"))
@@ -256,6 +265,17 @@ class World:
         if (ref := self.pick(self.pods)) is not None:
             del self.pods[ref]
             self.tell(ObserveMissing(ref=ref))
+
+    def resolve(self) -> None:
+        """A person says what became of an attempt of which nobody knew."""
+        if self.state.unknown:
+            place = self.random.choice(list(self.state.unknown))
+            name, attempt = self.definition.steps[place].name, self.state.steps[place].attempts
+            ref = AttemptRef(run=1, step=name, attempt=attempt)
+            self.tell(ResolveUnknown(ref=ref, decision=self.random.choice(list(Resolution)), by="somebody"))
+
+    def is_external(self, ref: AttemptRef) -> bool:
+        return any(step.name == ref.step and step.effects is Effects.EXTERNAL for step in self.definition.steps)
 
     def refuse(self) -> None:
         if (ref := self.pick(self.wanted)) is not None:

@@ -19,10 +19,12 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    Effects,
     ForEach,
     Jitter,
     Kind,
     OnFailure,
+    OnUnknown,
     Output,
     Retry,
     RunWhen,
@@ -35,12 +37,14 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Decision,
     Event,
     EventLimitReached,
     FinallyStarted,
     LateResultIgnored,
     Reason,
+    Resolution,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
@@ -57,6 +61,7 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
@@ -392,7 +397,43 @@ LANGUAGE = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE)
+EXTERNAL = History(
+    name="external-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="2f6c8b1a-9d3e-4c57-8a0b-5e4d3c2b1a09"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="pay", effects=Effects.EXTERNAL),
+                        Step(name="mail", effects=Effects.EXTERNAL, on_unknown=OnUnknown.FAIL),
+                        Step(name="count", effects=Effects.PURE),
+                    )
+                ),
+            ),
+            StepScheduled(run=1, step="pay", attempt=1, job=JOB),
+        ),
+        (StepStarted(run=1, step="pay", attempt=1, job_uid="j", started_at=TS),),
+        (
+            AttemptUnknown(
+                run=1, step="pay", attempt=1, reason=Reason.LOST, message="gone", job_uid="j", pod="p", node="n"
+            ),
+        ),
+        (
+            UnknownResolved(run=1, step="pay", attempt=1, decision=Resolution.RETRY, by="ann"),
+            AttemptFailed(run=1, step="pay", attempt=1, reason=Reason.UNKNOWN, job_uid="j", retry_at=TS),
+        ),
+        *(
+            (UnknownResolved(run=1, step="pay", attempt=2, decision=decision),)
+            for decision in (Resolution.FAIL, Resolution.SUCCEED)
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL)
 
 
 async def write(history: History, store: Store) -> None:

@@ -180,6 +180,9 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
         fates = [Program(unschedulable="no node fits")] * attempts
     elif kind < 0.3:
         more[draw.choice(("attemptTimeout", "timeout", "startTimeout"))] = LOOSE
+    if "startTimeout" not in more and draw.random() < 0.15:
+        # Ask needs a person: whether it waits and is answered is asked in tests/shell/test_external.py.
+        more |= {"effects": "External", "onUnknown": draw.choice(("Fail", "Retry"))}
     return more, tuple(fates)
 
 

@@ -14,6 +14,7 @@ from kipu.core.events import (
     ApprovalGiven,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Decision,
     Event,
     EventLimitReached,
@@ -160,6 +161,8 @@ class Story:
                 account.is_open, account.retry_at = False, event.retry_at
                 account.disruptions += event.reason is Reason.DISRUPTED
                 account.failures += event.reason is not Reason.DISRUPTED
+            case AttemptUnknown():
+                self.steps[event.step].is_open = False
             case StepFailed():
                 self.steps[event.step].end = "Failed"
                 if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:

@@ -23,9 +23,11 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    Effects,
     ForEach,
     Kind,
     OnFailure,
+    OnUnknown,
     Retry,
     RunWhen,
     Step,
@@ -40,7 +42,7 @@ from .pods import mapping
 from .problems import translate
 from .rules import step_problems, template_problems
 
-MUTABLE = frozenset({"approvals", "rerun", "shutdown", "suspend", "ttlAfterFinished"})
+MUTABLE = frozenset({"approvals", "rerun", "resolutions", "shutdown", "suspend", "ttlAfterFinished"})
 LISTS = {"steps": STEPS_MAX, "finally": FINALLY_MAX}
 CONTAINER_FIELDS = tuple(field.alias or name for name, field in v1alpha1_pod.Container.model_fields.items())
 
@@ -313,6 +315,8 @@ def _step(
         start_timeout_ms=_ms(step.start_timeout),
         attempt_timeout_ms=_ms(step.attempt_timeout or attempt_timeout),
         timeout_ms=_ms(step.timeout),
+        effects=step.effects or Effects.IDEMPOTENT,
+        on_unknown=step.on_unknown or OnUnknown.ASK,
         pod=pods[path],
     )
 

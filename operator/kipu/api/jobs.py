@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Effects
 from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from .durations import timestamp
@@ -22,6 +22,7 @@ from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"
+EFFECTS_ANNOTATION = "kipu.dev/effects"
 OUTPUT_PATH = "/dev/termination-log"  # Kubernetes' own default: every image and every sandbox takes it
 PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
@@ -55,6 +56,9 @@ def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) ->
     pod = filled(step.pod, attempt.values)
     template = _with_ours(pod_template(definition.pod_defaults, pod), attempt, has_outputs=bool(step.outputs))
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
+    if step.effects is Effects.EXTERNAL:
+        # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
+        return _job(attempt, annotations={EFFECTS_ANNOTATION: step.effects.value}, spec={**spec, "suspend": True})
     return _job(attempt, annotations={}, spec=spec)
 
 

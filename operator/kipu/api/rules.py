@@ -18,6 +18,7 @@ RUNS = ("command", "args")
 JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailure"})
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
+KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
@@ -27,6 +28,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         yield from _jobless_problems(step, path)
         return
     yield from _twice_said(step, path)
+    yield from _external_problems(step, path)
     yield from _outputs_of_many(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
@@ -40,6 +42,24 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         )
     elif step.get("image") is None and not main_container(pod_template(defaults, pod)).get("image"):
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
+
+
+def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+    """Both Kipu, for External, and Kueue own `suspend` of the Job."""
+    external = step.get("effects") == "External"
+    if step.get("onUnknown") is not None and not external:
+        hint = "set effects: External, or leave it out"
+        yield Problem(path=f"{path}.onUnknown", reason="says something of External effects only", hint=hint)
+    if external and step.get("forEach") is not None and step.get("onUnknown") in (None, "Ask"):
+        reason = "nobody can be asked about single items: set onUnknown to Fail or Retry"
+        yield Problem(path=f"{path}.onUnknown", reason=reason)
+    if external and step.get("startTimeout") is not None:
+        reason = "has no meaning beside effects: External, whose start is the record of its Job"
+        yield Problem(path=f"{path}.startTimeout", reason=reason, hint="set attemptTimeout, which counts from then")
+    labels = mapping(mapping(mapping(step, "template"), "metadata"), "labels")
+    if external and KUEUE_LABEL in labels:
+        where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
+        yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
 
 
 def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
+from kipu.core.effects import UNKNOWN
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import Fanout, State, StepState
@@ -126,6 +127,8 @@ def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, s
         step, why = next(iter(waiting.items()))
         more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
         return "Waiting", clip(f"step '{step}'{more}: {why}")
+    if state.unknown:
+        return "Unknown", clip(_ask(state))
     if state.suspended:
         return "Suspended", f"spec.suspend is true: nothing new starts; Jobs that run: {state.jobs_active}"
     if crowded and (state.ready or state.startable):
@@ -141,6 +144,15 @@ def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, s
     if state.outcome is not None:
         return "Finalizing", clip(f"the steps have ended as {state.outcome}; finally runs")
     return "", ""
+
+
+def _ask(state: State) -> str:
+    """What is to be said, of the first step that is waited for."""
+    place = next(iter(state.unknown))
+    name, step = state.name(place), state.steps[place]
+    more = f" (and {len(state.unknown) - 1} more)" if len(state.unknown) > 1 else ""
+    said = f"{{step: {name}, run: {state.run}, attempt: {step.attempts}, decision: Succeed, Fail or Retry}}"
+    return f"step '{name}'{more}: {UNKNOWN} ({step.reason}: {step.message}); add {said} to spec.resolutions"
 
 
 def _resting(state: State, place: int) -> str:
@@ -171,6 +183,7 @@ def _counts(state: State) -> Counts:
         scheduled=count[StepPhase.SCHEDULED],
         running=count[StepPhase.RUNNING],
         retrying=count[StepPhase.RETRYING],
+        unknown=count[StepPhase.UNKNOWN],
         suspended=count[StepPhase.SUSPENDED],
         succeeded=count[StepPhase.SUCCEEDED],
         failed=count[StepPhase.FAILED],
@@ -180,7 +193,8 @@ def _counts(state: State) -> Counts:
 
 
 def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
-    under_way = islice(chain(state.live, state.leaving, state.retrying, state.resting), LISTED_MAX)
+    places = chain(state.live, state.leaving, state.retrying, state.unknown, state.resting)
+    under_way = islice(places, LISTED_MAX)
     return [_report(state, place, waiting) for place in under_way]
 
 
@@ -199,7 +213,7 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
     message, exit_code = waiting.get(name, ""), None
     if step.phase is StepPhase.FAILED:
         reason = step.reason or reason
-    if step.phase in (StepPhase.FAILED, StepPhase.RETRYING):
+    if step.phase in (StepPhase.FAILED, StepPhase.RETRYING, StepPhase.UNKNOWN):
         message, exit_code = message or step.message, step.exit_code
     elif place in state.resting:
         message = _resting(state, place)

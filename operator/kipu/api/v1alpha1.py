@@ -17,10 +17,13 @@ from kipu.core.definition import (
     ITEMS_MAX,
     ITEMS_UNDER_WAY_MAX,
     STEPS_MAX,
+    Effects,
     Jitter,
     OnFailure,
+    OnUnknown,
     RunWhen,
 )
+from kipu.core.events import Resolution
 
 from .v1alpha1_base import (
     ARGUMENT_LENGTH_MAX,
@@ -44,6 +47,8 @@ from .v1alpha1_control import ANSWERS_MAX, Answer, Approval, Rerun, Shutdown, Wa
 from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
 
+USER_LENGTH_MAX = 253  # x 4 bytes = 1 KiB of a record
+RESOLUTIONS_MAX = 1_000
 PODS_MAX = 10_000  # of one Job; an Indexed one takes at most 100,000 (KEP-2214)
 
 
@@ -159,6 +164,14 @@ class Step(Container):
     Expressions are refused: pass values through env."""
     template: PodTemplate | None = None
     """A pod template, for all that the fields of the step cannot say."""
+    effects: Annotated[Effects, Loose] | None = None
+    """What running the program once more would do to the world outside. Pure: nothing. Idempotent (default): nothing
+    new, since it knows its earlier try by KIPU_IDEMPOTENCY_KEY. External: something, so that it is never run again
+    unless its exit code said that it failed, or a person says so in spec.resolutions."""
+    on_unknown: Annotated[OnUnknown, Loose] | None = None
+    """What is done where nobody knows whether an External attempt has done its work: its Job or pod vanished, its node
+    was lost, its time was over. Ask (default): the step is Unknown until spec.resolutions says what became of it. Fail:
+    it has failed. Retry: it is tried again by its retry."""
     outputs: Outputs | None = None
     """What the step's program writes to the file $KIPU_OUTPUT, and later steps read as steps['NAME'].outputs.X. All of
     it must be written, of the type declared and in less than 4,096 bytes; else the attempt has failed."""
@@ -168,6 +181,21 @@ class Step(Container):
     """Makes it a step that asks somebody, and runs nothing: it is Suspended until spec.approvals holds an answer."""
     wait: Wait | None = None
     """Makes it a step that waits, and runs nothing."""
+
+
+class StepResolution(Model):
+    """A person's word on an attempt whose outcome nobody knows."""
+
+    step: Name
+    """The step that is Unknown."""
+    attempt: Annotated[int, Field(ge=1, le=ATTEMPTS_MAX)]
+    """Which attempt of it, as the status shows."""
+    run: Annotated[int, Field(ge=1, le=RUN_MAX)] | None = None
+    """Which run is meant; 1, the first, if absent."""
+    decision: Annotated[Resolution, Loose]
+    """Succeed: it has done its work. Fail: it has not, and is not to be tried again. Retry: try it again."""
+    by: Annotated[str, StringConstraints(max_length=USER_LENGTH_MAX)] | None = None
+    """Who says so; recorded in the log."""
 
 
 class AdoptedStep(Model):
@@ -195,8 +223,8 @@ class Adopt(Model):
 
 
 class WorkflowSpec(Model):
-    """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `shutdown`, `suspend` and `ttlAfterFinished` can
-    be changed once the Workflow exists."""
+    """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `resolutions`, `shutdown`, `suspend` and
+    `ttlAfterFinished` can be changed once the Workflow exists."""
 
     adopt: Adopt | None = None
     """Steps that are not run again, because they have succeeded in another Workflow whose log was damaged, lost or
@@ -222,6 +250,8 @@ class WorkflowSpec(Model):
     log (kipu history -o jsonl keeps a copy). The operator's own default if absent; the chart sets 7 days."""
     shutdown: Shutdown | None = None
     """Asks to end the run before its time."""
+    resolutions: Annotated[list[StepResolution], Field(max_length=RESOLUTIONS_MAX)] | None = None
+    """What became of attempts whose outcome nobody knows; of several words about one step the last one counts."""
     suspend: bool | None = None
     """While true, nothing new starts, no next attempt either. What runs goes on, and so do all timeouts and waits."""
     approvals: Annotated[list[Answer], Field(max_length=ANSWERS_MAX)] | None = None

@@ -54,6 +54,8 @@ class Counts(StatusModel):
     """Seen running."""
     retrying: int
     """Waiting for the next attempt."""
+    unknown: int
+    """Waiting for a person to say what became of an External attempt."""
     suspended: int
     """Waiting for an approval, or for time to pass."""
     succeeded: int

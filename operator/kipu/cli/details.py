@@ -15,7 +15,9 @@ from kipu.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     AttemptAbandoned,
+    AttemptEvent,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
@@ -35,6 +37,7 @@ from kipu.core.events import (
     StepSucceeded,
     StreamClaimed,
     TimerFired,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
@@ -115,6 +118,8 @@ def _subject(event: Event) -> str:
             | LateResultIgnored()
         ):
             return f"{event.step}/{event.attempt}"
+        case AttemptUnknown() | UnknownResolved():
+            return f"{event.step}/{event.attempt}"
         case TimerFired() if event.step is not None:
             return event.step if event.attempt is None else f"{event.step}/{event.attempt}"
     return ""
@@ -158,13 +163,6 @@ def _details_of_step(event: StepEvent) -> str:
     match event:
         case StepEvaluated():
             return ", ".join(f"{path}={_short(text)}" for path, text in event.values.items())
-        case StepScheduled():
-            return f"job {event.job}"
-        case StepStarted():
-            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
-        case StepSucceeded():
-            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
-            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case ApprovalRequested():
@@ -178,20 +176,37 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
             return event.outputs or ""
-        case AttemptAbandoned():
-            return _because(event.reason.value, event.message)
-        case AttemptFailed():
-            code = "" if event.exit_code is None else f"exit code {event.exit_code}"
-            lasted = _lasted(event.started_at, event.finished_at)
-            return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
-        case LateResultIgnored():
-            return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case StepFailed():
             return _because(event.reason.value, event.message)
         case StepsSkipped():
             return _why_skipped(event)
         case StepsCancelled():
             return ""
+        case _:
+            return _details_of_attempt(event)
+
+
+def _details_of_attempt(event: AttemptEvent) -> str:
+    match event:
+        case StepScheduled():
+            return f"job {event.job}"
+        case StepStarted():
+            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
+        case StepSucceeded():
+            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
+            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
+        case AttemptAbandoned():
+            return _because(event.reason.value, event.message)
+        case AttemptFailed():
+            code = "" if event.exit_code is None else f"exit code {event.exit_code}"
+            lasted = _lasted(event.started_at, event.finished_at)
+            return _words(_because(event.reason.value, event.message), code, lasted, _until("retry at", event.retry_at))
+        case AttemptUnknown():
+            return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
+        case UnknownResolved():
+            return _words(event.decision.value, f"by {event.by}" if event.by else "")
+        case LateResultIgnored():
+            return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case _:
             assert_never(event)
 

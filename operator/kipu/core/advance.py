@@ -65,7 +65,7 @@ def _follow(turn: Turn) -> None:
 
 def _take_down_everything(turn: Turn) -> None:
     state = turn.state
-    turn.cancel(chain(state.plain, state.guarded, state.retrying, state.resting))
+    turn.cancel(chain(state.plain, state.guarded, state.retrying, state.unknown, state.resting))
     if not policies.runs_finally(state):
         turn.cancel(state.held)
     if policies.takes_everything_down(state):
@@ -94,7 +94,7 @@ def _hold_back_after_failure(turn: Turn) -> None:
         return
     turn.skip(state.plain, state.failing, SkipReason.WORKFLOW_FAILING)
     if policies.cancels_running(state):
-        turn.cancel(place for place in state.cancellable if place in state.retrying or place in state.resting)
+        turn.cancel(place for place in state.cancellable if place not in state.live)
         _abandon(turn, state.cancellable, f"step '{state.failing}' failed")
         turn.cancel(place for place in state.idle if policies.is_plain(state, place))
     _skip_doomed(turn)

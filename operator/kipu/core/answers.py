@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from . import policies, requests
+from . import policies, requests, unknowns
 from .advance import settle
 from .commands import (
     Accept,
@@ -24,9 +24,10 @@ from .commands import (
     Reject,
     RequestRerun,
     RequestShutdown,
+    ResolveUnknown,
     SetSuspended,
 )
-from .definition import Step
+from .definition import OnUnknown, Step
 from .events import (
     AttemptFailed,
     LateResultIgnored,
@@ -70,6 +71,8 @@ def answer(turn: Turn, command: Command) -> None:
             _observe_refused(turn, command)
         case ObserveGone():
             _observe_gone(turn, command)
+        case ResolveUnknown():
+            unknowns.resolve(turn, command)
         case FireTimers():
             _fire_timers(turn)
         case _:
@@ -179,31 +182,43 @@ def _observe_gone(turn: Turn, command: ObserveGone) -> None:
 
 
 def _fail(turn: Turn, place: int, *, reason: Reason, message: str, seen: ObserveOutcome | None = None) -> None:
-    """The attempt is over without success: wait for the next one, or the step has failed."""
-    message = shorten(message)
-    exit_code = seen.exit_code if seen else None
-    state, attempt = turn.state, turn.attempt(place)
+    """The attempt is over without success: wait for the next one, or the step has failed, or nobody knows."""
+    state, message = turn.state, shorten(message)
     due = policies.retry_at(
-        state, place, workflow_uid=turn.identity.uid, reason=reason, exit_code=exit_code, now=turn.now
+        state,
+        place,
+        workflow_uid=turn.identity.uid,
+        reason=reason,
+        exit_code=seen.exit_code if seen else None,
+        now=turn.now,
     )
-    turn.record(
-        AttemptFailed(
-            run=state.run,
-            step=state.name(place),
-            attempt=attempt.number,
-            reason=reason,
-            message=message,
-            job_uid=seen.job_uid if seen else attempt.job_uid,
-            exit_code=exit_code,
-            started_at=seen.started_at if seen else attempt.started_at,
-            finished_at=seen.finished_at if seen else None,
-            pod=seen.pod if seen else attempt.pod,
-            node=seen.node if seen else attempt.node,
-            retry_at=due,
-        )
-    )
+    failure = _failure(turn, place, reason=reason, message=message, seen=seen, retry_at=due)
+    if unknowns.is_unclear(state, place, reason) and state.step(place).on_unknown is not OnUnknown.RETRY:
+        unknowns.lose_track(turn, place, failure)
+        return
+    turn.record(failure)
     if due is None:
         turn.fail_step(place, reason, message)
+
+
+def _failure(
+    turn: Turn, place: int, *, reason: Reason, message: str, seen: ObserveOutcome | None, retry_at: int | None
+) -> AttemptFailed:
+    attempt = turn.attempt(place)
+    return AttemptFailed(
+        run=turn.state.run,
+        step=turn.state.name(place),
+        attempt=attempt.number,
+        reason=reason,
+        message=message,
+        job_uid=seen.job_uid if seen else attempt.job_uid,
+        exit_code=seen.exit_code if seen else None,
+        started_at=seen.started_at if seen else attempt.started_at,
+        finished_at=seen.finished_at if seen else None,
+        pod=seen.pod if seen else attempt.pod,
+        node=seen.node if seen else attempt.node,
+        retry_at=retry_at,
+    )
 
 
 # -- deadlines ---------------------------------------------------------------------------------------
@@ -249,4 +264,6 @@ def _time_out_step(turn: Turn, place: int, message: str) -> None:
         turn.abandon(place, Reason.TIMED_OUT, message)
     elif place in turn.state.retrying or place in turn.state.resting:
         turn.fail_step(place, Reason.TIMED_OUT, message)
+    elif place in turn.state.unknown:
+        unknowns.time_out(turn, place, message)
     # else its attempt is leaving already, and once it is gone a retry would come too late; or it is a fan-out

@@ -12,6 +12,7 @@ from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     LateResultIgnored,
     Reason,
     StepAdopted,
@@ -24,6 +25,7 @@ from .events import (
     StepStarted,
     StepSucceeded,
     TimerKind,
+    UnknownResolved,
 )
 from .folding import arm, current, finish, live, move, place_named, release_place, show_phase
 from .policies import is_plain
@@ -190,6 +192,31 @@ def fail_attempt(state: State, event: AttemptFailed) -> None:
         state.cancellable[place] = None
     if event.retry_at is not None:
         arm(state, TimerKind.BACKOFF, event.retry_at, place)
+
+
+def lose_track(state: State, event: AttemptUnknown) -> None:
+    """The attempt is over, and a person must say what became of it."""
+    place, old, attempt = current(state, event.step, event.attempt)
+    seen = replace(
+        attempt,
+        job_uid=event.job_uid or attempt.job_uid,
+        pod=event.pod or attempt.pod,
+        node=event.node or attempt.node,
+    )
+    move(state, place, event, replace(old, attempt=seen, reason=event.reason, message=event.message, exit_code=None))
+    release_place(state, place)
+    state.unknown[place] = None
+    if is_plain(state, place):
+        state.cancellable[place] = None
+
+
+def resolve(state: State, event: UnknownResolved) -> None:
+    """Somebody has said it: the next event of the commit is what follows."""
+    place, old, _ = current(state, event.step, event.attempt)
+    if place not in state.unknown:
+        raise CorruptionError(f"step '{event.step}': attempt {event.attempt} waits for nobody's word")
+    message = f"{event.decision.value} by {event.by}" if event.by else event.decision.value
+    state.steps[place] = replace(old, reason=None, message=message)
 
 
 def fail_step(state: State, event: StepFailed) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .definition import Definition
 from .errors import Problem
-from .events import Decision, Reason, ShutdownMode
+from .events import Decision, Reason, Resolution, ShutdownMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,7 @@ class ObserveStarted:
     started_at: int
     pod: str | None = None
     node: str | None = None
+    is_awaited: bool = False  # it goes on only once this is recorded: a Job that is born suspended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +136,15 @@ class ObserveGone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveUnknown:
+    """`spec.resolutions` says what became of an attempt."""
+
+    ref: AttemptRef
+    decision: Resolution
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FireTimers:
     """Look at the deadlines. The shell sends it only after a complete list was folded (design 03)."""
 
@@ -152,6 +162,7 @@ Command = (
     | ObserveMissing
     | ObserveRefused
     | ObserveGone
+    | ResolveUnknown
     | FireTimers
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from . import fanout, policies
 from .advance import advance, settle
 from .answers import answer
-from .commands import Command, FireTimers, RequestRerun, RequestShutdown, weight
+from .commands import Command, FireTimers, RequestRerun, RequestShutdown, ResolveUnknown, weight
 from .events import Event, EventLimitReached
 from .language import Evaluate, nothing_to_evaluate
 from .state import State
@@ -59,7 +59,7 @@ def _precedence(command: Command) -> int:
     return _LATER.get(type(command), 0)
 
 
-_LATER: dict[type, int] = {RequestShutdown: 1, FireTimers: 2, RequestRerun: 3}
+_LATER: dict[type, int] = {RequestShutdown: 1, ResolveUnknown: 1, FireTimers: 2, RequestRerun: 3}
 
 
 def wants_turn(state: State, slots: int) -> bool:
@@ -69,7 +69,7 @@ def wants_turn(state: State, slots: int) -> bool:
     if state.unadopted:
         return True
     if state.stopping is not None:
-        waits = state.plain or state.guarded or state.retrying or state.resting or state.idle
+        waits = state.plain or state.guarded or state.retrying or state.unknown or state.resting or state.idle
         unwanted = state.held and not policies.runs_finally(state)
         if policies.takes_everything_down(state):
             return bool(waits or unwanted or state.live)

@@ -43,6 +43,22 @@ class RunWhen(StrEnum):
     ANY_FAILED = "AnyFailed"
 
 
+class Effects(StrEnum):
+    """What running a step's program once more would do to the world outside."""
+
+    PURE = "Pure"  # nothing
+    IDEMPOTENT = "Idempotent"  # nothing new: it knows its earlier try by KIPU_IDEMPOTENCY_KEY
+    EXTERNAL = "External"  # something: it must not happen unless somebody says so
+
+
+class OnUnknown(StrEnum):
+    """What is done where nobody knows whether an External program has done its work."""
+
+    ASK = "Ask"  # wait until a person says
+    FAIL = "Fail"
+    RETRY = "Retry"  # by the step's retry, as if the attempt had failed
+
+
 class Kind(StrEnum):
     """What a step is. All but `Run` have no Job."""
 
@@ -126,6 +142,8 @@ class Step:
     start_timeout_ms: int | None = None  # from scheduling to the first running container
     attempt_timeout_ms: int | None = None  # one attempt, from its Job's startTime
     timeout_ms: int | None = None  # the whole step with its retries, from its first scheduling
+    effects: Effects = Effects.IDEMPOTENT
+    on_unknown: OnUnknown = OnUnknown.ASK
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
     when: str | None = None  # an expression: whether it runs at all; opaque to the core
     outputs: tuple[Output, ...] = ()

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .commands import AttemptRef
+from .definition import Effects
 from .events import (
     ApprovalRequested,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     StepFailed,
     StepStarted,
@@ -25,6 +27,8 @@ from .events import (
 from .lifecycle import StepPhase
 from .naming import split_item
 from .state import State, next_timer
+
+UNKNOWN = "nobody knows whether it has done its work"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,17 @@ class EnsureNoJob:
     position: int
 
 
-Effect = EnsureJob | EnsureNoJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsureReleased:
+    """The suspended Job of this uid, and no other, should run now: its start is recorded (design 02, External)."""
+
+    ref: AttemptRef
+    job: str
+    position: int
+    job_uid: str
+
+
+Effect = EnsureJob | EnsureNoJob | EnsureReleased
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +96,8 @@ def _effect(state: State, place: int) -> Effect | None:
         return EnsureNoJob(ref=ref, job=attempt.job, position=attempt.position)
     if place in state.live and step.phase is StepPhase.SCHEDULED:
         return EnsureJob(ref=ref, job=attempt.job, position=attempt.position)
+    if place in state.live and state.step(place).effects is Effects.EXTERNAL and attempt.job_uid is not None:
+        return EnsureReleased(ref=ref, job=attempt.job, position=attempt.position, job_uid=attempt.job_uid)
     return None
 
 
@@ -118,6 +134,9 @@ def _notice(position: int, event: Event) -> Notify | None:
         case AttemptFailed() if event.retry_at is not None:
             message = f"step '{event.step}' attempt {event.attempt} failed ({event.reason}): {event.message}"
             return Notify(position=position, warning=True, reason="StepRetrying", message=message)
+        case AttemptUnknown():
+            message = f"step '{event.step}' attempt {event.attempt}: {UNKNOWN} ({event.reason}): {event.message}"
+            return Notify(position=position, warning=True, reason="StepUnknown", message=message)
         case StepFailed():
             message = f"step '{event.step}' failed ({event.reason}): {event.message}"
             return Notify(position=position, warning=True, reason="StepFailed", message=message)

@@ -11,69 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from .definition import Definition
 from .errors import Problem
+from .reasons import Decision as Decision
+from .reasons import Reason as Reason
+from .reasons import Resolution as Resolution
+from .reasons import ShutdownMode as ShutdownMode
+from .reasons import SkipReason as SkipReason
+from .reasons import TimerKind as TimerKind
+from .reasons import WorkflowEnd as WorkflowEnd
 
 Items = tuple[object, ...]  # JSON values: the items of a fan-out as its expression has yielded them
 
 STEPS_PER_RECORD_MAX = 200  # x (63 + 6 of an item's index + 3) bytes = 14 KiB, under the record bound of 16 KiB
-
-
-class TimerKind(StrEnum):
-    """What became due."""
-
-    BACKOFF = "Backoff"
-    START_TIMEOUT = "StartTimeout"
-    ATTEMPT_TIMEOUT = "AttemptTimeout"
-    STEP_TIMEOUT = "StepTimeout"
-    WORKFLOW_TIMEOUT = "WorkflowTimeout"
-    WAIT = "Wait"  # a step that waits is over
-    FINALLY_TIMEOUT = "FinallyTimeout"
-
-
-class ShutdownMode(StrEnum):
-    """In the order of escalation; `Terminate` also leaves out `finally`."""
-
-    DRAIN = "Drain"
-    CANCEL = "Cancel"
-    TERMINATE = "Terminate"
-
-
-class Reason(StrEnum):
-    """Why an attempt failed or was given up. Reasons, not phases."""
-
-    EXIT_CODE = "ExitCode"  # the program ended with a code other than 0
-    OUT_OF_MEMORY = "OOMKilled"
-    DISRUPTED = "Disrupted"  # eviction, preemption, node loss: DisruptionTarget
-    TIMED_OUT = "TimedOut"
-    START_TIMED_OUT = "StartTimedOut"
-    LOST = "Lost"  # the Job or its pod vanished without an outcome
-    INVALID_JOB = "InvalidJob"  # the API server refused the Job for good
-    JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
-    POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
-    CANCELLED = "Cancelled"
-    OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
-    OUTPUT_INVALID = "OutputInvalid"  # not what the step declares
-    EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
-    REFUSED = "Refused"  # somebody was asked, and said no
-    ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
-
-
-class Decision(StrEnum):
-    """What somebody has answered to an approval step."""
-
-    APPROVE = "Approve"
-    REJECT = "Reject"
-
-
-class SkipReason(StrEnum):
-    """Why a step never ran."""
-
-    DEPENDENCY = "DependencyNotMet"  # its runWhen can no longer hold because of the culprit
-    WORKFLOW_FAILING = "WorkflowFailing"  # onFailure lets nothing new start after the culprit failed
-    CONDITION_FALSE = "ConditionFalse"  # its own `when`: counts as succeeded for its dependents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +220,31 @@ class AttemptFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptUnknown:
+    """The attempt of an External step is over; whether it has done its work nobody knows. The step waits."""
+
+    run: int
+    step: str
+    attempt: int
+    reason: Reason  # how it came to its end
+    message: str = ""
+    job_uid: str | None = None
+    pod: str | None = None
+    node: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownResolved:
+    """Somebody has said what became of it; what follows is in the same commit."""
+
+    run: int
+    step: str
+    attempt: int
+    decision: Resolution
+    by: str = ""  # as the request says, "" where it says nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LateResultIgnored:
     """An attempt that was given up has ended after all; nothing changes. `reason` None: it ended well."""
 
@@ -326,14 +302,6 @@ class EventLimitReached:
     limit: int
 
 
-class WorkflowEnd(StrEnum):
-    """How a run ended."""
-
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    CANCELLED = "Cancelled"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinallyStarted:
     """The steps are over and their end is known: those of `finally` run now."""
@@ -365,20 +333,25 @@ class WorkflowRerun:
     deadline: int | None = None
 
 
-StepEvent = (
-    StepEvaluated
-    | StepScheduled
+AttemptEvent = (
+    StepScheduled
     | StepStarted
     | StepSucceeded
+    | AttemptAbandoned
+    | AttemptFailed
+    | AttemptUnknown
+    | UnknownResolved
+    | LateResultIgnored
+)
+StepEvent = (
+    StepEvaluated
+    | AttemptEvent
     | StepAdopted
     | ApprovalRequested
     | ApprovalGiven
     | WaitStarted
     | StepExpanded
     | StepCompleted
-    | AttemptAbandoned
-    | AttemptFailed
-    | LateResultIgnored
     | StepFailed
     | StepsSkipped
     | StepsCancelled

@@ -27,7 +27,8 @@ def move(state: State, place: int, event: Event, new: StepState) -> None:
         state.counts[old.phase] -= 1
         state.counts[phase] += 1
     if phase is not old.phase:
-        for index in (state.plain, state.guarded, state.held, state.retrying, state.ready, state.jobless, state.doomed):
+        waiting = (state.plain, state.guarded, state.held, state.retrying, state.unknown)
+        for index in (*waiting, state.ready, state.jobless, state.doomed):
             index.pop(place, None)
 
 

@@ -14,6 +14,7 @@ from .events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     LateResultIgnored,
     StepAdopted,
     StepCompleted,
@@ -36,6 +37,7 @@ class StepPhase(StrEnum):
     SCHEDULED = "Scheduled"  # decided, not yet seen running
     RUNNING = "Running"
     RETRYING = "Retrying"  # waiting for its backoff, or for a free place after it
+    UNKNOWN = "Unknown"  # an External attempt is over, and a person must say what became of it
     SUSPENDED = "Suspended"  # waiting for an approval, or for time to pass
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
@@ -83,7 +85,11 @@ STEP_TRANSITIONS: dict[tuple[StepPhase, type], StepPhase] = {
     (_P.RUNNING, AttemptAbandoned): _P.RUNNING,
     (_P.RUNNING, LateResultIgnored): _P.RUNNING,
     (_P.RUNNING, AttemptFailed): _P.RETRYING,
+    (_P.RUNNING, AttemptUnknown): _P.UNKNOWN,
     (_P.RUNNING, StepsCancelled): _P.CANCELLED,
+    (_P.UNKNOWN, AttemptFailed): _P.RETRYING,
+    (_P.UNKNOWN, StepCompleted): _P.SUCCEEDED,
+    (_P.UNKNOWN, StepsCancelled): _P.CANCELLED,
     (_P.RUNNING, StepCompleted): _P.SUCCEEDED,
     (_P.RUNNING, StepFailed): _P.FAILED,  # a fan-out: it has no attempt that could fail before
     (_P.RETRYING, StepScheduled): _P.SCHEDULED,

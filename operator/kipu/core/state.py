@@ -153,6 +153,7 @@ class State:
     plain: dict[int, None] = field(default_factory=dict)  # Pending with AllSucceeded
     guarded: dict[int, None] = field(default_factory=dict)  # Pending with another rule
     retrying: dict[int, None] = field(default_factory=dict)
+    unknown: dict[int, None] = field(default_factory=dict)  # wait for a person's word
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
     jobless: dict[int, None] = field(default_factory=dict)  # may start and needs no place: an approval, a wait
     resting: dict[int, None] = field(default_factory=dict)  # Suspended: asked and not answered, or time has to pass
@@ -162,7 +163,7 @@ class State:
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
     cancelling: int = 0  # how many of the leaving were cancelled
-    cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying or resting, with AllSucceeded
+    cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying, Unknown or resting, with AllSucceeded
     expanded: dict[int, None] = field(default_factory=dict)  # fan-outs that are not over; and of these:
     startable: dict[int, None] = field(default_factory=dict)  # an item may start as soon as there is a place
     idle: dict[int, None] = field(default_factory=dict)  # no item is under way
@@ -188,8 +189,8 @@ class State:
     @property
     def is_exhausted(self) -> bool:
         """Whether no step is left that could still move, but for those of a `finally` that has not begun."""
-        moving = self.plain or self.guarded or self.retrying or self.live or self.leaving
-        return not (moving or self.resting or self.expanded)
+        waiting = self.plain or self.guarded or self.retrying or self.unknown or self.resting
+        return not (waiting or self.live or self.leaving or self.expanded)
 
     def place_of(self, step: str) -> int | None:
         """Where the step or item stands, or None if there is none of this name."""
@@ -263,6 +264,7 @@ _DERIVED = frozenset(
         "plain",
         "guarded",
         "retrying",
+        "unknown",
         "held",
         "doomed",
         "unadopted",

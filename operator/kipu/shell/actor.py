@@ -20,7 +20,7 @@ from kipu.api import status
 from kipu.api.evaluation import Evaluator
 from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
-from kipu.core.effects import Effect, EnsureJob, effects, notices, touched, wake_at
+from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, notices, touched, wake_at
 from kipu.core.errors import UserError
 from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
@@ -339,11 +339,16 @@ class Actor:
             self._lookout.expect(effect.job, effect.ref)
             self._once(effect.job, lambda: performer.ensure_job(plan, self._reports()))
             return
+        if isinstance(effect, EnsureReleased):
+            uid = effect.job_uid
+            self._once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
+            return
         self._lookout.forget(effect.job)
         key = f"{effect.job}/gone"
         if key not in self._tasks:
-            if (creating := self._tasks.pop(effect.job, None)) is not None:
-                creating.cancel()
+            for begun in (effect.job, f"{effect.job}/release"):
+                if (task := self._tasks.pop(begun, None)) is not None:
+                    task.cancel()
             self._spawn(key, performer.ensure_no_job(plan, self._reports()))
 
     def _reports(self) -> Reports:

@@ -1,8 +1,8 @@
 """An actor's mailbox: what it still has to be told.
 
-Bounded by coalescing: at most one observation per step (the most telling one stands), and one each of the rest but
-answers, which the spec bounds, so it never holds more than steps + 104 commands. Observed outcomes come out before
-timers: a finished pod beats a deadline that is not committed yet (design 03).
+Bounded by coalescing: at most one observation and one person's word per step (the most telling one stands), and one
+each of the rest but answers, which the spec bounds, so it never holds more than 2 x steps + 104 commands. Observed
+outcomes come out before timers: a finished pod beats a deadline that is not committed yet (design 03).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from kipu.core.commands import (
     ObserveStarted,
     RequestRerun,
     RequestShutdown,
+    ResolveUnknown,
     SetSuspended,
     weight,
 )
@@ -36,6 +37,7 @@ class Mailbox:
         self._observations: dict[str, Command] = {}
         self._requests: dict[type, Command] = {}
         self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
+        self._words: dict[str, Command] = {}  # on what nobody knows: the last about each step stands
         self._wake = asyncio.Event()
         self._lazy: asyncio.TimerHandle | None = None
 
@@ -48,13 +50,15 @@ class Mailbox:
             self._requests[type(command)] = command
         elif isinstance(command, GiveApproval):
             self._answers.setdefault((command.run, command.step), command)
+        elif isinstance(command, ResolveUnknown):
+            self._words[command.ref.step] = command
         elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
             self._observations[command.ref.step] = command
         else:
             raise TypeError(f"{type(command).__name__} does not come by mail")
-        if isinstance(command, ObserveStarted):
+        if isinstance(command, ObserveStarted) and not command.is_awaited:
             self._wake_later()
         else:
             self._wake.set()
@@ -75,13 +79,15 @@ class Mailbox:
 
         After a mere nudge, starts that still wait for company stay.
         """
-        if self._lazy is not None and not self._requests and not self._answers and self._is_lazy():
+        if self._lazy is not None and not (self._requests or self._answers or self._words) and self._is_lazy():
             self._wake.clear()
             return []
         found = (self._requests.pop(kind, None) for kind in (SetSuspended, RequestShutdown, RequestRerun))
         taken: list[Command] = [command for command in found if command is not None]
         for key in list(self._answers)[: limit - len(taken)]:
             taken.append(self._answers.pop(key))
+        for step in list(self._words)[: limit - len(taken)]:
+            taken.append(self._words.pop(step))
         left = limit - len(taken)
         for step, command in list(self._observations.items())[: max(0, left)]:
             left -= weight(command)
@@ -98,7 +104,9 @@ class Mailbox:
         return taken
 
     def _is_lazy(self) -> bool:
-        return all(isinstance(command, ObserveStarted) for command in self._observations.values())
+        return all(
+            isinstance(command, ObserveStarted) and not command.is_awaited for command in self._observations.values()
+        )
 
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""

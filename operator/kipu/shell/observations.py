@@ -21,6 +21,7 @@ from .kube_views import Condition, JobView, PodView, epoch_ms
 
 MAIN = "main"
 PLACEHOLDER = "kipu.dev/placeholder"
+EFFECTS, EXTERNAL = "kipu.dev/effects", "External"
 TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
 DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
 
@@ -63,7 +64,7 @@ def observe(
         return _pod_outcome(ref, job, ended, declared)
     running = next((pod for pod in own if pod.status.phase == "Running"), ended)
     if running is None:
-        return None
+        return _born(ref, job)
     return ObserveStarted(
         ref=ref,
         job_uid=job.metadata.uid,
@@ -71,6 +72,14 @@ def observe(
         pod=running.metadata.name,
         node=running.spec.node_name or None,
     )
+
+
+def _born(ref: AttemptRef, job: JobView) -> ObserveStarted | None:
+    """An External attempt's Job waits, suspended, until its uid is recorded."""
+    born_at = epoch_ms(job.metadata.creation_timestamp)
+    if not job.spec.suspend or job.metadata.annotations.get(EFFECTS) != EXTERNAL or born_at is None:
+        return None
+    return ObserveStarted(ref=ref, job_uid=job.metadata.uid, started_at=born_at, is_awaited=True)
 
 
 def needs_pods(job: JobView, pods: Iterable[PodView], declared: Sequence[Output] = ()) -> bool:

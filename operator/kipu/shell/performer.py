@@ -93,6 +93,25 @@ class Performer:
         reports.job_seen(view)
         return True
 
+    async def release(self, plan: Plan, job_uid: str, reports: Reports) -> None:
+        """Until the Job of this uid is not suspended, or is not there any more."""
+        backoff = _Backoff()
+        while True:
+            try:
+                answer = await self._kube.suspend_job(plan.namespace, plan.job, job_uid, suspend=False)
+                if answer.status in (200, 404) or await self._runs_or_is_gone(plan, job_uid):
+                    reports.waiting(plan.ref.step, "")
+                    return
+                reports.waiting(plan.ref.step, f"the API server refuses to start the Job for now: {answer.message}")
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
+    async def _runs_or_is_gone(self, plan: Plan, job_uid: str) -> bool:
+        """Whatever a refusal says: only a read tells. That it is gone will be observed."""
+        view = await self._kube.get_job(plan.namespace, plan.job)
+        return view is None or view.metadata.uid != job_uid or not view.spec.suspend
+
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
         """Until the placeholder holds the name, the Job controller knows it, and none of the attempt's pods is left."""
         backoff = _Backoff(ENDING_SECONDS)

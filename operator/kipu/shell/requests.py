@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
+from kipu.api.v1alpha1 import RESOLUTIONS_MAX, StepResolution
 from kipu.api.v1alpha1_control import ANSWERS_MAX, Answer, Rerun
 from kipu.core import requests
-from kipu.core.commands import Command, GiveApproval, RequestRerun, RequestShutdown, SetSuspended
+from kipu.core.commands import (
+    AttemptRef,
+    Command,
+    GiveApproval,
+    RequestRerun,
+    RequestShutdown,
+    ResolveUnknown,
+    SetSuspended,
+)
 from kipu.core.definition import Kind
 from kipu.core.events import ShutdownMode
 from kipu.core.lifecycle import WorkflowPhase
@@ -24,7 +33,7 @@ def read(spec: Spec) -> list[Command]:
     """Everything that this spec asks for."""
     shutdown, again = _shutdown(spec), rerun(spec)
     rare: list[Command] = [each for each in (shutdown, again) if each is not None]
-    return [suspension(spec), *rare, *_answers(spec)]
+    return [suspension(spec), *rare, *_answers(spec), *_resolutions(spec)]
 
 
 def suspension(spec: Spec) -> SetSuspended:
@@ -84,6 +93,18 @@ def _answers(spec: Spec) -> Iterator[GiveApproval]:
             by=answer.by,
             message=answer.message or "",
         )
+
+
+def _resolutions(spec: Spec) -> Iterator[ResolveUnknown]:
+    """Of several words about one step the last one counts."""
+    resolutions = spec.get("resolutions")
+    for raw in resolutions[:RESOLUTIONS_MAX] if isinstance(resolutions, list) else ():
+        try:
+            said = StepResolution.model_validate(raw)
+        except ValueError:
+            continue
+        ref = AttemptRef(run=said.run or 1, step=said.step, attempt=said.attempt)
+        yield ResolveUnknown(ref=ref, decision=said.decision, by=said.by or "")
 
 
 def _answer_fault(answer: GiveApproval, state: State) -> str:

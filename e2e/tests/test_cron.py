@@ -124,6 +124,22 @@ def test_a_template_cannot_ask_for_the_end_of_its_workflows(namespace: Namespace
     assert "not for a template" in refused.value.message
 
 
+def test_who_may_not_create_jobs_may_write_no_template(namespace: Namespace) -> None:
+    templates = f"/apis/kipu.dev/v1alpha1/namespaces/{namespace.name}/workflowtemplates"
+    both = ["workflowtemplates", "workflows"]
+    grant(namespace, "eve", {"apiGroups": ["kipu.dev"], "resources": both, "verbs": ["create"]})
+    body = {"apiVersion": "kipu.dev/v1alpha1", "kind": "WorkflowTemplate", "metadata": {"name": "eves"}}
+    body |= {"spec": workflow("x", [step("one")])["spec"]}
+
+    def refusal() -> str | None:
+        with pytest.raises(ApiError) as refused:
+            namespace.api.create(templates, body, as_user="eve")
+        return refused.value.message if "jobs.batch" in refused.value.message else None
+
+    assert "eve may not create" in wait_until(refusal, 30, "the policy's refusal")
+    namespace.api.create(templates, body)
+
+
 def test_who_may_not_create_workflows_and_jobs_may_neither_create_nor_edit_one(namespace: Namespace) -> None:
     crons: JsonObject = {"apiGroups": ["kipu.dev"], "resources": ["cronworkflows"], "verbs": ["create", "get", "patch"]}
     grant(namespace, "bob", crons, {"apiGroups": ["kipu.dev"], "resources": ["workflows"], "verbs": ["create"]})

@@ -29,7 +29,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "finally", "outputs", "when", "gather"}
+    tested |= {"approval", "finally", "gather", "outputs", "template", "when"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
@@ -74,6 +74,13 @@ def test_retry_fails_twice_and_then_succeeds(namespace: Namespace) -> None:
     assert max(attempts(status).values()) == 3
     assert [phase for _, phase in ran].count("Failed") == 2
     assert Counter(attempt for attempt, phase in ran if phase == "Failed") == {1: 1, 2: 1}
+
+
+def test_a_template_runs_with_the_values_of_its_workflow(namespace: Namespace) -> None:
+    apply(namespace, "template")
+    wait_for_end(namespace, "template")
+    assert namespace.status("template")["phase"] == "Succeeded"
+    assert namespace.kubectl("logs", "--selector", "kipu.dev/workflow=template").count("hello Kipu") == 2
 
 
 def test_skip_on_failure_names_the_culprit(namespace: Namespace) -> None:

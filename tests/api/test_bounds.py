@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from kipu.core.definition import ATTEMPTS_MAX, STEPS_MAX
+from kipu.api.v1alpha1_base import PRIORITY_MAX
+from kipu.api.v1alpha1_control import ANSWERS_MAX, TEXT_LENGTH_MAX
+from kipu.core.definition import ATTEMPTS_MAX, FINALLY_MAX, STEPS_MAX
 from tests.api.specs import adopt, adopted, problems, spec, step, without
 
 BARE = {"name": "only"}
@@ -721,10 +723,76 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "spec.adopt.steps[1].name: step 'b' runs only after a failure, and nothing that is adopted has failed "
         "(leave it out)",
     ),
+    "steps of finally": (
+        spec(**{"finally": [step(f"f{n}") for n in range(FINALLY_MAX)]}),
+        spec(**{"finally": [step(f"f{n}") for n in range(FINALLY_MAX + 1)]}),
+        f"spec.finally: must have at most {FINALLY_MAX} entries",
+    ),
+    "a name over both lists": (
+        spec(step("a"), **{"finally": [step("b")]}),
+        spec(step("a"), **{"finally": [step("a")]}),
+        "spec.finally[0].name: 'a' is already the name of spec.steps[0] (give every step a name of its own)",
+    ),
+    "finally waits for nobody before it": (
+        spec(step("a"), **{"finally": [step("b"), step("c", dependsOn=["b"])]}),
+        spec(step("a"), **{"finally": [step("b", dependsOn=["a"])]}),
+        "spec.finally[0].dependsOn[0]: 'a' is over whenever finally begins "
+        "(remove it; KIPU_OUTCOME says what the steps came to)",
+    ),
+    "nobody waits for finally": (
+        spec(step("a"), **{"finally": [step("b")]}),
+        spec(step("a", dependsOn=["b"]), **{"finally": [step("b")]}),
+        "spec.steps[0].dependsOn[0]: 'b' is a step of finally, which begins when all others are over (remove it)",
+    ),
+    "an approval runs nothing": (
+        spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}, "runWhen": "AllFinished"}),
+        spec({"name": "a", "approval": {}, "retry": {"maxAttempts": 2}}),
+        "spec.steps[0].retry: has no meaning beside approval: it has no Job (remove it)",
+    ),
+    "the question of an approval": (
+        spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}}),
+        spec({"name": "a", "approval": {"message": "x" * (TEXT_LENGTH_MAX + 1)}}),
+        f"spec.steps[0].approval.message: must have at most {TEXT_LENGTH_MAX} characters",
+    ),
+    "a wait has a duration": (
+        spec({"name": "a", "wait": {"duration": "1ms"}}),
+        spec({"name": "a", "wait": {}}),
+        "spec.steps[0].wait.duration: is required",
+    ),
+    "answers to approvals": (
+        spec(approvals=[]),
+        spec(approvals=[{"step": "a", "decision": "Approve", "by": "ann"}] * (ANSWERS_MAX + 1)),
+        f"spec.approvals: must have at most {ANSWERS_MAX} entries",
+    ),
+    "an answer is one of two": (
+        spec(approvals=[]),
+        spec(approvals=[{"step": "a", "decision": "Yes", "by": "ann"}]),
+        "spec.approvals[0].decision: must be one of Approve, Reject, not 'Yes'",
+    ),
+    "the second run is the first to ask for": (
+        spec(rerun={"number": 2, "from": ["only"]}),
+        spec(rerun={"number": 1}),
+        "spec.rerun.number: must be at least 2",
+    ),
+    "suspend is true or false": (
+        spec(suspend=True),
+        spec(suspend="true"),
+        "spec.suspend: must be true or false, not a string",
+    ),
+    "the highest priority": (
+        spec(priority=PRIORITY_MAX),
+        spec(priority=PRIORITY_MAX + 1),
+        f"spec.priority: must be at most {PRIORITY_MAX}",
+    ),
+    "the lowest priority": (
+        spec(priority=-PRIORITY_MAX),
+        spec(priority=-PRIORITY_MAX - 1),
+        f"spec.priority: must be at least {-PRIORITY_MAX}",
+    ),
     "a field of a later version": (
         spec(),
-        {**spec(), "templateRef": {}},
-        "spec.templateRef: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "memoize": {}},
+        "spec.memoize: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 

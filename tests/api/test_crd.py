@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from kipu.api import crd
-from kipu.api.crd_kinds import CRON_WORKFLOW, RESOURCES, WORKFLOW, Custom
+from kipu.api.crd_kinds import CRON_WORKFLOW, RESOURCES, WORKFLOW, WORKFLOW_TEMPLATE, Custom
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.naming import JOB_NAME_LENGTH_MAX
 
@@ -38,14 +38,16 @@ def fields_of(custom: Custom) -> dict[str, dict[str, Any]]:
     return dict(fields(version_of(custom)["schema"]["openAPIV3Schema"]))
 
 
+PARAMS = ("params[].value", "params[].default", "params[].enum[]")
 ANY_VALUE = {
     f"{spec}.{path}"
     for spec in (".spec", ".spec.workflowTemplate.spec")
-    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", "params[].value")
+    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", *PARAMS)
 }
 FIELDS = {custom.kind: fields_of(custom) for custom in RESOURCES}
 EACH = pytest.mark.parametrize("kind", list(FIELDS))
-SPECS = {"Workflow": ".spec", "CronWorkflow": ".spec.workflowTemplate.spec"}  # where the spec of a Workflow stands
+# Where the spec of a Workflow stands.
+SPECS = {"Workflow": ".spec", "CronWorkflow": ".spec.workflowTemplate.spec", "WorkflowTemplate": ".spec"}
 
 
 @pytest.mark.parametrize("custom", RESOURCES, ids=lambda custom: custom.kind)
@@ -90,7 +92,7 @@ def test_lists_are_atomic_but_the_conditions(kind: str) -> None:
         for path, field in FIELDS[kind].items()
         if field.get("type") == "array" and field["x-kubernetes-list-type"] != "atomic"
     }
-    assert granular == {".status.conditions"}
+    assert granular == ({".status.conditions"} if ".status" in FIELDS[kind] else set())
 
 
 @EACH
@@ -98,7 +100,7 @@ def test_nothing_has_a_default_and_few_rules_run_at_a_write(kind: str) -> None:
     assert not [path for path, field in FIELDS[kind].items() if "default" in field]
     ruled = {path for path, field in FIELDS[kind].items() if "x-kubernetes-validations" in field}
     workflow = {".spec", ".spec.shutdown", ".spec.rerun"}
-    allowed = {"Workflow": workflow, "CronWorkflow": {".spec.workflowTemplate.spec"}}
+    allowed = {"Workflow": workflow, "CronWorkflow": {SPECS["CronWorkflow"]}, "WorkflowTemplate": {".spec"}}
     assert ruled == allowed[kind]  # nothing below a list: their cost is constant
 
 
@@ -118,7 +120,8 @@ def test_only_what_core_v1_owns_passes_through(kind: str) -> None:
     within = ("template.spec", "env[].valueFrom", "envFrom[]", "resources", "securityContext", "volumeMounts[]")
     steps = {f"{spec}.{field}[].{each}" for field in ("steps", "finally") for each in (*within, "forEach.items[]")}
     # The outputs of what is adopted are what another log holds.
-    language = {f"{spec}.params[].value", f"{spec}.adopt.steps[].outputs"}
+    params = {path for path in ANY_VALUE if ".params[]." in path and path in FIELDS[kind]}
+    language = {*params, f"{spec}.adopt.steps[].outputs"}
     assert through == {f"{spec}.defaults.template.spec", *steps, *language}
 
 
@@ -144,8 +147,9 @@ def test_the_phase_can_be_selected_by() -> None:
             ["Schedule", "Timezone", "Suspend", "Active", "Last Schedule", "Age"],
             ["Next Schedule", "Accepted", "On Schedule", "Message"],
         ),
+        (WORKFLOW_TEMPLATE, ["Age"], []),
     ],
-    ids=["Workflow", "CronWorkflow"],
+    ids=["Workflow", "CronWorkflow", "WorkflowTemplate"],
 )
 def test_every_column_shows_a_field_that_there_is(custom: Custom, narrow: list[str], wide: list[str]) -> None:
     columns = version_of(custom)["additionalPrinterColumns"]

@@ -11,16 +11,23 @@ import yaml
 from kipu.api import cron
 from kipu.api.definition import parse
 from kipu.api.pods import main_container, pod_template
+from kipu.api.reuse import resolve
 from kipu.core.definition import Definition
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 
-def specs(manifest: dict[str, Any]) -> Definition:
+def specs(manifests: list[dict[str, Any]]) -> Definition:
     """What its Workflows are asked to do. Raises UserError."""
-    if manifest["kind"] == "CronWorkflow":
-        return parse(cron.parse(manifest["metadata"]["name"], manifest["spec"]).template["spec"])
-    return parse(manifest["spec"])
+    match [manifest["kind"] for manifest in manifests]:
+        case ["CronWorkflow"]:
+            (asked,) = manifests
+            return parse(cron.parse(asked["metadata"]["name"], asked["spec"]).template["spec"])
+        case ["WorkflowTemplate", "Workflow"]:
+            template, workflow = manifests
+            return resolve(workflow["spec"], template["spec"])
+    (whole,) = manifests
+    return parse(whole["spec"])
 
 
 def test_there_are_the_examples_that_the_readme_names() -> None:
@@ -30,9 +37,9 @@ def test_there_are_the_examples_that_the_readme_names() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_sound_and_explained(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    manifest = yaml.safe_load(text)
-    specs(manifest)
-    assert manifest["metadata"]["name"] == path.stem
+    manifests = list(yaml.safe_load_all(text))
+    specs(manifests)
+    assert {manifest["metadata"]["name"] for manifest in manifests} == {path.stem}
     header = text.partition("apiVersion:")[0]
     assert "# Shows: " in header
     assert "# Ends: " in header
@@ -40,7 +47,7 @@ def test_an_example_is_sound_and_explained(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_asks_for_no_privilege(path: Path) -> None:
-    definition = specs(yaml.safe_load(path.read_text(encoding="utf-8")))
+    definition = specs(list(yaml.safe_load_all(path.read_text(encoding="utf-8"))))
     for step in definition.steps:
         template: Any = pod_template(definition.pod_defaults, step.pod)
         pod, main = template["spec"]["securityContext"], main_container(template)

@@ -99,9 +99,23 @@ def test_what_only_says_where_a_pod_may_run_is_left_aside() -> None:
             "has envFrom",
         ),
         ({"script": "true", "job": {"completions": 2}}, "is a Job of several pods"),
+        ({"script": "true", "effects": "External"}, "changes the world outside"),
     ],
 )
 def test_what_only_a_cluster_can_give_is_refused_with_its_place(step: dict[str, Any], reason: str) -> None:
     (found,) = refused(step)
     assert found.startswith("spec.steps[0]")
     assert f"step 'a' {reason}" in found
+
+
+def test_steps_of_finally_have_their_own_place_and_a_wait_needs_no_program() -> None:
+    spec = {
+        "defaults": {"image": "busybox"},
+        "steps": [
+            {"name": "ask", "approval": {"message": "go on"}},
+            {"name": "rest", "wait": {"duration": "1s"}},
+        ],
+        "finally": [{"name": "fine", "script": "true"}, {"name": "odd", "image": "busybox"}],
+    }
+    asks, odd = problems(parse(spec))
+    assert (asks.path, odd.path) == ("spec.steps[0].approval", "spec.finally[1]")

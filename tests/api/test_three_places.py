@@ -12,22 +12,29 @@ from typing import Any
 
 import pytest
 
-from kipu.api import crd
-from kipu.api.crd_kinds import CRON_WORKFLOW, WORKFLOW, Custom
-from kipu.api.cron import OF_ONE_RUN
+from kipu.api import crd, reuse
+from kipu.api.crd_kinds import CRON_WORKFLOW, WORKFLOW, WORKFLOW_TEMPLATE, Custom
 from kipu.api.manifests import check
+from kipu.api.reuse import OF_ONE_RUN
 from kipu.api.v1alpha1 import WorkflowSpec
 from kipu.cli.lint import lint
-from tests.api.specs import problems
 from tests.api.structural import refusals
 from tests.api.test_bounds import RULES
 from tests.api.test_cron import BOUNDS, cron
 from tests.api.test_cron import problems as cron_problems
 from tests.api.test_on_a_cluster import PARSER_ALONE
+from tests.api.test_reuse import ALONE, TEMPLATES
+from tests.api.test_reuse import told as reuse_problems
 
 # Of the rules of a CronWorkflow: what no pattern can say, and what a rule of CEL says (x-kubernetes-validations).
 CRON_PARSER_ALONE = {"schedule", "schedule that never comes", "zone", "labels", "the rules of a Workflow"}
 CRON_BY_CEL = {"a request of one run", "adoption"}
+BY_CEL = {"steps must be given"}
+TEMPLATE_BY_SCHEMA = {message for *_, message in TEMPLATES if "must have at most" in message} | {
+    "spec.params[0].name",
+    "spec.params[0].type: must be one of",
+    "spec.params[0].enum: must not be empty",
+}
 
 
 def manifest(kind: str, spec: object) -> dict[str, Any]:
@@ -40,15 +47,19 @@ def spec_schema(custom: Custom) -> dict[str, Any]:
     return schema
 
 
-SCHEMAS = {custom.kind: spec_schema(custom) for custom in (WORKFLOW, CRON_WORKFLOW)}
+SCHEMAS = {custom.kind: spec_schema(custom) for custom in (WORKFLOW, CRON_WORKFLOW, WORKFLOW_TEMPLATE)}
 
 
 def cases() -> Iterator[tuple[str, str, Any, Any, bool]]:
     """Kind, rule, accepted, refused, and whether the schema can say it."""
     for rule, (accepted, refused, _) in RULES.items():
-        yield "Workflow", rule, accepted, refused, rule not in PARSER_ALONE
+        yield "Workflow", rule, accepted, refused, rule not in PARSER_ALONE | BY_CEL
     for rule, more, wrong, _ in BOUNDS:
         yield "CronWorkflow", rule, cron() | more, cron() | wrong, rule not in CRON_PARSER_ALONE | CRON_BY_CEL
+    for taken, not_taken, message in ALONE:
+        yield "Workflow", message, taken, not_taken, "templateRef.name" in message or "not a field" in message
+    for taken, not_taken, message in TEMPLATES:
+        yield "WorkflowTemplate", message, taken, not_taken, message in TEMPLATE_BY_SCHEMA
 
 
 CASES = list(cases())
@@ -76,7 +87,11 @@ def test_what_is_at_the_bound_is_taken_in_all_places(kind: str, accepted: Any, r
 def test_what_is_beyond_it_is_told_by_lint_as_by_the_operator(
     kind: str, accepted: Any, refused: Any, by_schema: bool
 ) -> None:
-    by_operator = problems(refused) if kind == "Workflow" else cron_problems(refused, "bounds")
+    by_operator = {
+        "Workflow": lambda: reuse_problems(reuse.check, refused),
+        "CronWorkflow": lambda: cron_problems(refused, "bounds"),
+        "WorkflowTemplate": lambda: reuse_problems(reuse.check_template, refused),
+    }[kind]()
     verdict = check(manifest(kind, refused))
     assert verdict is not None
     assert [str(problem) for problem in verdict.problems] == by_operator
@@ -89,9 +104,11 @@ def test_and_by_the_crd_where_it_can_say_it(kind: str, accepted: Any, refused: A
 
 
 def test_what_the_crd_says_by_cel_is_what_the_operator_says() -> None:
-    rules = {rule["fieldPath"]: rule["rule"] for rule in CRON_WORKFLOW.rules["spec.workflowTemplate.spec"]}
     there = {field for field in OF_ONE_RUN if field in WorkflowSpec.model_fields}
-    assert rules == {f".{field}": f"!has(self.{field})" for field in there}
+    for custom, path in ((CRON_WORKFLOW, "spec.workflowTemplate.spec"), (WORKFLOW_TEMPLATE, "spec")):
+        whole, *rules = custom.rules[path]
+        assert "has(self.steps)" in whole["rule"]
+        assert {rule["fieldPath"]: rule["rule"] for rule in rules} == {f".{f}": f"!has(self.{f})" for f in there}
 
 
 def test_lint_reads_a_file_of_all_of_them_and_finds_each() -> None:

@@ -99,6 +99,20 @@ def test_a_step_that_says_twice_what_to_run_is_named(guarded: str) -> None:
     assert "script cannot stand beside command or args (in 'build')" in refused.stderr
 
 
+def test_a_workflow_that_names_a_template_is_taken_and_cannot_be_edited(guarded: str) -> None:
+    def patch(text: str) -> str:
+        here = ("kubectl", "--namespace", guarded, "patch", "workflow.kipu.dev/named", "--type=merge")
+        return attempt(*here, "--patch", text).stderr
+
+    named = workflow("named")
+    named["spec"] = {"templateRef": {"name": "nobody"}, "params": [{"name": "a", "value": [1]}]}
+    assert create(named, "--namespace", guarded).stderr == ""
+    assert patch('{"spec": {"ttlAfterFinished": "1h"}}') == ""
+    assert "nothing but spec.shutdown" in patch('{"spec": {"params": [{"name": "a", "value": 2}]}}')
+    both = workflow("both", {"name": "a", "image": "i"}, templateRef={"name": "x"})
+    assert "either steps or a templateRef" in create(both, "--namespace", guarded, "--dry-run=server").stderr
+
+
 def test_a_running_workflow_can_be_shut_down_labelled_and_shown_but_not_edited(guarded: str) -> None:
     def patch(text: str, *arguments: str) -> str:
         here = ("kubectl", "--namespace", guarded, "patch", "workflow.kipu.dev/kept", "--type=merge")

@@ -24,6 +24,7 @@ CLUSTER_RIGHTS = {
     ("kipu.dev", "workflows/finalizers"): {"update"},
     ("kipu.dev", "cronworkflows"): {"get", "list", "watch"},
     ("kipu.dev", "cronworkflows/status"): {"patch"},
+    ("kipu.dev", "workflowtemplates"): {"get"},
     ("kipu.dev", "cronworkflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
     ("", "pods"): {"get", "list", "watch"},

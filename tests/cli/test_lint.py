@@ -56,7 +56,7 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_the_examples_have_no_fault(terminal: Terminal) -> None:
-    assert terminal.kipu("lint", *map(str, EXAMPLES)) == (0, "", f"kipu: {len(EXAMPLES)} manifests, no fault\n")
+    assert terminal.kipu("lint", *map(str, EXAMPLES)) == (0, "", f"kipu: {len(EXAMPLES) + 1} manifests, no fault\n")
 
 
 def test_every_fault_of_every_document_is_told_with_its_line(terminal: Terminal, tmp_path: Path) -> None:
@@ -160,3 +160,28 @@ def test_files_without_anything_of_ours_are_not_called_well(terminal: Terminal, 
 def test_a_file_that_is_not_there_is_wrong_usage(terminal: Terminal) -> None:
     assert terminal.kipu("lint", "nowhere.yaml").code == 2
     assert terminal.kipu("lint").code == 2
+
+
+PAIR = """\
+apiVersion: kipu.dev/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: etl}
+spec:
+  params: [{name: times, type: Int}]
+  steps: [{name: a, image: i}]
+---
+apiVersion: kipu.dev/v1alpha1
+kind: Workflow
+metadata: {name: w}
+spec:
+  templateRef: {name: etl}
+  params: [{name: times, value: many}]
+"""
+
+
+def test_a_workflow_is_judged_with_its_template_where_that_is_at_hand(terminal: Terminal, tmp_path: Path) -> None:
+    file = written(tmp_path, PAIR)
+    wrong = "spec.params[0].value: must be a whole number: 'times' is of type Int"
+    assert terminal.kipu("lint", file).out == f"{file}:13: Workflow/w: {wrong}\n"
+    alone = written(tmp_path, PAIR.partition("---\n")[2])
+    assert terminal.kipu("lint", alone) == (0, "", "kipu: 1 manifest, no fault\n")

@@ -89,7 +89,8 @@ def test_the_diamond_of_the_readme_runs_in_a_moment(terminal: Terminal, here: Pa
 
 
 @pytest.mark.parametrize(
-    ("example", "code"), [("hello", 0), ("retry", 0), ("skip-on-failure", 1), ("timeout", 1), ("diamond", 0)]
+    ("example", "code"),
+    [("hello", 0), ("retry", 0), ("skip-on-failure", 1), ("timeout", 1), ("diamond", 0), ("finally", 1)],
 )
 def test_every_example_that_needs_no_cluster_ends_as_it_says(
     terminal: Terminal, here: Path, example: str, code: int
@@ -211,11 +212,61 @@ def test_a_spec_that_cannot_run_is_refused_with_every_place(terminal: Terminal, 
 
 
 def test_what_needs_a_cluster_is_refused(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, "    - {name: a, image: busybox}\n", spec="  shutdown: {mode: Cancel}\n")
+    file = workflow(here, "    - {name: a, image: busybox}\n", spec="  rerun: {number: 2}\n")
     outcome = terminal.kipu("run", str(file))
     assert outcome.code == 2
     assert "spec.steps[0]: step 'a' runs what its image begins with" in outcome.err
-    assert "spec.shutdown: " in outcome.err
+    assert "spec.rerun: " in outcome.err
+
+
+# -- what is asked of a run by an edit of its file ----------------------------------------------------------------
+
+ASKS = "    - {name: ask, approval: {message: go on}}\n    - {name: a, dependsOn: [ask], script: 'true'}\n"
+
+
+def test_a_run_hears_what_is_asked_by_an_edit_of_its_file(here: Path) -> None:
+    process = Process(here, str(workflow(here, ASKS, spec="  suspend: true\n")))
+    process.hears("workflow              suspended")
+    workflow(here, ASKS)
+    process.hears("asks for approval")
+    (here / "workflow.yaml").write_text("{")
+    process.hears("is passed over")
+    workflow(here, ASKS, spec="  approvals: [{step: ask, decision: Approve, by: me}]\n")
+    assert process.end()[0] == 0
+
+
+def test_a_run_is_resumed_with_what_is_asked_meanwhile(terminal: Terminal, here: Path) -> None:
+    process = Process(here, str(workflow(here, ASKS)))
+    process.hears("asks for approval")
+    process.send(signal.SIGKILL)
+    process.end()
+    file = workflow(here, ASKS, spec="  approvals: [{step: ask, decision: Reject, by: me, message: not now}]\n")
+    outcome = terminal.kipu("run", str(file), "--resume")
+    assert outcome.code == 1
+    assert "Reject by me: not now" in outcome.out
+
+
+def test_a_file_that_asks_for_the_end_cancels(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, "    - {name: a, script: sleep 300}\n", spec="  shutdown: {mode: Cancel}\n")
+    assert terminal.kipu("run", str(file)).code == 3
+    assert_none_is_left(here)
+
+
+def test_what_only_an_edit_or_an_answer_would_end_is_refused(terminal: Terminal, here: Path) -> None:
+    steps = "    - {name: a, script: 'true'}\n    - {name: b, approval: {message: Now}}\n"
+    outcome = terminal.kipu("run", str(workflow(here, steps, spec="  suspend: true\n  rerun: {number: 2}\n")))
+    assert outcome.code == 2
+    assert "spec.steps[1].approval: step 'b' asks somebody, and here nobody can answer" in outcome.err
+    assert "spec.suspend: " in outcome.err
+    assert "spec.rerun: " in outcome.err
+
+
+def test_a_wait_passes_and_finally_knows_the_outcome(terminal: Terminal, here: Path) -> None:
+    steps = "    - {name: a, wait: {duration: 100ms}}\n    - {name: b, dependsOn: [a], script: 'false'}\n"
+    last = "  finally:\n    - {name: c, script: 'test $KIPU_OUTCOME = Failed'}\n"
+    outcome = terminal.kipu("run", str(workflow(here, steps, spec=last)))
+    assert outcome.code == 1
+    assert "step 'b' failed" in outcome.out + outcome.err
 
 
 # -- the log -----------------------------------------------------------------------------------------------------

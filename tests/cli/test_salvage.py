@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kipu.api.definition import parse, spec_hash
 from kipu.cli import transcript
 from kipu.cli.salvage import as_yaml
+from kipu.core.commands import Accept, Claim
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
 from kipu.core.events import StepAdopted, StepCompleted, StepScheduled, StepSucceeded
@@ -151,6 +152,16 @@ def test_a_step_that_another_release_took_up_in_another_way_runs_again(
     flow = exports.begun(then)
     flow.succeed("a")
     assert "adopt" not in dry(terminal, exported(flow, now, spec_hash(now)))["spec"]
+
+
+def test_what_a_template_has_said_is_taken_to_be_what_it_says(terminal: Terminal) -> None:
+    named = {"templateRef": {"name": "etl"}}
+    flow = Flow(None)
+    flow.tell(Claim(writer="kipu-0"), Accept(spec_hash=spec_hash(named), definition=parse(SPEC)))
+    flow.succeed("top")
+    manifest = dry(terminal, exported(flow, named))
+    assert manifest["spec"]["templateRef"] == {"name": "etl"}
+    assert [each["name"] for each in manifest["spec"]["adopt"]["steps"]] == ["top"]
 
 
 # -- files that it does not take -----------------------------------------------------------------------------

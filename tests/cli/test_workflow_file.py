@@ -96,3 +96,28 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises((CannotTell, UserError)):
         workflow_file.read(file)
+
+
+TEMPLATED = """
+apiVersion: kipu.dev/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: etl}
+spec:
+  params: [{name: who}]
+  steps: [{name: a, image: i, script: echo a}]
+---
+apiVersion: kipu.dev/v1alpha1
+kind: Workflow
+metadata: {name: nightly}
+spec:
+  templateRef: {name: etl}
+  params: [{name: who, value: x}]
+"""
+
+
+def test_a_workflow_takes_its_template_from_the_same_file(tmp_path: Path) -> None:
+    found = read(tmp_path, TEMPLATED)
+    assert (found.name, [step.name for step in found.definition.steps]) == ("nightly", ["a"])
+    assert found.definition.params == {"who": "x"}
+    assert "there is no template 'etl' here" in refusal(tmp_path, TEMPLATED.partition("---")[2])
+    assert "holds 0 documents, one Workflow is expected" in refusal(tmp_path, TEMPLATED.partition("---")[0])

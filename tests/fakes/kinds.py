@@ -209,6 +209,14 @@ KINDS = (
         has_generation=True,
         is_custom=True,
     ),
+    Kind(
+        group="kipu.dev",
+        version="v1alpha1",
+        kind="WorkflowTemplate",
+        plural="workflowtemplates",
+        has_generation=True,
+        is_custom=True,
+    ),
     Kind(group="", version="v1", kind="ResourceQuota", plural="resourcequotas", has_status=True),
     Kind(group="events.k8s.io", version="v1", kind="Event", plural="events"),
     Kind(

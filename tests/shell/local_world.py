@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kipu.api import definition as specs
 from kipu.core.events import Event
 from kipu.core.state import State
 from kipu.eventlog.file import FileLog
@@ -43,12 +42,12 @@ class World:
     async def live(self, *, log: EventLog | None = None, processes_max: int = 8, clock: Clock | None = None) -> State:
         self.engine = LocalEngine(
             self.run,
-            specs.parse(self.spec),
             log or FileLog(self.run.log),
             clock or SystemClock(),
             writer="test",
             processes_max=processes_max,
             show=self._show,
+            spec=self.spec,
         )
         return await self.engine.run()
 

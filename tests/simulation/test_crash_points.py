@@ -33,6 +33,9 @@ ENDS = {
     "language": "Succeeded",
     "fan-out": "Succeeded",
     "salvage": "Succeeded",
+    "drain": "Failed",  # cancelled, and then a step of finally fails
+    "approval": "Succeeded",
+    "rerun": "Failed",
 }
 Record = Callable[[str, object], None]
 

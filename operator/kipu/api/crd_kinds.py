@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from .cron import OF_ONE_RUN
+from .reuse import OF_ONE_RUN
 from .v1alpha1 import WorkflowSpec
 from .v1alpha1_base import KIND, NAME_LENGTH_MAX, PLURAL
 from .v1alpha1_cron import CRON_KIND, CRON_NAME_LENGTH_MAX, CRON_PLURAL, CronWorkflowSpec, CronWorkflowStatus
 from .v1alpha1_status import WorkflowStatus
+from .v1alpha1_template import TEMPLATE_KIND, TEMPLATE_PLURAL, WorkflowTemplateSpec
 
 Rule = Mapping[str, str]
 Column = tuple[str, str, str, int]  # name, type, path, priority
@@ -38,6 +39,9 @@ class Custom:
     rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)  # by the path of a field
 
 
+WHOLE_RULES: tuple[Rule, ...] = (
+    {"rule": "has(self.steps) != has(self.templateRef)", "message": "either steps or a templateRef is required"},
+)
 SPEC_RULES: tuple[Rule, ...] = (
     {
         "rule": "!has(oldSelf.shutdown) || has(self.shutdown)",
@@ -107,7 +111,7 @@ WORKFLOW = Custom(
     name_description="It becomes a label of every Job and pod.",
     columns=COLUMNS,
     selectable=(".status.phase",),
-    rules={"spec": SPEC_RULES, "spec.shutdown": SHUTDOWN_RULES, "spec.rerun": RERUN_RULES},
+    rules={"spec": (*WHOLE_RULES, *SPEC_RULES), "spec.shutdown": SHUTDOWN_RULES, "spec.rerun": RERUN_RULES},
 )
 CRON_WORKFLOW = Custom(
     kind=CRON_KIND,
@@ -119,6 +123,23 @@ CRON_WORKFLOW = Custom(
     name_length_max=CRON_NAME_LENGTH_MAX,
     name_description="Its Workflows are called by it and by the minute they are for: NAME-29712960.",
     columns=CRON_COLUMNS,
-    rules={"spec.workflowTemplate.spec": TEMPLATE_RULES},
+    rules={"spec.workflowTemplate.spec": (*WHOLE_RULES, *TEMPLATE_RULES)},
 )
-RESOURCES = (WORKFLOW, CRON_WORKFLOW)
+WORKFLOW_TEMPLATE = Custom(
+    kind=TEMPLATE_KIND,
+    plural=TEMPLATE_PLURAL,
+    short="kwt",
+    description="The spec of Workflows that name it (spec.templateRef), with typed params.",
+    spec=WorkflowTemplateSpec,
+    status=None,
+    name_length_max=NAME_LENGTH_MAX,
+    name_description="By it Workflows of the same namespace name the template.",
+    columns=(("Age", "date", ".metadata.creationTimestamp", 0),),
+    rules={
+        "spec": (
+            {"rule": "has(self.steps) && !has(self.templateRef)", "message": "steps are required"},
+            *TEMPLATE_RULES,
+        )
+    },
+)
+RESOURCES = (WORKFLOW, CRON_WORKFLOW, WORKFLOW_TEMPLATE)

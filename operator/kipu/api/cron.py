@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from kipu.core.cron import FAILED_KEPT, SUCCESSFUL_KEPT, Concurrency, Cron, Schedule, child_name
 from kipu.core.errors import Problem, UserError
 
-from . import definition, schedules
+from . import reuse, schedules
 from .durations import timestamp
 from .jobs import MANAGED_BY, MANAGED_BY_LABEL
 from .passthrough import JsonMap, join
 from .pods import mapping
 from .problems import translate
+from .reuse import OF_ONE_RUN
 from .v1alpha1_base import API_VERSION, KIND
 from .v1alpha1_cron import CRON_KIND, CRON_NAME_LENGTH_MAX, CronWorkflowSpec
 
@@ -29,7 +30,6 @@ SCHEDULED_ANNOTATION = "kipu.dev/scheduled-time"
 OWN_KEYS = "kipu.dev/"
 TEMPLATE = "spec.workflowTemplate"
 SPEC = f"{TEMPLATE}.spec"
-OF_ONE_RUN = ("adopt", "approvals", "rerun", "shutdown")  # fields of a Workflow that mean one run of one Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _template_problems(template: JsonMap) -> Iterator[Problem]:
             hint = "it would hold for each of them"
             yield Problem(path=f"{SPEC}.{key}", reason="is for one Workflow, not for a template", hint=hint)
     try:
-        definition.parse(spec)
+        reuse.check(spec)
     except UserError as error:
         for problem in error.problems:
             yield Problem(path=f"{TEMPLATE}.{problem.path}", reason=problem.reason, hint=problem.hint)

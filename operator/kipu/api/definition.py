@@ -55,6 +55,8 @@ def parse(raw: object) -> Definition:
     except ValidationError as error:
         problems.extend(translate(error, v1alpha1.WorkflowSpec, "spec"))
         spec = None
+    if isinstance(raw, Mapping) and raw.get("steps") is None:
+        problems.append(Problem(path="spec.steps", reason="is required"))
     # Only objects have got through whole; of what has not, the sound parts are judged all the same.
     sound = raw if isinstance(raw, Mapping) else {}
     defaults = _cleaned_defaults(sound, problems)
@@ -274,7 +276,7 @@ def _definition(
                 when=step.when,
                 outputs=language.outputs(step.outputs),
             )
-            for field, steps in (("steps", spec.steps), ("finally", spec.finally_ or ()))
+            for field, steps in (("steps", spec.steps or ()), ("finally", spec.finally_ or ()))
             for place, step in enumerate(steps)
         ),
         parallelism=spec.parallelism,

@@ -7,20 +7,22 @@ operator say the same in the same words. What only a cluster knows (who has a na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from kipu.core.errors import Problem, UserError
 
-from . import cron, definition
+from . import cron, reuse
 from .passthrough import JsonMap, join, printable
 from .pods import mapping
 from .problems import nearest
 from .v1alpha1_base import API_VERSION, GROUP, KIND, NAME_LENGTH_MAX
 from .v1alpha1_cron import CRON_KIND, CRON_NAME_LENGTH_MAX
+from .v1alpha1_template import TEMPLATE_KIND
 
 TOP = ("apiVersion", "kind", "metadata", "spec", "status")
-NAME_LENGTHS = {KIND: NAME_LENGTH_MAX, CRON_KIND: CRON_NAME_LENGTH_MAX}
+NAME_LENGTHS = {KIND: NAME_LENGTH_MAX, CRON_KIND: CRON_NAME_LENGTH_MAX, TEMPLATE_KIND: NAME_LENGTH_MAX}
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -33,8 +35,8 @@ class Verdict:
     problems: tuple[Problem, ...]
 
 
-def check(manifest: JsonMap) -> Verdict | None:
-    """None for a manifest that is not of our API group."""
+def check(manifest: JsonMap, templates: Mapping[str, JsonMap] = MappingProxyType({})) -> Verdict | None:
+    """None for a manifest that is not of our API group. `templates`: specs of WorkflowTemplates that are at hand."""
     api_version, kind = manifest.get("apiVersion"), manifest.get("kind")
     if not isinstance(api_version, str) or api_version.partition("/")[0] != GROUP:
         return None
@@ -48,7 +50,7 @@ def check(manifest: JsonMap) -> Verdict | None:
         hint = nearest(kind if isinstance(kind, str) else "", NAME_LENGTHS)
         problems = (Problem(path="kind", reason=f"{shown} is not a kind of {API_VERSION}", hint=hint),)
     else:
-        problems = (*_around(manifest, kind), *_within(manifest, kind))
+        problems = (*_around(manifest, kind), *_within(manifest, kind, templates))
     return Verdict(
         kind=kind if isinstance(kind, str) else "", name=name if isinstance(name, str) else "", problems=problems
     )
@@ -76,7 +78,7 @@ def _around(manifest: JsonMap, kind: str) -> Iterator[Problem]:
         yield Problem(path="metadata.name", reason=f"'{printable(name)}' is not a name", hint=hint)
 
 
-def _within(manifest: JsonMap, kind: str) -> tuple[Problem, ...]:
+def _within(manifest: JsonMap, kind: str, templates: Mapping[str, JsonMap]) -> tuple[Problem, ...]:
     """The spec."""
     if "spec" not in manifest:
         return (Problem(path="spec", reason="is required"),)
@@ -84,8 +86,19 @@ def _within(manifest: JsonMap, kind: str) -> tuple[Problem, ...]:
     try:
         if kind == CRON_KIND:
             cron.parse(name if isinstance(name, str) else "", manifest["spec"])
+        elif kind == TEMPLATE_KIND:
+            reuse.check_template(manifest["spec"])
         else:
-            definition.parse(manifest["spec"])
+            _workflow(manifest["spec"], templates)
     except UserError as error:
         return error.problems
     return ()
+
+
+def _workflow(spec: object, templates: Mapping[str, JsonMap]) -> None:
+    """With its template, if that is at hand."""
+    template = templates.get(reuse.template_name(spec) or "")
+    if template is None:
+        reuse.check(spec)
+    else:
+        reuse.resolve(spec, template)

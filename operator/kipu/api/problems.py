@@ -21,7 +21,7 @@ from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PAT
 from .v1alpha1_language import MEMBER_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
-LATER = frozenset({"templateRef"})
+LATER = frozenset({"memoize", "runOnce"})
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Effects, Kind
 from kipu.core.errors import Problem
+from kipu.core.graph import paths
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
@@ -51,11 +52,18 @@ def program(job: JsonMap) -> Program:
 
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
-    for place, step in enumerate(definition.steps):
+    for path, step in zip(paths(definition.steps), definition.steps, strict=True):
+        if step.kind is not Kind.RUN:
+            if step.approval is not None:
+                reason = f"step '{step.name}' asks somebody, and here nobody can answer"
+                yield Problem(path=f"{path}.approval", reason=reason, hint="run this workflow on a cluster")
+            continue
         template = pod_template(definition.pod_defaults, step.pod)
-        path = f"spec.steps[{place}]"
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
+        if step.effects is Effects.EXTERNAL:  # it begins only once its start is recorded: a warden does not wait yet
+            reason = f"step '{step.name}' changes the world outside, and 'kipu run' could not tell whether it has"
+            yield Problem(path=f"{path}.effects", reason=reason, hint="run this workflow on a cluster")
         if mapping(step.pod, "job"):
             reason = f"step '{step.name}' is a Job of several pods, and here each step is one process"
             yield Problem(path=f"{path}.job", reason=reason, hint="run this workflow on a cluster")

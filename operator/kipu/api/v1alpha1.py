@@ -222,6 +222,13 @@ class Adopt(Model):
     """The steps, in any order."""
 
 
+class TemplateRef(Model):
+    """A WorkflowTemplate of the same namespace."""
+
+    name: Name
+    """The WorkflowTemplate's name."""
+
+
 class WorkflowSpec(Model):
     """A graph of steps, each a Job. Nothing but `approvals`, `rerun`, `resolutions`, `shutdown`, `suspend` and
     `ttlAfterFinished` can be changed once the Workflow exists."""
@@ -265,5 +272,9 @@ class WorkflowSpec(Model):
     finally_timeout: Duration | None = None
     """How long all steps of finally may take together; then they are taken down and the Workflow has Failed. No limit
     if absent: timeout does not count here."""
-    steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)]
-    """The steps, in any order. Up to about 1,000 can be applied with kubectl apply; above, use --server-side."""
+    template_ref: TemplateRef | None = None
+    """The WorkflowTemplate that says what to run, in place of steps and all that belongs to them. It is read once, when
+    the Workflow is accepted, and recorded whole in its log. Beside it stand params, the values for the template's."""
+    steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)] | None = None
+    """The steps, in any order; required without a templateRef. Up to about 1,000 can be applied with kubectl apply;
+    above, use --server-side."""

@@ -7,13 +7,17 @@ not ours is passed over. Must never write.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from kipu.api.manifests import check
+from kipu.api.passthrough import JsonMap
 
 from .errors import CannotTell
 from .manifests import Document, Unreadable, read
+from .manifests import templates as offered
+
+Templates = Mapping[str, JsonMap]  # specs by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +45,14 @@ class Report:
     manifests: int = 0  # of ours
     findings: list[Finding] = field(default_factory=list)
 
-    def add(self, file: str, text: bytes) -> None:
-        """Judge one file."""
-        try:
-            for document in read(text):
-                for each in _objects(document):
-                    self._judge(file, each)
-        except Unreadable as error:
-            self.findings.append(
-                Finding(file=file, line=error.line, kind="", name="", path="", reason=error.why, hint="")
-            )
+    def unreadable(self, file: str, error: Unreadable) -> None:
+        """A file, or the rest of it, cannot be read."""
+        finding = Finding(file=file, line=error.line, kind="", name="", path="", reason=error.why, hint="")
+        self.findings.append(finding)
 
-    def _judge(self, file: str, document: Document) -> None:
-        verdict = check(document.value) if isinstance(document.value, dict) else None
+    def judge(self, file: str, document: Document, templates: Templates) -> None:
+        """Judge one manifest."""
+        verdict = check(document.value, templates) if isinstance(document.value, dict) else None
         if verdict is None:
             return
         self.manifests += 1
@@ -89,9 +88,16 @@ class Report:
 
 def lint(files: Sequence[tuple[str, bytes]]) -> Report:
     """All of these files, each with its name."""
-    report = Report()
-    for name, text in files:
-        report.add(name, text)
+    report, found = Report(), []
+    for file, text in files:
+        try:
+            for document in read(text):
+                found += [(file, each) for each in _objects(document)]
+        except Unreadable as error:
+            report.unreadable(file, error)
+    templates = offered(document.value for _, document in found)
+    for file, document in found:
+        report.judge(file, document, templates)
     return report
 
 

@@ -7,11 +7,13 @@ in bytes, in depth, and in what aliases unfold to. Must never construct anything
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
 
+from kipu.api.passthrough import JsonMap
+from kipu.api.v1alpha1_template import TEMPLATE_KIND
 from kipu.core.errors import KipuError
 
 FILE_BYTES_MAX = 8 * 1024 * 1024  # the API server takes 3 MB of one object
@@ -87,6 +89,23 @@ def read(text: bytes) -> Iterator[Document]:
         raise Unreadable(1, "nested too deep") from error
     finally:
         loader.dispose()
+
+
+def is_template(value: object) -> bool:
+    """Whether it is a WorkflowTemplate."""
+    return isinstance(value, Mapping) and value.get("kind") == TEMPLATE_KIND
+
+
+def templates(values: Iterable[object]) -> dict[str, JsonMap]:
+    """The specs of the WorkflowTemplates among these, by name: Workflows beside them may name them."""
+    found: dict[str, JsonMap] = {}
+    for value in values:
+        if isinstance(value, Mapping) and is_template(value):
+            metadata, spec = value.get("metadata"), value.get("spec")
+            name = metadata.get("name") if isinstance(metadata, Mapping) else None
+            if isinstance(name, str) and isinstance(spec, Mapping):
+                found[name] = spec
+    return found
 
 
 class _Builder:

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from kipu.api.status import steps_total
 from kipu.core.events import (
+    ApprovalGiven,
+    ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
     Event,
@@ -28,13 +30,16 @@ from kipu.core.events import (
     StepsSkipped,
     StepStarted,
     StepSucceeded,
+    WaitStarted,
     WorkflowFinished,
+    WorkflowResumed,
+    WorkflowSuspended,
 )
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded
 
-from .details import elapsed, printable, some
+from .details import clock, elapsed, printable, some
 
 RUNNING_SHOWN_MAX = 8  # rows below the lines; a terminal has at least 24
 TAIL_LINES = 10  # of what a failed attempt has printed
@@ -133,6 +138,16 @@ def _said(event: Event) -> tuple[str, str, str] | None:
             return event.step, "succeeded", "elsewhere"
         case StepExpanded():
             return event.step, "begins", "1 item" if event.count == 1 else f"{event.count} items"
+        case ApprovalRequested():
+            return event.step, "asks for approval", "answer by spec.approvals in the file"
+        case ApprovalGiven():
+            return event.step, f"{event.decision.value} by {event.by}", event.message
+        case WaitStarted():
+            return event.step, "waits", f"until {clock(event.due)}"
+        case WorkflowSuspended():
+            return "workflow", "suspended", "until spec.suspend is taken out of the file"
+        case WorkflowResumed():
+            return "workflow", "resumed", ""
         case StepCompleted():
             return event.step, "succeeded", ""
         case AttemptFailed():

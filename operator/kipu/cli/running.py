@@ -14,7 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -22,7 +23,7 @@ from rich.console import Console
 
 from kipu.api import programs
 from kipu.api.definition import spec_hash
-from kipu.core.errors import Problem, TransientError, UserError
+from kipu.core.errors import KipuError, Problem, TransientError, UserError
 from kipu.core.evolve import fold
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
@@ -40,12 +41,30 @@ from .workflow_file import Manifest, read
 CANCELLED, TIMED_OUT = 3, 124
 REFRESH_SECONDS = 0.25
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Version = tuple[int, int, int] | None  # of a file; None while it is not there
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """FILE as it was read."""
+
+    path: Path
+    version: Version
+    spec: Mapping[str, object]
+
+
+# Requests that are edits of a Workflow in a cluster: nobody edits the spec of a run that is under way here.
+AFTER_THE_BEGINNING = (
+    ("suspend", "would have the run wait for an edit that cannot be made here", "leave it out"),
+    ("rerun", "runs a Workflow again in its own log, which 'kipu run' does not", "leave it out; run the file again"),
+)
 
 
 def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
     """The exit code of the run that was begun, or taken up."""
     if sys.platform != "linux":
         raise CannotTell("'kipu run' needs Linux: elsewhere a step cannot be told from its namesakes, nor ended whole")
+    version = _version(path)  # before it is read: a later edit is seen as one
     manifest = read(path)
     _check(manifest)
     runs = Runs(base, manifest.name)
@@ -53,7 +72,7 @@ def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
         runs.own()
         chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
-        state = asyncio.run(_live(chosen, manifest, processes_max))
+        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec), processes_max))
     except KeyboardInterrupt:
         raise CannotTell("interrupted before it had begun to work") from None
     except TransientError as error:
@@ -91,6 +110,9 @@ def _check(manifest: Manifest) -> None:
     if manifest.spec.get("shutdown") is not None:
         hint = "leave it out; Ctrl-C cancels"
         problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
+    for field, reason, hint in AFTER_THE_BEGINNING:
+        if manifest.spec.get(field):
+            problems.append(Problem(path=f"spec.{field}", reason=reason, hint=hint))
     if problems:
         raise UserError(tuple(problems))
 
@@ -119,7 +141,7 @@ def _state(chosen: LocalRun) -> State:
     return fold((record.event, record.ts) for record in history.records) if history else State()
 
 
-async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> State:
+async def _live(chosen: LocalRun, file: _File, processes_max: int) -> State:
     clock = SystemClock()
 
     def tail(job: str) -> tuple[str, Sequence[str]]:
@@ -129,19 +151,19 @@ async def _live(chosen: LocalRun, manifest: Manifest, processes_max: int) -> Sta
     with Progress(Console(), tail=tail) as progress:
         engine = LocalEngine(
             chosen,
-            manifest.definition,
             FileLog(chosen.log),
             clock,
             writer=f"kipu-run-{socket.gethostname()}-{os.getpid()}",
             processes_max=processes_max,
             show=progress.show,
+            spec=file.spec,
         )
         _listen(engine, progress)
-        drawing = asyncio.get_running_loop().create_task(_draw(progress, clock))
+        looking = asyncio.get_running_loop().create_task(_look(file, engine, progress, clock))
         try:
             state = await engine.run()
         finally:
-            drawing.cancel()
+            looking.cancel()
     click.echo(f"{state.phase}: run {chosen.number}, log and outputs in {chosen.folder}")
     return state
 
@@ -157,7 +179,24 @@ def _listen(engine: LocalEngine, progress: Progress) -> None:
         asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
-async def _draw(progress: Progress, clock: SystemClock) -> None:
-    while sys.stdout.isatty():
-        progress.refresh(clock.now())
+async def _look(file: _File, engine: LocalEngine, progress: Progress, clock: SystemClock) -> None:
+    """Draw what changes by time alone, and hear what is asked of the run by an edit of its file."""
+    seen = file.version
+    while True:
         await asyncio.sleep(REFRESH_SECONDS)
+        progress.refresh(clock.now())
+        version = _version(file.path)
+        if version != seen:
+            seen = version
+            try:
+                engine.ask(read(file.path).spec)
+            except KipuError as error:
+                progress.note(f"the edited {file.path} is passed over: {error}")
+
+
+def _version(path: Path) -> Version:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

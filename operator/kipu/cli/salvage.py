@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from kipu.api import definition as specs
+from kipu.api.reuse import template_name
 from kipu.api.v1alpha1_base import API_VERSION, KIND
 from kipu.core.adoption import adoptable
 from kipu.core.definition import Definition
@@ -47,7 +48,8 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Sal
         raise CannotTell(f"Workflow '{verdict.name}' was never accepted: there is nothing to go on with")
     wanted = {key: value for key, value in spec.items() if key != "adopt"}
     try:
-        definition = specs.parse(wanted)
+        # Of a template only the log knows what it said: it is taken to say so still.
+        definition = specs.parse(wanted) if template_name(wanted) is None else recorded
     except UserError as error:
         raise CannotTell(f"this release would not accept the file's spec: {error}") from error
     proofs = _proofs(verdict)

@@ -1,4 +1,4 @@
-"""A file with one Workflow, read as the operator would read it from the cluster.
+"""A file with one Workflow, and maybe WorkflowTemplates, read as the operator would read it from the cluster.
 
 Promises: a Workflow, or every fault that can be found, each with its place; total on any file. YAML as kubectl reads
 it: what looks like a date stays a string, a key that is there twice is refused. Must never apply a default.
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from kipu.api import definition as specs
+from kipu.api.passthrough import JsonMap
+from kipu.api.reuse import resolve, template_name
 from kipu.api.v1alpha1_base import API_VERSION, KIND, NAME_LENGTH_MAX, NAME_PATTERN
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
@@ -34,25 +36,27 @@ class Manifest:
 
 def read(path: Path) -> Manifest:
     """The one Workflow in this file. Raises UserError with all problems, CannotTell."""
-    found = _only_document(path)
+    documents = _documents(path)
+    templates = manifests.templates(documents)
+    others = [each for each in documents if not manifests.is_template(each)]
+    if len(others) != 1:
+        raise CannotTell(f"{path} holds {len(others)} documents, one Workflow is expected")
+    (found,) = others
     if not isinstance(found, Mapping):
         raise CannotTell(f"{path} holds no object")
-    return _manifest(found)
+    return _manifest(found, templates)
 
 
-def _only_document(path: Path) -> object:
+def _documents(path: Path) -> list[object]:
     try:
-        documents = [each.value for each in manifests.read(path.read_bytes()) if each.value is not None]
+        return [each.value for each in manifests.read(path.read_bytes()) if each.value is not None]
     except OSError as error:
         raise CannotTell(f"cannot read {path}: {error.strerror}") from error
     except manifests.Unreadable as error:
         raise CannotTell(f"{path} line {error.line}: {error.why}") from error
-    if len(documents) != 1:
-        raise CannotTell(f"{path} holds {len(documents)} documents, one Workflow is expected")
-    return documents[0]
 
 
-def _manifest(raw: Mapping[str, Any]) -> Manifest:
+def _manifest(raw: Mapping[str, Any], templates: Mapping[str, JsonMap]) -> Manifest:
     problems = [
         Problem(path=key, reason=f"must be {wanted}", hint="this is not a Workflow of this release")
         for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
@@ -66,7 +70,8 @@ def _manifest(raw: Mapping[str, Any]) -> Manifest:
         problems.append(Problem(path="metadata.name", reason="is required, and must be a name", hint=hint))
     spec = raw.get("spec")
     try:
-        definition = specs.parse(spec)
+        named = template_name(spec)
+        definition = specs.parse(spec) if named is None else resolve(spec, templates.get(named))
     except UserError as error:
         raise UserError((*problems, *error.problems)) from error
     if problems:

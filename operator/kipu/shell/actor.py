@@ -18,10 +18,9 @@ from typing import Any
 from kipu.api import definition as specs
 from kipu.api import status
 from kipu.api.evaluation import Evaluator
-from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
+from kipu.core.commands import Claim, Command, FireTimers
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, notices, touched, wake_at
-from kipu.core.errors import UserError
 from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
 from kipu.core.policies import places_free, starts_anything
@@ -30,6 +29,7 @@ from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
 
 from . import plans, requests, witnesses
+from .admission import admission
 from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .kube import Kube
 from .kube_views import WorkflowView
@@ -161,7 +161,7 @@ class Actor:
         if fresh:
             await self._check_intents(self._services.observer.known(self.stream.uid))
         suspension = requests.suspension(self.view.spec)  # before anything could start
-        await self._turn([Claim(writer=self._services.settings.identity), *self._admission(), suspension])
+        await self._turn([Claim(writer=self._services.settings.identity), *await self._admission(), suspension])
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
@@ -202,15 +202,9 @@ class Actor:
         self._may_fire = True
         self._mailbox.nudge()
 
-    def _admission(self) -> list[Command]:
+    async def _admission(self) -> list[Command]:
         """What the resource asks for, while the log has not accepted or rejected it yet."""
-        if self.state.definition is not None:
-            return []
-        spec_hash = specs.spec_hash(self.view.spec)
-        try:
-            return [Accept(spec_hash=spec_hash, definition=specs.parse(self.view.spec))]
-        except UserError as error:
-            return [Reject(spec_hash=spec_hash, problems=error.problems)]
+        return [] if self.state.definition is not None else [await admission(self._services.kube, self.view)]
 
     def _read_spec(self) -> None:
         """Take the requests out of the spec. Any other edit is only shown, as SpecChanged."""

@@ -27,6 +27,7 @@ from .kube_views import (
     CONFIG_MAPS,
     JOBS,
     PODS,
+    WORKFLOW_TEMPLATES,
     WORKFLOWS,
     Discovery,
     JobView,
@@ -140,6 +141,10 @@ class Kube:
     async def get_workflow(self, namespace: str, name: str) -> WorkflowView | None:
         """A consistent read: None is proof of absence. Raises Unanswered."""
         return await self._get(WORKFLOWS, WorkflowView, namespace, name)
+
+    async def get_workflow_template(self, namespace: str, name: str) -> WorkflowView | None:
+        """A consistent read: None is proof of absence. Raises Unanswered."""
+        return await self._get(WORKFLOW_TEMPLATES, WorkflowView, namespace, name)
 
     async def list_workflows(self) -> list[WorkflowView]:
         """All of the cluster, consistent, read in pages. Raises Unanswered."""

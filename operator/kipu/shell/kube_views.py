@@ -201,7 +201,7 @@ class PodView(View, frozen=True):
 
 
 class WorkflowView(View, frozen=True):
-    """A Workflow or a CronWorkflow: spec and status stay raw, `kipu.api` reads them."""
+    """A Workflow, a CronWorkflow or a WorkflowTemplate: spec and status stay raw, `kipu.api` reads them."""
 
     metadata: Metadata
     spec: dict[str, Any] = {}
@@ -334,6 +334,7 @@ def resource_of(view: type[T], group_path: str, plural: str, accept: str = "appl
 JOBS = resource_of(JobView, "/apis/batch/v1", "jobs")
 PODS = resource_of(PodView, "/api/v1", "pods")
 WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
+WORKFLOW_TEMPLATES = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflowtemplates")
 CRON_WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "cronworkflows")
 # 0.6 KB an object in a list, whatever it holds: a log's chunks have up to 1 MB each.
 METADATA_ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -11,21 +11,22 @@ has failed: the next engine begins from the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from kipu.api import definition as specs
 from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
-from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestShutdown
+from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestRerun, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
-from kipu.core.definition import Definition
-from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, effects, touched, wake_at
+from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
 from kipu.core.errors import CorruptionError
 from kipu.core.events import ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.state import State
 from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
 
+from . import requests
 from .clock import CLOCK_SKEW_SECONDS, Clock, SessionClock
 from .local_performer import LocalPerformer, Order
 from .local_runs import LocalRun
@@ -41,16 +42,16 @@ class LocalEngine:
     def __init__(
         self,
         run: LocalRun,
-        definition: Definition,
         log: EventLog,
         clock: Clock,
         *,
         writer: str,
         processes_max: int,
         show: Show,
+        spec: Mapping[str, object],
     ) -> None:
         self._run = run
-        self._definition = definition  # as FILE has it: for a run that is yet to begin
+        self._spec = spec  # as FILE has it now: what is asked of the run
         self._log = log
         self._clock: Clock = clock
         self._session_clock = SessionClock(clock, opened_ts=0)
@@ -101,6 +102,13 @@ class LocalEngine:
         if self._cancels > 1:
             self._performer.hurry()
 
+    def ask(self, spec: Mapping[str, object]) -> None:
+        """FILE was edited: take the requests out of it, as the operator does out of a Workflow that was edited."""
+        self._spec = spec
+        for command in requests.read(spec):
+            if not isinstance(command, RequestRerun):  # `kipu run` begins another run instead
+                self._mailbox.put(command)
+
     # -- a life ----------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
@@ -123,9 +131,10 @@ class LocalEngine:
                 )
 
     async def _live(self) -> None:
-        begins = [] if self.state.definition else [Accept(spec_hash=self._run.spec_hash, definition=self._definition)]
         known = [*self.state.live, *self.state.leaving]
-        await self._turn([Claim(writer=self._writer), *begins])
+        suspension = requests.suspension(self._spec)  # before anything could start
+        await self._turn([Claim(writer=self._writer), *self._admission(), suspension])
+        self.ask(self._spec)
         for place in known:
             self._take_up(place)
         await asyncio.sleep(0)  # each looks once at what was written meanwhile: such an end beats a deadline
@@ -134,6 +143,11 @@ class LocalEngine:
         while not self.state.is_terminal:
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _admission(self) -> list[Command]:
+        if self.state.definition is not None:
+            return []
+        return [Accept(spec_hash=self._run.spec_hash, definition=specs.parse(self._run.spec))]
 
     def _take_up(self, place: int) -> None:
         """What an earlier engine has begun: also what was seen running, which asks for no effect."""
@@ -210,6 +224,7 @@ class LocalEngine:
     # -- effects ---------------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
+        assert not isinstance(effect, EnsureReleased), "External steps are refused (api.programs)"
         order = self._order(effect)
         self._orders[effect.job] = order
         if isinstance(effect, EnsureJob):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from kipu.core.commands import Accept, Claim
+from kipu.core.commands import Claim
 from kipu.core.decide import COMMANDS_PER_TURN_MAX
 from kipu.eventlog.ports import Recorded
 from kipu.shell.local_engine import LocalEngine
@@ -30,10 +30,9 @@ def a_log_that_was_rolled_back_is_gone_on_with(self: LocalEngine, records: Seque
 )
 async def timers_fire_before_the_ends_are_read(self: LocalEngine) -> None:
     """A deadline that passed while no engine ran beats the end that was written before it."""
-    begins = [] if self.state.definition else [Accept(spec_hash=self._run.spec_hash, definition=self._definition)]
     known = [*self.state.live, *self.state.leaving]
     self._may_fire = True
-    await self._turn([Claim(writer=self._writer), *begins])
+    await self._turn([Claim(writer=self._writer), *self._admission()])
     while not self.state.is_terminal:
         await self._mailbox.wait()
         await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))

@@ -12,7 +12,9 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 # pip lives in a venv of its own: what runs needs none
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/kipu
 COPY requirements.lock wheelhous[e]/ /src/wheelhouse/
-RUN /build/bin/pip --python /opt/kipu/bin/python install --require-hashes ${PIP_ARGS} -r /src/wheelhouse/requirements.lock
+# of the CEL library the extensions are left out: 36 MB that nothing imports
+RUN /build/bin/pip --python /opt/kipu/bin/python install --require-hashes ${PIP_ARGS} -r /src/wheelhouse/requirements.lock && \
+    rm -r /opt/kipu/lib/python3.*/site-packages/cel_expr_python/ext
 
 FROM dependencies AS code
 # not every builder inherits it

@@ -29,7 +29,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "finally"}
+    tested |= {"approval", "finally", "outputs", "when"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
@@ -115,6 +115,31 @@ def test_indexed_runs_every_index_once_and_then_the_step_below(namespace: Namesp
     assert Counter(run.step for run in ran) == {"shard": 4, "merge": 1}
     merge = next(run for run in ran if run.step == "merge")
     assert all(run.ended is not None and run.ended < merge.created for run in ran if run.step == "shard")
+
+
+def test_outputs_are_committed_and_read_downstream(namespace: Namespace) -> None:
+    apply(namespace, "outputs")
+    wait_for_end(namespace, "outputs")
+    assert namespace.status("outputs")["phase"] == "Succeeded"
+    log = read(namespace, namespace.uid("outputs"))
+    (fetched,) = (record for record in log.of("StepSucceeded") if record["step"] == "fetch-data")
+    assert fetched["outputs"]["rows"] == 42
+    assert fetched["outputs"]["shape"] == '{"columns":["id","price"],"mean":2.5}'
+    (evaluated,) = log.of("StepEvaluated")
+    assert evaluated["values"]["env[0].value"] == "42"
+    assert evaluated["values"]["env[1].value"] == f"orders_{fetched['outputs']['digest']}"
+    said = namespace.kubectl("logs", "--selector", "kipu.dev/step=load,kipu.dev/workflow=outputs")
+    assert said.startswith("42 rows into orders_")
+
+
+def test_when_skips_what_is_not_wanted_and_goes_on(namespace: Namespace) -> None:
+    apply(namespace, "when")
+    wait_for_end(namespace, "when")
+    status = namespace.status("when")
+    expected = {"check": "Succeeded", "small": "Succeeded", "large": "Skipped", "never": "Skipped"}
+    assert (status["phase"], phases(status)) == ("Succeeded", expected | {"report": "Succeeded"})
+    reasons = {step["name"]: step.get("reason") for step in status["steps"]}
+    assert (reasons["large"], reasons["never"]) == ("ConditionFalse", "ConditionFalse")
 
 
 def test_the_fan_out_runs_five_items_at_a_time_and_tries_the_one_that_fails_again(namespace: Namespace) -> None:

@@ -34,6 +34,7 @@ def main(**fields: Any) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
 
 
+TYPED = [{"name": "n", "type": "Int"}, {"name": "j", "type": "Json"}]
 MANY = [step(f"s{number}") for number in range(STEPS_MAX)]
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "at least one step": (spec(), {"steps": []}, "spec.steps: must not be empty"),
@@ -322,15 +323,164 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         bare(image="i", script="echo ${{ x }}"),
         f"spec.steps[0].script: {SCRIPT} {SCRIPT_HINT}",
     ),
-    "no expression in an argument yet": (
-        bare(image="i", args=["${x}"]),
-        bare(image="i", args=["${{x}}"]),
-        "spec.steps[0].args[0]: expressions are not supported yet (write the value itself)",
+    "an expression in an argument": (
+        bare(image="i", args=["${{ workflow.name }}"]),
+        bare(image="i", args=["${{ workflow.nam }}"]),
+        "spec.steps[0].args[0]: ${{ workflow.nam }}: workflow has no 'nam' (did you mean 'name'?)",
     ),
-    "no expression in a variable yet": (
+    "an expression in a variable": (
         one(env=[{"name": "A", "value": "$(KIPU_STEP)"}]),
-        one(env=[{"name": "A", "value": "${{ a }}"}]),
-        "spec.steps[0].env[0].value: expressions are not supported yet (write the value itself)",
+        one(env=[{"name": "A", "value": "${{ a"}]),
+        "spec.steps[0].env[0].value: ${{ is not closed (write ${{ expression }})",
+    ),
+    "no expression in an image": (
+        one(image="${x}"),
+        one(image="${{x}}"),
+        "spec.steps[0].image: expressions stand in env, args and command alone (write it out)",
+    ),
+    "no expression in a template": (
+        one(template=main(env=[{"name": "A", "value": "x"}])),
+        one(template=main(env=[{"name": "A", "value": "${{ 1 }}"}])),
+        "spec.steps[0].template.spec.containers[0].env[0].value: expressions stand in a step's own env, args and "
+        "command (set it among the step's own fields, which are laid over the template)",
+    ),
+    "a condition yields true or false": (
+        one(when="1 < 2"),
+        one(when="1 + 2"),
+        "spec.steps[0].when: must yield true or false, not int",
+    ),
+    "a condition of 1,024 characters": (
+        one(when="true" + " " * 1_020),
+        one(when="true" + " " * 1_021),
+        "spec.steps[0].when: must have at most 1024 characters",
+    ),
+    "a condition is not empty": (one(when="true"), one(when=""), "spec.steps[0].when: must not be empty"),
+    "a reference goes upstream": (
+        spec(step("a", outputs=[{"name": "x"}]), step("b"), step("c", dependsOn=["b"], when="steps.b.phase == ''")),
+        spec(step("a", outputs=[{"name": "x"}]), step("b"), step("c", dependsOn=["b"], when="steps.a.phase == ''")),
+        "spec.steps[2].when: steps['a'] is not upstream of step 'c': it may not be over when this is evaluated "
+        "(add 'a' to dependsOn)",
+    ),
+    "upstream through others": (
+        spec(step("a"), step("b", dependsOn=["a"]), step("c", dependsOn=["b"], when="steps.a.phase == ''")),
+        spec(step("a", dependsOn=["b"], when="steps.c.phase == ''"), step("b"), step("c", dependsOn=["a"])),
+        "spec.steps[0].when: steps['c'] is not upstream of step 'a': it may not be over when this is evaluated "
+        "(add 'c' to dependsOn)",
+    ),
+    "32 outputs": (
+        one(outputs=[{"name": f"o{n}", "type": "Json"} for n in range(32)]),
+        one(outputs=[{"name": f"o{n}"} for n in range(33)]),
+        "spec.steps[0].outputs: must have at most 32 entries",
+    ),
+    "outputs have names of their own": (
+        one(outputs=[{"name": "a"}, {"name": "b"}]),
+        one(outputs=[{"name": "a"}, {"name": "a"}]),
+        "spec.steps[0].outputs[1].name: 'a' is already the name of an output",
+    ),
+    "an output's name can be selected": (
+        one(outputs=[{"name": "row_count2"}]),
+        one(outputs=[{"name": "row-count"}]),
+        "spec.steps[0].outputs[0].name: 'row-count' is not a name here (use letters, digits and '_', with no digit in "
+        "front)",
+    ),
+    "types of outputs": (
+        one(outputs=[{"name": "a", "type": "Double"}]),
+        one(outputs=[{"name": "a", "type": "Integer"}]),
+        "spec.steps[0].outputs[0].type: must be one of String, Int, Bool, Double, Json, not 'Integer' "
+        "(did you mean Int?)",
+    ),
+    "outputs are one pod's": (
+        one(outputs=[{"name": "a"}], job={"completions": 1, "completionMode": "Indexed"}),
+        one(outputs=[{"name": "a"}], job={"completions": 2}),
+        "spec.steps[0].outputs: a step of several pods has no outputs: which pod's would they be "
+        "(let the pods write to a volume)",
+    ),
+    "what is adopted brings its outputs": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1, "j": "[1,2.5]"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1}))),
+        "spec.adopt.steps[0].outputs: output 'j' is missing ('kipu salvage' writes all of them)",
+    ),
+    "and no others": (
+        spec(step("a"), adopt=adopt(adopted("a", outputs={}))),
+        spec(step("a"), adopt=adopt(adopted("a", outputs={"x": 1}))),
+        "spec.adopt.steps[0].outputs.x: step 'a' declares no such output",
+    ),
+    "in their types": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": -1, "j": "null"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": -1, "j": "[1, 2]"}))),
+        "spec.adopt.steps[0].outputs.j: is not a recorded Json (write it as the record holds it)",
+    ),
+    "a truth is no number": (
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": 1, "j": "1"}))),
+        spec(step("a", outputs=TYPED), adopt=adopt(adopted("a", outputs={"n": True, "j": "1"}))),
+        "spec.adopt.steps[0].outputs.n: is not a recorded Int (write it as the record holds it)",
+    ),
+    "item is of a fan-out": (
+        one(args=["${{ item }} ${{ index }}"], forEach={"items": ["a"]}),
+        one(args=["${{ item }}"]),
+        "spec.steps[0].args[0]: ${{ item }}: 'item' is known in a step with forEach alone, and not in its when",
+    ),
+    "no item before there are some": (
+        one(when="true", forEach={"count": 2}),
+        one(when="item == 1", forEach={"count": 2}),
+        "spec.steps[0].when: 'item' is known in a step with forEach alone, and not in its when",
+    ),
+    "a fan-out has no outputs": (
+        one(outputs=[{"name": "a"}]),
+        one(outputs=[{"name": "a"}], forEach={"count": 2}),
+        "spec.steps[0].outputs: the outputs of a fan-out are not gathered in this version "
+        "(let the items write to a volume)",
+    ),
+    "an approval may be conditional": (
+        spec({"name": "ask", "approval": {"message": "?"}, "when": "1 < 2"}),
+        spec({"name": "ask", "approval": {"message": "?"}, "outputs": [{"name": "a"}]}),
+        "spec.steps[0].outputs: has no meaning beside approval: it has no Job (remove it)",
+    ),
+    "the outcome is known at the end": (
+        spec(step("a"), **{"finally": [step("b", when="workflow.outcome == 'Failed' && steps.a.phase == 'Failed'")]}),
+        spec(step("a", when="workflow.outcome == 'Failed'"), **{"finally": [step("b")]}),
+        "spec.steps[0].when: workflow has no 'outcome'",
+    ),
+    "finally names its own place": (
+        spec(step("a"), **{"finally": [step("b"), step("c", dependsOn=["b"], when="steps.b.phase == ''")]}),
+        spec(step("a"), **{"finally": [step("b"), step("c", when="steps.b.phase == ''")]}),
+        "spec.finally[1].when: steps['b'] is not upstream of step 'c': it may not be over when this is evaluated "
+        "(add 'b' to dependsOn)",
+    ),
+    "params have names of their own": (
+        spec(params=[{"name": "a", "value": 1}, {"name": "A", "value": [1, {"b": None}]}]),
+        spec(params=[{"name": "a", "value": 1}, {"name": "a", "value": 2}]),
+        "spec.params[1].name: 'a' is already the name of a param",
+    ),
+    "a param has a value": (
+        spec(params=[{"name": "a", "value": ""}]),
+        spec(params=[{"name": "a", "value": None}]),
+        'spec.params[0].value: is required ("" is the empty text)',
+    ),
+    "a param is whole": (
+        spec(params=[{"name": "a", "value": 1.0}]),
+        spec(params=[{"name": "a", "value": [1.5]}]),
+        "spec.params[0].value: holds a fraction (put it in quotes, and write double(params.NAME) where a number is "
+        "needed)",
+    ),
+    "params of 64 KiB": (
+        spec(params=[{"name": "a", "value": "x" * (65_536 - 8)}]),
+        spec(params=[{"name": "a", "value": "x" * (65_536 - 7)}]),
+        "spec.params: come to 65537 bytes of JSON, at most 65536 are allowed (keep large data in a volume or a "
+        "ConfigMap)",
+    ),
+    "100 params": (
+        spec(params=[{"name": f"p{n}", "value": n} for n in range(100)]),
+        spec(params=[{"name": f"p{n}", "value": n} for n in range(101)]),
+        "spec.params: must have at most 100 entries",
+    ),
+    "10,000 expressions": (
+        spec(*(step(f"s{n}", args=["${{ 1 }}"], command=["${{ 1 }}"]) for n in range(5_000))),
+        spec(
+            *(step(f"s{n}", args=["${{ 1 }}"], command=["${{ 1 }}"]) for n in range(4_999)),
+            step("last", when="true", args=["${{ 1 }}"], command=["${{ 1 }}"]),
+        ),
+        "spec.steps[4999]: a workflow holds at most 10000 expressions",
     ),
     "a variable's value is text": (
         one(env=[{"name": "A", "value": "1"}]),
@@ -624,8 +774,8 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "a field of a later version": (
         spec(),
-        {**spec(), "params": []},
-        "spec.params: is not a field of this object (a later version of Kipu will have it, this one does not)",
+        {**spec(), "templateRef": {}},
+        "spec.templateRef: is not a field of this object (a later version of Kipu will have it, this one does not)",
     ),
 }
 
@@ -645,7 +795,7 @@ def test_every_problem_is_told_at_once() -> None:
         "timeout": "0s",
         "steps": [
             step("Bad"),
-            step("b", when="x", dependsOn=["c"]),
+            step("b", wen="x", dependsOn=["c"]),
             without(step("c"), "image", "command"),
             {"name": "d", "image": "i", "script": "x", "command": ["y"], "args": ["z"]},
         ],
@@ -653,7 +803,7 @@ def test_every_problem_is_told_at_once() -> None:
     assert [problem.partition(": ")[0] for problem in problems(raw)] == [
         "spec.timeout",
         "spec.steps[0].name",
-        "spec.steps[1].when",
+        "spec.steps[1].wen",
         "spec.steps[2]",
         "spec.steps[3].command",
         "spec.steps[3].args",

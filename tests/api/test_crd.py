@@ -39,9 +39,9 @@ def fields_of(custom: Custom) -> dict[str, dict[str, Any]]:
 
 
 ANY_VALUE = {
-    f"{spec}.{field}[].forEach.items[]"
+    f"{spec}.{path}"
     for spec in (".spec", ".spec.workflowTemplate.spec")
-    for field in ("steps", "finally")
+    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", "params[].value")
 }
 FIELDS = {custom.kind: fields_of(custom) for custom in RESOURCES}
 EACH = pytest.mark.parametrize("kind", list(FIELDS))
@@ -117,7 +117,9 @@ def test_only_what_core_v1_owns_passes_through(kind: str) -> None:
     spec = SPECS[kind]
     within = ("template.spec", "env[].valueFrom", "envFrom[]", "resources", "securityContext", "volumeMounts[]")
     steps = {f"{spec}.{field}[].{each}" for field in ("steps", "finally") for each in (*within, "forEach.items[]")}
-    assert through == {f"{spec}.defaults.template.spec", *steps}
+    # The outputs of what is adopted are what another log holds.
+    language = {f"{spec}.params[].value", f"{spec}.adopt.steps[].outputs"}
+    assert through == {f"{spec}.defaults.template.spec", *steps, *language}
 
 
 @pytest.mark.parametrize(("custom", "rest"), [(WORKFLOW, 0), (CRON_WORKFLOW, len("-29712960") + 2)])

@@ -17,7 +17,7 @@ from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting
-from tests.api.specs import adopt, spec, step
+from tests.api.specs import adopt, adopted, spec, step
 
 # Lone surrogates, too: JSON can write them as \ud800.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)
@@ -31,6 +31,7 @@ FULL = spec(
         env=[{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         resources={"limits": {"cpu": 0.5}},
         volumeMounts=[{"name": "v", "mountPath": "/v"}],
+        outputs=[{"name": "rows", "type": "Int"}],
     ),
     {
         "name": "b",
@@ -38,6 +39,8 @@ FULL = spec(
         "runWhen": "AllFinished",
         "allowFailure": True,
         "script": "true",
+        "when": "steps.a.outputs.rows > params.least",
+        "env": [{"name": "ROWS", "value": "${{ steps.a.outputs.rows }}"}],
         "retry": {"maxAttempts": 2, "backoff": {"initial": "1s", "factor": 2, "max": "1m", "jitter": "Full"}},
         "startTimeout": "1m",
         "template": {
@@ -48,11 +51,25 @@ FULL = spec(
     defaults={"image": "i", "template": {"spec": {"containers": [{"name": "main", "securityContext": {}}]}}},
     shutdown={"mode": "Cancel", "run": 1},
     onFailure="Continue",
-    adopt=adopt("a", "b"),
+    adopt=adopt(adopted("a", outputs={"rows": 7}), "b"),
     parallelism=3,
+    params=[{"name": "least", "value": 1}],
 )
 KEYS = st.sampled_from(
-    ["steps", "defaults", "name", "template", "spec", "containers", "env", "retry", "script", "image"]
+    [
+        "steps",
+        "defaults",
+        "name",
+        "template",
+        "spec",
+        "containers",
+        "env",
+        "retry",
+        "script",
+        "image",
+        "when",
+        "outputs",
+    ]
 )
 
 

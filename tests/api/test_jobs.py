@@ -12,6 +12,11 @@ from kipu.api.definition import parse
 from kipu.api.jobs import AttemptRef, job_manifest, placeholder_manifest
 from tests.api.specs import spec, step
 
+
+def main_of(**fields: Any) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "main", **fields}]}}
+
+
 GOLDEN = Path(__file__).parent / "golden"
 UID = "4a1f0a52-0000-4000-8000-000000000001"
 
@@ -123,3 +128,45 @@ def test_the_job_of_an_external_step_is_born_suspended_and_says_so() -> None:
     manifest: Any = job_manifest(given, "load", attempt())
     assert manifest["spec"]["suspend"] is True
     assert manifest["metadata"]["annotations"]["kipu.dev/effects"] == "External"
+
+
+# -- the language --------------------------------------------------------------------------------------
+
+SPEAKING = spec(
+    {
+        "name": "load",
+        "image": "i",
+        "command": ["run", "${{ params.mode }}"],
+        "args": ["--rows", "${{ params.rows }}"],
+        "env": [{"name": "FIXED", "value": "x"}, {"name": "ROWS", "value": "${{ params.rows }} rows"}],
+        "outputs": [{"name": "rows"}],
+        "template": main_of(terminationMessagePath="/elsewhere", terminationMessagePolicy="FallbackToLogsOnError"),
+    },
+    params=[{"name": "rows", "value": 42}, {"name": "mode", "value": "fast"}],
+)
+
+
+def container(manifest: Any) -> Any:
+    (found,) = manifest["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_what_was_recorded_stands_in_the_place_of_expressions() -> None:
+    values = {"command[1]": "fast", "args[1]": "42", "env[1].value": "42 rows"}
+    main = container(job_manifest(parse(SPEAKING), "load", attempt(values=values)))
+    assert (main["command"], main["args"]) == (["run", "fast"], ["--rows", "42"])
+    assert main["env"][-2:] == [{"name": "FIXED", "value": "x"}, {"name": "ROWS", "value": "42 rows"}]
+
+
+def test_a_step_with_outputs_writes_to_its_termination_message_whatever_the_template_says() -> None:
+    main = container(job_manifest(parse(SPEAKING), "load", attempt()))
+    assert {"name": "KIPU_OUTPUT", "value": "/dev/termination-log"} in main["env"]
+    assert (main["terminationMessagePath"], main["terminationMessagePolicy"]) == ("/dev/termination-log", "File")
+    silent = container(job_manifest(parse(spec(step("load"))), "load", attempt()))
+    assert not {"terminationMessagePath", "terminationMessagePolicy"} & set(silent)
+    assert "KIPU_OUTPUT" not in {variable["name"] for variable in silent["env"]}
+
+
+def test_a_step_that_ends_at_a_known_time_is_told_so() -> None:
+    main = container(job_manifest(parse(spec(step("load"))), "load", attempt(deadline=1_795_489_200_999)))
+    assert {"name": "KIPU_DEADLINE", "value": "2026-11-24T03:00:00Z"} in main["env"]

@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kipu.cli.details import clock, elapsed, printable, row
 from kipu.core.errors import Problem
-from kipu.core.events import Event, StepAdopted, StepsCancelled, StepSucceeded
+from kipu.core.events import (
+    Event,
+    LateResultIgnored,
+    Reason,
+    SkipReason,
+    StepAdopted,
+    StepEvaluated,
+    StepsCancelled,
+    StepsSkipped,
+    StepSucceeded,
+)
 from kipu.eventlog.ports import Recorded
 from tests.cli import histories
 from tests.core.given import START, Flow
@@ -43,6 +55,28 @@ def test_a_success_says_how_long_it_ran(seconds: int, text: str) -> None:
         run=1, step="a", attempt=2, job_uid="u", started_at=START, finished_at=START + seconds * 1_000, pod="p"
     )
     assert _line(event) == f"StepSucceeded | a/2 | {text}, pod p"
+
+
+def test_a_success_shows_its_outputs() -> None:
+    outputs: dict[str, str | int | bool] = {"rows": 42, "ok": True, "text": "a\nb", "long": "x" * 61}
+    event = StepSucceeded(run=1, step="a", attempt=1, job_uid="u", pod="p", outputs=outputs)
+    assert _line(event) == f"StepSucceeded | a/1 | pod p, rows=42, ok=true, text=a\\nb, long={'x' * 60}..."
+
+
+def test_what_expressions_came_to_is_shown_with_its_place() -> None:
+    event = StepEvaluated(run=1, step="a", values={"env[0].value": "42", "args[1]": "x"})
+    assert _line(event) == "StepEvaluated | a | env[0].value=42, args[1]=x"
+
+
+def test_a_step_that_is_not_wanted_says_so_itself() -> None:
+    event = StepsSkipped(run=1, steps=("a",), culprit="a", reason=SkipReason.CONDITION_FALSE)
+    assert _line(event) == "StepsSkipped | a | ConditionFalse: its `when` does not hold"
+
+
+def test_a_late_result_says_what_it_was() -> None:
+    late = LateResultIgnored(run=1, step="a", attempt=2, job_uid="u")
+    assert _line(late) == "LateResultIgnored | a/2 | it ended after it was given up: Succeeded"
+    assert _line(replace(late, reason=Reason.EXIT_CODE)).endswith("given up: ExitCode")
 
 
 def test_an_adopted_step_names_its_source() -> None:

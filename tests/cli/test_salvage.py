@@ -65,6 +65,20 @@ HALF = exported(half_done())
 # -- what is adopted -----------------------------------------------------------------------------------------
 
 
+def test_what_is_adopted_brings_its_outputs(terminal: Terminal) -> None:
+    given = spec(
+        step("fetch", outputs=[{"name": "rows", "type": "Int"}, {"name": "shape", "type": "Json"}]),
+        step("load", dependsOn=["fetch"], when="steps.fetch.outputs.rows > 1"),
+    )
+    outputs: dict[str, str | int | bool] = {"rows": 42, "shape": '{"mean":2.5}'}
+    flow = exports.begun(given)
+    flow.tell(flow.outcome("fetch", outputs=outputs), after=SECOND)
+    manifest = dry(terminal, exported(flow, given))
+    assert manifest["spec"]["adopt"]["steps"][0]["outputs"] == outputs
+    again = exports.begun(manifest["spec"])
+    assert again.step("fetch").outputs == outputs
+
+
 def test_it_is_the_same_workflow_but_for_what_it_adopts(terminal: Terminal) -> None:
     outcome = terminal.kipu("salvage", "-", "--dry-run", stdin=HALF)
     assert (outcome.code, outcome.err) == (0, ADOPTED)

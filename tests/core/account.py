@@ -24,4 +24,6 @@ class Account:
     unknown: bool = False
     end: str = ""
     culprit: str | None = None
+    unasked: bool = False  # its own `when` did not hold
+    late: int = 0  # the attempt whose late result was recorded
     items: int | None = None  # of a fan-out that has begun

@@ -16,6 +16,7 @@ from kipu.core.events import (
     Decision,
     Event,
     FinallyStarted,
+    LateResultIgnored,
     Reason,
     Resolution,
     ShutdownMode,
@@ -23,6 +24,7 @@ from kipu.core.events import (
     SkipReason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -66,6 +68,7 @@ class Audit(Rules):
     draining: bool = False
     terminated: bool = False
     suspended: bool = False
+    evaluated: dict[str, None] = field(default_factory=dict)
     finished: WorkflowFinished | None = None
     foreseen: list[str] = field(default_factory=list)  # skipped for a rule, in the commit being read
 
@@ -117,6 +120,10 @@ class Audit(Rules):
         match event:
             case StepAdopted():
                 self.see_adopted(event.step)
+            case StepEvaluated():
+                self.see_evaluated(event)
+            case LateResultIgnored():
+                self.see_late(event)
             case StepExpanded():
                 self.see_expanded(event)
             case ApprovalRequested() | WaitStarted():
@@ -158,15 +165,6 @@ class Audit(Rules):
                 self.see_failed(event)
             case AttemptUnknown() | UnknownResolved():
                 self.see_unknown(event)
-
-    def see_step_failed(self, event: StepFailed) -> None:
-        assert not self.steps[event.step].open
-        self.close(event.step, "Failed")
-        if self.steps[event.step].items is not None:
-            self.see_items_failed(event)
-        is_item = event.step not in self.by_name
-        if self.failing is None and not is_item and not self.rule_of(event.step).allow_failure:
-            self.failing = event.step
 
     # -- fan-outs ------------------------------------------------------------------------------------------
 
@@ -249,6 +247,37 @@ class Audit(Rules):
             assert not self.cancels(event.step)
         account.attempts, account.open, account.abandoned = event.attempt, True, False
 
+    def see_step_failed(self, event: StepFailed) -> None:
+        is_item = event.step not in self.by_name
+        if event.reason is Reason.EXPRESSION_ERROR:
+            if is_item:
+                self.see_item_begin(event.step)
+            self.see_unstarted(event.step)
+        assert not self.steps[event.step].open
+        self.close(event.step, "Failed")
+        if self.steps[event.step].items is not None:
+            self.see_items_failed(event)
+        if self.failing is None and not is_item and not self.rule_of(event.step).allow_failure:
+            self.failing = event.step
+
+    def see_evaluated(self, event: StepEvaluated) -> None:
+        assert event.step not in self.evaluated, "once for all attempts"
+        assert event.step not in self.steps or not self.steps[event.step].attempts
+        self.evaluated[event.step] = None
+
+    def see_late(self, event: LateResultIgnored) -> None:
+        account = self.steps[event.step]
+        assert account.abandoned, "only what was given up is late"
+        assert account.late < event.attempt == account.attempts, "and is said to be once"
+        account.late = event.attempt
+
+    def see_unstarted(self, name: str) -> None:
+        """It ends by its expressions, at the moment at which it could have started."""
+        assert not self.steps[name].attempts
+        assert self.rule_holds(self.rule_of(name))
+        is_item = name not in self.by_name
+        assert is_item or not (self.holds_back() and self.by_name[name].run_when is RunWhen.ALL_SUCCEEDED)
+
     def see_resting(self, event: ApprovalRequested | WaitStarted) -> None:
         step, account = self.by_name[event.step], self.steps[event.step]
         assert not account.end
@@ -275,6 +304,7 @@ class Audit(Rules):
             kept |= more
         known, self.steps = self.steps, {name: Account() for name in self.by_name}
         self.steps |= {name: account for name, account in known.items() if name.partition("[")[0] in kept}
+        self.evaluated = {name: None for name in self.evaluated if name.partition("[")[0] in kept}
         self.finished = self.failing = self.outcome = None
         self.stopping = self.shut_down = self.draining = self.terminated = False
 
@@ -333,7 +363,13 @@ class Audit(Rules):
     def see_skipped(self, event: StepsSkipped) -> None:
         for name in event.steps:
             assert not self.steps[name].attempts
+            if event.reason is SkipReason.CONDITION_FALSE:
+                assert event.steps == (event.culprit,)
+                self.see_unstarted(name)
+                self.steps[name].unasked = True
             self.close(name, "Skipped", event.culprit)
+            if event.reason is SkipReason.CONDITION_FALSE:
+                continue
             if event.reason is SkipReason.WORKFLOW_FAILING:
                 assert event.culprit == self.failing
                 assert self.holds_back()

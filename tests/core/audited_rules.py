@@ -31,7 +31,8 @@ class Rules:
         """How each need has ended, and whether that is as good as success."""
         for need in step.depends_on:
             end = self.steps[need].end
-            yield end, end == "Succeeded" or (end == "Failed" and self.by_name[need].allow_failure)
+            forgiven = end == "Failed" and self.by_name[need].allow_failure
+            yield end, end == "Succeeded" or forgiven or self.steps[need].unasked
 
     def rule_holds(self, step: Step) -> bool:
         ends = list(self.ends(step))

@@ -6,7 +6,7 @@ and every index equals the one rebuilt by brute force. No mocks, no clock: `afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -42,6 +42,7 @@ from kipu.core.definition import (
 )
 from kipu.core.events import Decision, Event, Reason, ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
+from kipu.core.language import Evaluate, nothing_to_evaluate
 from kipu.core.state import Attempt, State, StepState, canonical
 from tests.core.invariants import check_indexes
 
@@ -117,10 +118,13 @@ def adoption(*names: str) -> Adoption:
 class Flow:
     """One workflow that is told things and answers with events."""
 
-    def __init__(self, definition: Definition | None, *, slots: int = 1_000) -> None:
+    def __init__(
+        self, definition: Definition | None, *, slots: int = 1_000, evaluate: Evaluate = nothing_to_evaluate
+    ) -> None:
         self.state = State()
         self.now = START
         self.slots = slots
+        self.evaluate = evaluate
         self.log: list[tuple[Event, int]] = []
         self.last: list[Event] = []
         if definition is not None:
@@ -131,7 +135,9 @@ class Flow:
     def tell(self, *commands: Command, after: int = 0) -> list[Event]:
         """One turn, `after` milliseconds later; returns its events."""
         self.now += after
-        self.state, self.last = decide(self.state, commands, identity=IDENTITY, now=self.now, slots=self.slots)
+        self.state, self.last = decide(
+            self.state, commands, identity=IDENTITY, now=self.now, slots=self.slots, evaluate=self.evaluate
+        )
         self.log += [(event, self.now) for event in self.last]
         assert canonical(fold(self.log)) == canonical(self.state)
         check_indexes(self.state)
@@ -193,10 +199,21 @@ class Flow:
         return ObserveStarted(ref=self.ref(name), job_uid=f"uid-{name}", started_at=started_at, pod="pod", node="node")
 
     def outcome(
-        self, name: str, *, reason: Reason | None = None, exit_code: int | None = None, message: str = ""
+        self,
+        name: str,
+        *,
+        reason: Reason | None = None,
+        exit_code: int | None = None,
+        message: str = "",
+        outputs: Mapping[str, str | int | bool] | None = None,
     ) -> ObserveOutcome:
         return ObserveOutcome(
-            ref=self.ref(name), job_uid=f"uid-{name}", reason=reason, exit_code=exit_code, message=message
+            ref=self.ref(name),
+            job_uid=f"uid-{name}",
+            reason=reason,
+            exit_code=exit_code,
+            message=message,
+            outputs=outputs,
         )
 
     # -- then ----------------------------------------------------------------------------------------
@@ -235,6 +252,7 @@ def flow(
     timeout: int | None = None,
     slots: int = 1_000,
     adopt: Adoption | None = None,
+    evaluate: Evaluate = nothing_to_evaluate,
     finally_timeout: int | None = None,
 ) -> Flow:
     """A workflow of these steps that was just accepted."""
@@ -248,6 +266,7 @@ def flow(
             finally_timeout_ms=finally_timeout,
         ),
         slots=slots,
+        evaluate=evaluate,
     )
 
 

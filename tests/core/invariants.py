@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from kipu.core.definition import ITEMS_UNDER_WAY_MAX, Kind, RunWhen
-from kipu.core.events import Reason, TimerKind
+from kipu.core.events import Reason, SkipReason, TimerKind
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase
 from kipu.core.state import Fanout, State, Timer, is_relevant
 
@@ -170,7 +170,8 @@ def _any_failed(state: State, place: int) -> bool:
 
 def _counts_as_success(state: State, place: int) -> bool:
     phase = state.steps[place].phase
-    return phase is StepPhase.SUCCEEDED or (phase is StepPhase.FAILED and state.step(place).allow_failure)
+    forgiven = phase is StepPhase.FAILED and state.step(place).allow_failure
+    return phase is StepPhase.SUCCEEDED or forgiven or state.steps[place].reason is SkipReason.CONDITION_FALSE
 
 
 def _has_attempt(state: State, place: int, *, abandoned: bool) -> bool:

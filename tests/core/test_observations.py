@@ -92,6 +92,8 @@ def test_an_attempt_that_was_given_up_has_no_other_news_than_that_it_is_gone(num
     given = flow(step("a", attempts=2))
     given.start("a")
     given.lose("a")
+    is_late = isinstance(observations(SOME)[number], ObserveOutcome)  # which is recorded, once, and changes nothing
+    assert kinds(given.tell(observations(SOME)[number])) == ["LateResultIgnored"] * is_late
     assert given.tell(observations(SOME)[number]) == []
     assert kinds(given.tell(observations(SOME)[5])) == ["AttemptFailed"]
 

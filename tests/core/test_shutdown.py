@@ -125,6 +125,7 @@ def test_a_failure_in_a_drain_takes_others_down_where_it_is_said_so() -> None:
 def test_an_attempt_that_is_being_taken_down_has_no_success_any_more() -> None:
     given = flow(step("a"))
     given.shut_down()
+    assert kinds(given.succeed("a")) == ["LateResultIgnored"]
     assert given.succeed("a") == []
     given.gone("a")
     assert given.phases == {"a": "Cancelled"}

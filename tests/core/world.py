@@ -33,9 +33,25 @@ from kipu.core.definition import Definition, Effects, Kind
 from kipu.core.effects import EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
 from kipu.core.events import Decision, Event, Reason, Resolution, ShutdownMode, StepScheduled
 from kipu.core.evolve import evolve, fold
+from kipu.core.language import Evaluate, Evaluated, Unevaluated
+from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
 from tests.core.given import IDENTITY, START
 from tests.core.invariants import check_indexes, relevant_timers
+
+
+def by_name(state: State, place: int) -> Evaluated | Unevaluated:
+    """What the expressions of a step come to, drawn by its name alone: some fail, some hold, some do not."""
+    is_fan_out = state.step(place).for_each is not None and state.fanout_of(place) is None
+    match keyed_fraction(15, "expressions", state.name(place)):
+        case 0:
+            return Unevaluated(message="no such key")
+        case 1 | 2 if state.fanout_of(place) is None:
+            return Evaluated(holds=False)
+        case 3 | 4 | 5 if not is_fan_out:
+            return Evaluated(values={"env[0].value": "x" * 900, "args[1]": state.name(place)})
+    return Evaluated()
+
 
 Ref = TypeVar("Ref")
 TURNS_MAX = 3_000  # 25 steps x (3 attempts + 10 disruptions) x 5 turns = 1,625; a run that needs more hangs
@@ -62,6 +78,7 @@ class World:
     shutdowns: bool = True
     reruns: int = 2  # at most
     slots_max: int = 30
+    evaluate: Evaluate = by_name
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -123,7 +140,9 @@ class World:
         expected = self.twin(taken, slots) if self.random.random() < 0.1 else None
         promised = wants_turn(self.state, slots)
         active = self.state.jobs_active
-        self.state, events = decide(self.state, taken, identity=IDENTITY, now=self.now, slots=slots)
+        self.state, events = decide(
+            self.state, taken, identity=IDENTITY, now=self.now, slots=slots, evaluate=self.evaluate
+        )
         assert expected is None or events == expected
         assert taken or bool(events) is promised, "wants_turn says whether events are due"
         self.commit(events, slots, active)
@@ -155,7 +174,7 @@ class World:
         assert effects(twin) == effects(self.state)
         assert wake_at(twin) == wake_at(self.state)
         assert wants_turn(twin, slots) == wants_turn(self.state, slots)
-        return decide(twin, taken, identity=IDENTITY, now=self.now, slots=slots)[1]
+        return decide(twin, taken, identity=IDENTITY, now=self.now, slots=slots, evaluate=self.evaluate)[1]
 
     # -- moves -------------------------------------------------------------------------------------------
 
@@ -249,7 +268,7 @@ class World:
         if self.state.unknown:
             place = self.random.choice(list(self.state.unknown))
             name, attempt = self.definition.steps[place].name, self.state.steps[place].attempts
-            ref = AttemptRef(run=1, step=name, attempt=attempt)
+            ref = AttemptRef(run=self.state.run, step=name, attempt=attempt)
             self.tell(ResolveUnknown(ref=ref, decision=self.random.choice(list(Resolution)), by="somebody"))
 
     def is_external(self, ref: AttemptRef) -> bool:

@@ -19,13 +19,17 @@ from kipu.core.definition import (
     Approval,
     Backoff,
     Definition,
+    Effects,
     ForEach,
     Jitter,
     Kind,
     OnFailure,
+    OnUnknown,
+    Output,
     Retry,
     RunWhen,
     Step,
+    ValueType,
 )
 from kipu.core.errors import Problem
 from kipu.core.events import (
@@ -33,16 +37,20 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Decision,
     Event,
     EventLimitReached,
     FinallyStarted,
+    LateResultIgnored,
     Reason,
+    Resolution,
     ShutdownMode,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -53,6 +61,7 @@ from kipu.core.events import (
     StreamClaimed,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowEnd,
@@ -86,6 +95,7 @@ class History:
 
 
 # What there was when the first histories were recorded: they never change.
+FIRST_SKIP_REASONS = (SkipReason.DEPENDENCY, SkipReason.WORKFLOW_FAILING)
 FIRST_TIMERS = (
     TimerKind.BACKOFF,
     TimerKind.START_TIMEOUT,
@@ -180,7 +190,7 @@ EVERY_EVENT = History(
         ),
         (
             StreamClaimed(epoch=4, writer="kipu-1"),
-            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in SkipReason),
+            *(StepsSkipped(run=1, steps=("a", "b"), culprit="load", reason=reason) for reason in FIRST_SKIP_REASONS),
             StepsCancelled(run=1, steps=()),
             *(ShutdownRequested(run=1, mode=mode) for mode in (ShutdownMode.CANCEL, ShutdownMode.TERMINATE)),
             *(TimerFired(run=1, kind=kind, due=TS) for kind in FIRST_TIMERS),
@@ -315,7 +325,115 @@ CONTROL = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL)
+
+
+def outputs(*kinds: str) -> tuple[Output, ...]:
+    return tuple(Output(name=kind.lower(), type=ValueType(kind)) for kind in kinds)
+
+
+LANGUAGE = History(
+    name="language-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="7e1d2c3b-4a59-4687-9b0c-1d2e3f405162"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(
+                            name="fetch",
+                            outputs=(
+                                Output(name="rows", type=ValueType.INT),
+                                *outputs("String", "Bool", "Double", "Json"),
+                            ),
+                        ),
+                        Step(
+                            name="load",
+                            depends_on=("fetch",),
+                            when="steps['fetch'].outputs.rows > 0",
+                            pod={"container": {"env": [{"name": "ROWS", "value": "${{ steps.fetch.outputs.rows }}"}]}},
+                        ),
+                        Step(name="quiet", when="params.date == 'x'"),
+                    ),
+                    params={"date": "2026-11-23", "shards": [1, {"a": None}], "deep": True},
+                ),
+            ),
+            StepScheduled(run=1, step="fetch", attempt=1, job=JOB),
+            StepsSkipped(run=1, steps=("quiet",), culprit="quiet", reason=SkipReason.CONDITION_FALSE),
+        ),
+        (
+            AttemptAbandoned(run=1, step="fetch", attempt=1, reason=Reason.TIMED_OUT, message="late"),
+            LateResultIgnored(run=1, step="fetch", attempt=1, job_uid="j"),
+        ),
+        (AttemptFailed(run=1, step="fetch", attempt=1, reason=Reason.TIMED_OUT, retry_at=TS),),
+        (TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="fetch"),),
+        (StepScheduled(run=1, step="fetch", attempt=2, job=JOB),),
+        (
+            StepSucceeded(
+                run=1,
+                step="fetch",
+                attempt=2,
+                job_uid="k",
+                pod="p",
+                pod_uid="pu",
+                outputs={"rows": 42, "string": "Größe", "bool": False, "double": "0.5", "json": '{"a":[1,2.5]}'},
+            ),
+            StepEvaluated(run=1, step="load", values={"env[0].value": "42", "args[1]": "$$(HOME)\n"}),
+            StepScheduled(run=1, step="load", attempt=1, job=JOB),
+        ),
+        (
+            AttemptAbandoned(run=1, step="load", attempt=1, reason=Reason.LOST),
+            LateResultIgnored(run=1, step="load", attempt=1, job_uid="l", reason=Reason.OUTPUT_INVALID),
+        ),
+        *(
+            (
+                AttemptFailed(run=1, step="load", attempt=1, reason=reason),
+                StepFailed(run=1, step="load", reason=reason),
+            )
+            for reason in (Reason.OUTPUT_TOO_LARGE, Reason.OUTPUT_INVALID, Reason.EXPRESSION_ERROR)
+        ),
+    ),
+)
+EXTERNAL = History(
+    name="external-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="2f6c8b1a-9d3e-4c57-8a0b-5e4d3c2b1a09"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="pay", effects=Effects.EXTERNAL),
+                        Step(name="mail", effects=Effects.EXTERNAL, on_unknown=OnUnknown.FAIL),
+                        Step(name="count", effects=Effects.PURE),
+                    )
+                ),
+            ),
+            StepScheduled(run=1, step="pay", attempt=1, job=JOB),
+        ),
+        (StepStarted(run=1, step="pay", attempt=1, job_uid="j", started_at=TS),),
+        (
+            AttemptUnknown(
+                run=1, step="pay", attempt=1, reason=Reason.LOST, message="gone", job_uid="j", pod="p", node="n"
+            ),
+        ),
+        (
+            UnknownResolved(run=1, step="pay", attempt=1, decision=Resolution.RETRY, by="ann"),
+            AttemptFailed(run=1, step="pay", attempt=1, reason=Reason.UNKNOWN, job_uid="j", retry_at=TS),
+        ),
+        *(
+            (UnknownResolved(run=1, step="pay", attempt=2, decision=decision),)
+            for decision in (Resolution.FAIL, Resolution.SUCCEED)
+        ),
+    ),
+)
+HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL)
 
 
 async def write(history: History, store: Store) -> None:

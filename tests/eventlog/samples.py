@@ -6,7 +6,7 @@ import itertools
 import random
 import unicodedata
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -22,12 +22,23 @@ from kipu.core.definition import (
     Jitter,
     Kind,
     OnFailure,
+    Output,
     Retry,
     RunWhen,
     Step,
+    ValueType,
 )
 from kipu.core.errors import Problem
-from kipu.core.events import EVENT_TYPES, Event, Items, StepScheduled, StepStarted, StepSucceeded, StreamClaimed
+from kipu.core.events import (
+    EVENT_TYPES,
+    Event,
+    Items,
+    Reason,
+    StepScheduled,
+    StepStarted,
+    StepSucceeded,
+    StreamClaimed,
+)
 from kipu.eventlog.ports import StreamId
 
 SPEC_HASH = "5" * 64
@@ -91,6 +102,8 @@ _steps = st.builds(
     attempt_timeout_ms=st.none() | whole,
     timeout_ms=st.none() | whole,
     pod=_objects,
+    when=st.none() | texts,
+    outputs=st.lists(st.builds(Output, name=texts, type=st.sampled_from(ValueType)), max_size=2).map(tuple),
     kind=st.sampled_from(Kind),
     in_finally=st.booleans(),
     approval=st.none() | st.builds(Approval, message=texts, timeout_ms=st.none() | whole),
@@ -113,14 +126,25 @@ definitions = st.builds(
     on_failure=st.sampled_from(OnFailure),
     finally_timeout_ms=st.none() | whole,
     pod_defaults=_objects,
+    params=_objects,
     adopt=st.none()
     | st.builds(
         Adoption,
         workflow_uid=texts,
         run=whole,
-        steps=st.lists(st.builds(AdoptedStep, name=texts, position=whole, hash=texts), max_size=2).map(tuple),
+        steps=st.lists(
+            st.builds(
+                AdoptedStep,
+                name=texts,
+                position=whole,
+                hash=texts,
+                outputs=st.none() | st.dictionaries(texts, texts | whole | st.booleans(), max_size=2),
+            ),
+            max_size=2,
+        ).map(tuple),
     ),
 )
+_scalars: st.SearchStrategy[Any] = texts | whole | st.booleans()
 _BY_HINT: dict[Any, st.SearchStrategy[Any]] = {
     int: whole,
     int | None: st.none() | whole,
@@ -129,6 +153,9 @@ _BY_HINT: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(texts, max_size=4).map(tuple),
     tuple[Problem, ...]: st.lists(st.builds(Problem, path=texts, reason=texts, hint=texts), max_size=3).map(tuple),
     Definition: definitions,
+    Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
+    Mapping[str, str | int | bool] | None: st.none() | st.dictionaries(texts, _scalars, max_size=3),
+    Reason | None: st.none() | st.sampled_from(Reason),
     Items | None: st.none() | st.lists(_json, max_size=3).map(tuple),
 }
 

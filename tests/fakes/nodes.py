@@ -32,7 +32,7 @@ class Program:
 
     run_seconds: float = 1.0
     exit_code: int = 0
-    message: str = ""  # the termination message, before the kubelet cuts it
+    message: str = ""  # the termination message, before the kubelet cuts it; $POD in it is the pod's uid
     reason: str = ""  # "" is Completed or Error, by the exit code; "OOMKilled"
     start_seconds: float = START_SECONDS
     stop_seconds: float = 0.1  # from SIGTERM to its end; the pod's grace period bounds it
@@ -242,7 +242,7 @@ class Nodes:
             "finishedAt": timestamp(execution.ended or 0),
         }
         if program.message and exit_code != KILLED:
-            state["message"] = program.message
+            state["message"] = program.message.replace("$POD", execution.pod_uid)
         return state
 
     def _do(self, seconds: float, step: Callable[..., None], *arguments: object) -> None:
@@ -302,9 +302,10 @@ def _contained(body: Json, state: Json, *, ready: bool = False) -> Json:
                 own["terminated"] = {**own["terminated"], "exitCode": 0, "reason": "Completed"}
                 own["terminated"].pop("message", None)
             elif "message" in own["terminated"]:
-                bound = min(MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX // _count(body))
-                cut = own["terminated"]["message"].encode()[:bound].decode(errors="ignore")
-                own["terminated"]["message"] = cut
+                # The last bytes of the file, of which the status keeps the first.
+                written = own["terminated"]["message"].encode()[-MESSAGE_BYTES_MAX:]
+                cut = written[: MESSAGES_BYTES_MAX // _count(body)]
+                own["terminated"]["message"] = cut.decode(errors="replace")
         statuses.append({"name": container["name"], "ready": ready, "state": own, "restartCount": 0})
     body["status"]["containerStatuses"] = statuses
     return body

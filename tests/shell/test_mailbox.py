@@ -136,3 +136,20 @@ async def test_a_start_goes_along_with_whatever_comes_next() -> None:
     mailbox.put(STARTED)
     mailbox.put(FireTimers())
     assert mailbox.take(10) == [STARTED, FireTimers()]
+
+
+async def test_what_is_heavy_with_outputs_is_taken_in_as_many_turns_as_it_needs() -> None:
+    mailbox = Mailbox()
+    heavy = [
+        ObserveOutcome(
+            ref=AttemptRef(run=1, step=f"s{number}", attempt=1), job_uid="j", reason=None, outputs={"o": "x" * 8_000}
+        )
+        for number in range(100)
+    ]
+    for command in heavy:
+        mailbox.put(command)
+    mailbox.put(FireTimers())
+    first = mailbox.take(100)
+    assert first == heavy[:33]  # 3 x 2,900 bytes each
+    rest = [command for _ in range(4) for command in mailbox.take(100)]
+    assert rest == [*heavy[33:], FireTimers()]

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
+from kipu.core.definition import Output, ValueType
 from kipu.core.events import Reason
-from kipu.shell.kube_views import JobView, Metadata, PodView
+from kipu.shell.kube_views import JobView, Metadata, PodSpec, PodView
 from kipu.shell.observations import TRACKING, needs_pods, observe, waiting_reason
 
 START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
@@ -99,6 +100,68 @@ def test_a_pod_that_its_job_let_go_uncounted_decides_nothing(phase: str, code: i
     assert isinstance(observe(job(), [ended], advance_on_pod=True), ObserveStarted)
     done = job(conditions=[condition("Complete" if not code else "Failed")])
     assert isinstance(observe(done, [ended], advance_on_pod=True), ObserveOutcome)
+
+
+ROWS = (Output(name="rows", type=ValueType.INT),)
+
+
+def wrote(message: str, *, containers: int = 1, ephemeral: int = 0) -> PodView:
+    """A pod that ended well and has so many containers."""
+    given = pod("Succeeded", exit_code=0, terminated={"message": message})
+    names = [{"name": "main"}, *({"name": f"c{number}"} for number in range(containers - 1))]
+    more = [{"name": f"e{number}"} for number in range(ephemeral)]
+    spec = msgspec.convert({"containers": names[:2], "initContainers": names[2:], "ephemeralContainers": more}, PodSpec)
+    return msgspec.structs.replace(given, spec=spec)
+
+
+def test_a_success_brings_what_it_has_written_and_the_uid_of_its_pod() -> None:
+    seen = outcome(observe(job(), [wrote("rows=42\n")], advance_on_pod=True, declared=ROWS))
+    assert (seen.reason, seen.outputs, seen.pod_uid) == (None, {"rows": 42}, "pod-uid")
+
+
+def test_a_step_that_declares_nothing_may_write_what_it_likes() -> None:
+    seen = outcome(observe(job(), [wrote("x" * 4_096)], advance_on_pod=True))
+    assert (seen.reason, seen.outputs, seen.pod_uid) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("message", "containers", "ephemeral", "reason"),
+    [
+        ("", 1, 0, Reason.OUTPUT_INVALID),
+        ("rows=x", 1, 0, Reason.OUTPUT_INVALID),
+        ("rows=" + "1" * 4_091, 1, 0, Reason.OUTPUT_TOO_LARGE),
+        ("\n" * 1_528 + "rows=42", 8, 0, None),
+        ("\n" * 1_529 + "rows=42", 8, 0, Reason.OUTPUT_TOO_LARGE),
+        ("\n" * 2_500 + "rows=42", 3, 0, None),
+        ("\n" * 2_500 + "rows=42", 3, 2, Reason.OUTPUT_TOO_LARGE),
+    ],
+)
+def test_a_success_without_its_outputs_is_none(
+    message: str, containers: int, ephemeral: int, reason: Reason | None
+) -> None:
+    ended = wrote(message, containers=containers, ephemeral=ephemeral)
+    seen = outcome(observe(job(), [ended], advance_on_pod=True, declared=ROWS))
+    assert (seen.reason, seen.exit_code) == (reason, 0)
+    assert (seen.outputs is None) is (reason is not None)
+
+
+def test_a_failure_stays_what_it_is_whatever_it_has_written() -> None:
+    failed = pod("Failed", exit_code=3, terminated={"message": "rows=42"})
+    seen = outcome(observe(job(), [failed], advance_on_pod=True, declared=ROWS))
+    assert (seen.reason, seen.outputs, seen.message) == (Reason.EXIT_CODE, None, "exit code 3: rows=42")
+
+
+def test_a_job_that_is_complete_without_a_pod_that_says_with_what_asks_for_a_list() -> None:
+    done = job(conditions=[condition("Complete")])
+    assert needs_pods(done, [], ROWS)
+    assert needs_pods(done, [pod("Running")], ROWS)
+    assert not needs_pods(done, [wrote("rows=1")], ROWS)
+    assert not needs_pods(done, [])
+    seen = outcome(observe(done, [], advance_on_pod=False, declared=ROWS))
+    assert (seen.reason, seen.message) == (
+        Reason.LOST,
+        "its pod vanished, and with it what it had written to $KIPU_OUTPUT",
+    )
 
 
 def test_advancing_on_the_job_waits_for_its_condition() -> None:

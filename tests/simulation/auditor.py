@@ -181,6 +181,7 @@ class Auditor:
         if case is not None and not case.is_leaving and not case.is_tampered:
             self.note("I7", invariants.i7_a_job_has_a_committed_intent(case.story, job))
             self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
+            self.note("I13", invariants.i13_a_job_reads_what_was_committed(case.story, job))
 
     def _pods(self) -> None:
         """Programs that were started since the last look."""

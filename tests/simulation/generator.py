@@ -16,7 +16,7 @@ from tests.fakes.nodes import Program
 from tests.fakes.watching import End
 
 from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
-from .scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
+from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, Plan, Scenario, spec, step
 from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
 from .storage import Quota, RestoreEtcd
 from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
@@ -61,12 +61,14 @@ def script_of(seed: int, scenario: Scenario, depth: int) -> Script:
 def _plan(draw: random.Random, place: int) -> Plan:
     count = draw.randint(1, STEPS_MAX)
     names = [f"s{number}" for number in range(count)]
-    steps, fates = [], {}
+    steps: list[dict[str, Any]] = []
+    fates = {}
     for number, name in enumerate(names):
         needs = draw.sample(names[:number], min(number, draw.choice((0, 1, 1, 2, 3))))
         more, fate = _step(draw)
         if needs and draw.random() < 0.25:
             more["runWhen"] = draw.choice(("AllFinished", "AnyFailed"))
+        fate = _speak(draw, more, fate, [need for need in needs if "outputs" in steps[names.index(need)]])
         steps.append(step(name, *sorted(needs), **more))
         fates[name] = fate
     more = {"onFailure": draw.choice(("FinishRunning", "CancelRunning", "Continue"))}
@@ -123,6 +125,30 @@ def _control(
     return tuple(edits)
 
 
+def _speak(
+    draw: random.Random, more: dict[str, Any], fate: tuple[Program, ...], speakers: list[str]
+) -> tuple[Program, ...]:
+    """What the step reads of these needs, and what it writes: its fate with messages."""
+    if speakers:
+        # What was skipped or has failed has no outputs: asked for with care, and now and then without.
+        needs = [(need, f"steps['{need}'].outputs.text") for need in speakers]
+        more["env"] = [
+            {"name": f"IN_{need}", "value": f"${{{{ has({text}) ? {text} : 'none' }}}}"} for need, text in needs
+        ]
+        if draw.random() < 0.4:
+            count = f"steps['{speakers[0]}'].outputs.count"
+            more["when"] = f"has({count}) && {count} > {draw.randrange(3)}"
+    elif draw.random() < 0.08:
+        more["when"] = draw.choice(("true", "false", "1 / (2 - 2) == 1"))
+    if draw.random() < 0.6:
+        return fate
+    more["outputs"] = DECLARED
+    messages = [f"{OUTPUTS}{draw.randrange(4)}" for _ in fate]
+    if draw.random() < 0.15:
+        messages[0] = draw.choice(("", "oops", f"{OUTPUTS}x", "count=1\ntext=" + "x" * 4_096))
+    return tuple(replace(one, message=text) for one, text in zip(fate, messages, strict=True))
+
+
 def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
     """The fields of a step besides its needs, and the fates of its attempts."""
     more: dict[str, Any] = {}
@@ -164,9 +190,10 @@ def _repeated(draw: random.Random, plan: Plan) -> Plan:
     """Some steps become fan-outs, some of whose items have fates of their own."""
     steps, fates = [], dict(plan.fates)
     for given in plan.steps:
-        if draw.random() < 0.15:
+        if draw.random() < 0.15 and "outputs" not in given:
             for_each, own = _fan_out(draw, given["name"], fates[given["name"]])
-            given, fates = {**given, "forEach": for_each}, fates | own
+            reads = [*given.get("env", ()), {"name": "ITEM", "value": "${{ index }}/${{ dyn(item) == null }}"}]
+            given, fates = {**given, "forEach": for_each, "env": reads}, fates | own
         steps.append(given)
     return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates)
 

@@ -18,6 +18,7 @@ from kipu.core.events import (
     Reason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -178,6 +179,30 @@ def i10_retries_keep_to_the_policy(story: Story, record: Recorded) -> str | None
     return None
 
 
+def i13_what_a_step_reads_is_evaluated_once(story: Story, record: Recorded) -> str | None:
+    """I13, in the log: what a step's expressions come to is recorded once, before its first attempt."""
+    event = record.event
+    if isinstance(event, StepEvaluated):
+        account = story.steps.get(event.step)
+        if event.step in story.values or (account is not None and account.attempts):
+            return f"the expressions of step {event.step} are evaluated again"
+    return None
+
+
+def i13_an_output_is_what_its_pod_has_written(story: Story, record: Recorded) -> str | None:
+    """I13, in the log: the outputs of a success are whole, and those of the pod that it names."""
+    event = record.event
+    if not isinstance(event, StepSucceeded):
+        return None
+    declared = {output.name for output in story.rule_of(event.step).outputs}
+    written = event.outputs or {}
+    if set(written) != declared:
+        return f"step {event.step} succeeds with {sorted(written)}, declared are {sorted(declared)}"
+    if written.get("text", event.pod_uid) != event.pod_uid:
+        return f"step {event.step} has the output {written['text']!r}, its pod {event.pod_uid} has not written that"
+    return None
+
+
 def i11_an_end_leaves_no_attempt_open(story: Story, record: Recorded) -> str | None:
     """I11, in the log: when a run ends, every step has ended and no attempt is open."""
     if not isinstance(record.event, WorkflowFinished):
@@ -194,6 +219,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "I9": (i9_a_step_starts_by_its_rule, i9_an_item_starts_by_its_fan_out, i9_a_fan_out_ends_by_its_items),
     "I10": (i10_retries_keep_to_the_policy,),
     "I11": (i11_an_end_leaves_no_attempt_open,),
+    "I13": (i13_what_a_step_reads_is_evaluated_once, i13_an_output_is_what_its_pod_has_written),
 }
 
 
@@ -208,6 +234,24 @@ def i7_a_job_has_a_committed_intent(story: Story, job: Job) -> str | None:
         return f"Job {metadata['name']} has no committed intent, but {intent!r}"
     if is_placeholder(job) and intent not in story.abandoned:
         return f"a placeholder stands for {metadata['name']}, which was not given up"
+    return None
+
+
+def i13_a_job_reads_what_was_committed(story: Story, job: Job) -> str | None:
+    """I13: what a Job is given of another step is what is committed of it, and what was recorded for this step."""
+    if is_placeholder(job):
+        return None
+    labels = job["metadata"]["labels"]
+    step = labels["kipu.dev/step"]
+    name_of_it = f"{step}[{labels['kipu.dev/index']}]" if "kipu.dev/index" in labels else step
+    given = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["containers"][0].get("env", ())}
+    for name, value in given.items():
+        if name.startswith("IN_"):
+            outputs = story.steps[name.removeprefix("IN_")].outputs or {}
+            if value != outputs.get("text", "none"):
+                return f"Job {job['metadata']['name']} reads {name}={value!r}, committed is {outputs}"
+            if value not in story.values.get(name_of_it, {}).values():
+                return f"Job {job['metadata']['name']} reads {name}={value!r}, which is not recorded for it"
     return None
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 
-from .scenario import FOREVER_SECONDS, WELL, Plan, Scenario, spec, step
+from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, spec, step
 
 FAILS = Program(run_seconds=0.5, exit_code=1)
 HANGS = Program(run_seconds=FOREVER_SECONDS)
@@ -121,6 +123,23 @@ FAN_OUT = _one(
 )
 
 
+# What one step has written in its second attempt, another reads; a third is not wanted; the last asks for what is not.
+SPEAKS = step("speaks", outputs=DECLARED, retry={"maxAttempts": 2, "backoff": SOON})
+READS = {"env": [{"name": "IN_speaks", "value": "${{ steps.speaks.outputs.text }}"}]}
+LANGUAGE = _one(
+    "language",
+    Plan(
+        spec=spec(
+            SPEAKS,
+            step("reads", "speaks", when="steps.speaks.outputs.count == 2", **READS),
+            step("unwanted", "speaks", when="steps.speaks.outputs.count > 2"),
+            step("last", "reads", "unwanted", allowFailure=True, when="steps.unwanted.exitCode == 0"),
+        ),
+        fates={"speaks": (replace(WELL, message="oops"), replace(WELL, message=f"{OUTPUTS}2"))},
+    ),
+)
+
+
 def _salvage(name: str, count: int) -> Scenario:
     """So many steps are adopted, and only the rest runs."""
     done = [f"done-{number}" for number in range(count)]
@@ -185,6 +204,7 @@ SCENARIOS = {
         CANCEL_RUNNING,
         RUN_WHEN,
         PARALLELISM,
+        LANGUAGE,
         FAN_OUT,
         SALVAGE,
         DRAIN,

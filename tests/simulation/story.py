@@ -20,8 +20,10 @@ from kipu.core.events import (
     FinallyStarted,
     Reason,
     ShutdownRequested,
+    SkipReason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -54,6 +56,8 @@ class Account:
     retry_at: int | None = None
     end: str = ""  # its last phase
     intent: str = ""  # "position:hash" of its newest StepScheduled
+    is_unwanted: bool = False  # its own `when` did not hold
+    outputs: dict[str, object] | None = None  # of its success
     decision: Decision | None = None  # what was answered, if it asks
     due: int | None = None  # when its wait is over
     items: int | None = None  # of a fan-out that has begun
@@ -78,6 +82,7 @@ class Story:
     is_suspended: bool = False
     is_finalizing: bool = False
     failing: str | None = None
+    values: dict[str, dict[str, str]] = field(default_factory=dict)  # by step or item: what its expressions came to
     end: str = ""
 
     def tell(self, record: Recorded) -> None:
@@ -119,11 +124,14 @@ class Story:
                     kept[name] = self.steps[name]
         items = {name: each for name, each in self.steps.items() if name not in kept and parent_of(name) in kept}
         self.steps = defaultdict(Account, {name: kept.get(name, Account()) for name in self.by_name} | items)
+        self.values = {name: values for name, values in self.values.items() if parent_of(name) in kept}
         self.run, self.end, self.failing = event.run, "", None
         self.is_stopping = self.is_finalizing = False
 
     def _tell_of_steps(self, event: Event, record: Recorded) -> None:
         match event:
+            case StepEvaluated():
+                self.values[event.step] = dict(event.values)
             case StepScheduled():
                 account = self.steps[event.step]
                 account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
@@ -138,6 +146,7 @@ class Story:
                 account = self.steps[event.step]
                 account.successes += 1
                 account.is_open, account.end = False, "Succeeded"
+                account.outputs = None if event.outputs is None else dict(event.outputs)
             case WaitStarted():
                 self.steps[event.step].due = event.due
             case ApprovalGiven():
@@ -158,10 +167,14 @@ class Story:
                 if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
                     self.failing = event.step  # an item says nothing to the workflow
             case StepsSkipped() | StepsCancelled():
-                for name in event.steps:
-                    account = self.steps[name]
-                    account.is_open = False
-                    account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
+                self._tell_of_many(event)
+
+    def _tell_of_many(self, event: StepsSkipped | StepsCancelled) -> None:
+        for name in event.steps:
+            account = self.steps[name]
+            account.is_open = False
+            account.end = "Skipped" if isinstance(event, StepsSkipped) else "Cancelled"
+            account.is_unwanted = isinstance(event, StepsSkipped) and event.reason is SkipReason.CONDITION_FALSE
 
     # -- fan-outs --------------------------------------------------------------------------------------------
 
@@ -179,12 +192,17 @@ class Story:
     def may_start(self, name: str) -> bool:
         """Whether the step's rule on its needs holds now."""
         step = self.rule_of(name)
-        ends = [(self.steps[need].end, self.by_name[need].allow_failure) for need in step.depends_on]
+        ends = [(self.steps[need].end, self._is_forgiven(need)) for need in step.depends_on]
         if not all(end for end, _ in ends):
             return False
         if step.run_when is RunWhen.ALL_SUCCEEDED:
-            return all(end == "Succeeded" or (end == "Failed" and allowed) for end, allowed in ends)
+            return all(end == "Succeeded" or forgiven for end, forgiven in ends)
         return step.run_when is RunWhen.ALL_FINISHED or any(end == "Failed" for end, _ in ends)
+
+    def _is_forgiven(self, name: str) -> bool:
+        """Whether the step's end, which is no success, counts as one for those that need it."""
+        account = self.steps[name]
+        return account.is_unwanted or (account.end == "Failed" and self.by_name[name].allow_failure)
 
     def why_not_complete(self, name: str, now: int) -> str | None:
         """Why this step cannot be done now; None if it can."""

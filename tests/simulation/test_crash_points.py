@@ -30,6 +30,7 @@ ENDS = {
     "cancel-running": "Failed",
     "run-when": "Succeeded",
     "parallelism": "Succeeded",
+    "language": "Succeeded",
     "fan-out": "Succeeded",
     "salvage": "Succeeded",
     "drain": "Failed",  # cancelled, and then a step of finally fails

@@ -2,6 +2,7 @@
 
 CRASH_POINTS = "tests/simulation/test_crash_points.py"
 CLEAN_RUN = f"{CRASH_POINTS}::test_without_a_fault_the_scenario_ends_right[diamond]"
+SPEAKING_RUN = f"{CRASH_POINTS}::test_without_a_fault_the_scenario_ends_right[language]"
 COST = "tests/core/test_cost.py::test_ten_times_the_steps_cost_ten_times_the_work"
 
 

@@ -138,6 +138,8 @@ def _convert(raw: Schema, known: Mapping[str, Schema], where: str, depth: int = 
     if unknown := set(raw) - KEPT - DROPPED - {"$defs"}:
         raise NotStructuralError(f"{where}: {sorted(unknown)}")
     schema: Schema = {key: raw[key] for key in ("type", "description") if key in raw}
+    if "type" not in raw:  # any JSON value
+        schema["x-kubernetes-preserve-unknown-fields"] = True
     if "description" in schema:
         schema["description"] = " ".join(schema["description"].split())
     schema |= {key: raw[key] for key in sorted(KEPT & set(raw)) if key not in schema}

@@ -36,7 +36,7 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import check
 
-from . import v1alpha1, v1alpha1_base, v1alpha1_pod
+from . import language, v1alpha1, v1alpha1_base, v1alpha1_pod
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
@@ -67,10 +67,16 @@ def parse(raw: object) -> Definition:
     problems.extend(_count_problems(sound))
     fans = {path: _for_each(step, path, problems) for path, step in steps if step.get("forEach") is not None}
     problems.extend(_fan_problems(fans))
-    problems.extend(_graph_problems(sound))
-    if problems or spec is None:
+    graph_problems = _graph_problems(sound)
+    problems.extend(graph_problems)
+    if spec is None:
         raise UserError(tuple(problems))
-    return _definition(spec, defaults or {}, pods, retries, fans)
+    params = language.params(spec.params or (), problems)
+    definition = _definition(spec, defaults or {}, pods, retries, fans, params)
+    problems.extend(language.problems(definition, knows_order=not graph_problems))
+    if problems:
+        raise UserError(tuple(problems))
+    return definition
 
 
 def immutable_part(raw: JsonMap) -> dict[str, object]:
@@ -265,7 +271,7 @@ def _adoption(adopt: v1alpha1.Adopt) -> Adoption:
     return Adoption(
         workflow_uid=adopt.workflow_uid,
         run=adopt.run,
-        steps=tuple(AdoptedStep(name=s.name, position=s.position, hash=s.hash) for s in adopt.steps),
+        steps=tuple(AdoptedStep(name=s.name, position=s.position, hash=s.hash, outputs=s.outputs) for s in adopt.steps),
     )
 
 
@@ -278,6 +284,7 @@ def _definition(
     pods: Mapping[str, JsonMap],
     retries: Mapping[str, Retry],
     fans: Mapping[str, ForEach],
+    params: JsonMap,
 ) -> Definition:
     attempt_timeout = spec.defaults.attempt_timeout if spec.defaults else None
     return Definition(
@@ -285,6 +292,8 @@ def _definition(
             replace(
                 _step(step, f"spec.{field}[{place}]", pods, retries, attempt_timeout, in_finally=field == "finally"),
                 for_each=fans.get(f"spec.{field}[{place}]"),
+                when=step.when,
+                outputs=language.outputs(step.outputs),
             )
             for field, steps in (("steps", spec.steps), ("finally", spec.finally_ or ()))
             for place, step in enumerate(steps)
@@ -295,6 +304,7 @@ def _definition(
         finally_timeout_ms=_ms(spec.finally_timeout),
         on_failure=spec.on_failure or OnFailure.FINISH_RUNNING,
         adopt=None if spec.adopt is None else _adoption(spec.adopt),
+        params=params,
         pod_defaults={key: defaults[key] for key in ("image", "template") if key in defaults},
     )
 

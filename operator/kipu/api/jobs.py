@@ -9,18 +9,21 @@ or a right.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition, Effects
 from kipu.core.naming import attempt_id, idempotency_key, item_name
 
+from .durations import timestamp
 from .passthrough import merge
 from .pods import MAIN, literal, main_container, mapping, pod_template
+from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
 
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"
 EFFECTS_ANNOTATION = "kipu.dev/effects"
+OUTPUT_PATH = "/dev/termination-log"  # Kubernetes' own default: every image and every sandbox takes it
 PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
 # deadline before success, so an attempt that ended well in its last second would be reported as late.
@@ -41,6 +44,8 @@ class AttemptRef:
     intent: str  # "position:hash" of its StepScheduled record
     item: tuple[int, str] | None = None  # of a fan-out: its index, and itself as text
     attempt_timeout_ms: int | None = None
+    deadline: int | None = None  # of the step or of the whole workflow, in epoch milliseconds: whichever comes first
+    values: Mapping[str, str] = field(default_factory=dict)  # recorded: what the step's expressions came to
     redone: int = 0  # how many successes of the step were given up by reruns
     outcome: str | None = None  # of the steps before, for those of finally
 
@@ -48,7 +53,8 @@ class AttemptRef:
 def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
     """The batch/v1 Job of this attempt. The step is one of this definition."""
     step = next(step for step in definition.steps if step.name == step_name)
-    template = _with_ours(pod_template(definition.pod_defaults, step.pod), attempt)
+    pod = filled(step.pod, attempt.values)
+    template = _with_ours(pod_template(definition.pod_defaults, pod), attempt, has_outputs=bool(step.outputs))
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
     if step.effects is Effects.EXTERNAL:
         # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
@@ -117,12 +123,14 @@ def _deadline(attempt: AttemptRef) -> dict[str, object]:
     return {"activeDeadlineSeconds": -(-attempt.attempt_timeout_ms // 1_000) + DEADLINE_GRACE_SECONDS}
 
 
-def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, object]:
+def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs: bool) -> dict[str, object]:
     spec, main = mapping(template, "spec"), main_container(template)
     containers, env = spec["containers"], main.get("env")
     assert isinstance(containers, list)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
-    ours = {**main, "env": [*_environment(attempt), *(env if isinstance(env, list) else [])]}
+    ours = {**main, "env": [*_environment(attempt, has_outputs), *(env if isinstance(env, list) else [])]}
+    if has_outputs:
+        ours |= {"terminationMessagePath": OUTPUT_PATH, "terminationMessagePolicy": "File"}
     return {
         "metadata": merge(mapping(template, "metadata"), {"labels": labels(attempt)}),
         "spec": {
@@ -133,7 +141,7 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef) -> dict[str, ob
     }
 
 
-def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
+def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:
     uid, index = attempt.workflow_uid, None if attempt.item is None else attempt.item[0]
     step = attempt.step if index is None else item_name(attempt.step, index)
     item = {} if attempt.item is None else {"KIPU_INDEX": str(index), "KIPU_ITEM": literal(attempt.item[1])}
@@ -148,6 +156,10 @@ def _environment(attempt: AttemptRef) -> list[dict[str, str]]:
         "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step, redone=attempt.redone),
         **item,
     }
+    if has_outputs:
+        variables["KIPU_OUTPUT"] = OUTPUT_PATH
+    if (deadline := timestamp(attempt.deadline)) is not None:
+        variables["KIPU_DEADLINE"] = deadline
     if attempt.outcome is not None:
         variables["KIPU_OUTCOME"] = attempt.outcome
     return [{"name": name, "value": value} for name, value in variables.items()]

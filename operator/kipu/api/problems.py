@@ -18,9 +18,10 @@ from kipu.core.errors import Problem
 from .passthrough import TEXT_LENGTH_MAX, join, printable
 from .schedules import SCHEDULE_PATTERN, shape_hint
 from .v1alpha1_base import DURATION_PATTERN, HASH_PATTERN, NAME_PATTERN, UID_PATTERN
+from .v1alpha1_language import MEMBER_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
-LATER = frozenset({"outputs", "params", "templateRef", "when"})
+LATER = frozenset({"templateRef"})
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",
@@ -95,6 +96,8 @@ def _no_match(pattern: str, value: str) -> tuple[str, str]:
     match pattern:
         case str() if pattern == NAME_PATTERN:
             return f"{shown} is not a name", "use lower-case letters, digits and '-', with no '-' at either end"
+        case str() if pattern == MEMBER_PATTERN:
+            return f"{shown} is not a name here", "use letters, digits and '_', with no digit in front"
         case str() if pattern == DURATION_PATTERN:
             return f"{shown} is not a duration", "write it like 90s, 1h30m or 500ms"
         case str() if pattern == UID_PATTERN:

@@ -13,9 +13,10 @@ from kipu.core.texts import item_text
 
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
+from .scopes import templates
 
 RUNS = ("command", "args")
-JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "allowFailure"})
+JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailure"})
 OWN_PREFIX = "KIPU_"
 ITEM_BYTES_MAX = 4 * 1024  # it becomes a variable of a program
 ITEMS_BYTES_MAX = 256 * 1024  # of a Workflow, of which etcd holds 1.5 MiB
@@ -31,6 +32,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         return
     yield from _twice_said(step, path)
     yield from _external_problems(step, path)
+    yield from _outputs_of_many(step, path)
     yield from _environment_problems(step.get("env"), f"{path}.env")
     yield from template_problems(step, path)
     if defaults is None:
@@ -116,6 +118,7 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
             yield Problem(path=f"{where}.containers[{place}].name", reason=f"'{name}' is already a container's name")
         elif name == MAIN:
             yield from _environment_problems(containers[place].get("env"), f"{where}.containers[{place}].env")
+            yield from _expression_problems(containers[place], f"{where}.containers[{place}]")
 
 
 def _environment_problems(env: object, path: str) -> Iterator[Problem]:
@@ -123,6 +126,25 @@ def _environment_problems(env: object, path: str) -> Iterator[Problem]:
         name = variable.get("name") if isinstance(variable, Mapping) else None
         if isinstance(name, str) and name.startswith(OWN_PREFIX):
             yield Problem(path=f"{path}[{place}].name", reason=f"names that begin with {OWN_PREFIX} are Kipu's own")
+
+
+def _expression_problems(container: JsonMap, path: str) -> Iterator[Problem]:
+    """A template is passed through: what looks like an expression in it would reach the program as it stands."""
+    for where, _ in templates({"container": container}):
+        hint = "set it among the step's own fields, which are laid over the template"
+        yield Problem(
+            path=f"{path}.{where}", reason="expressions stand in a step's own env, args and command", hint=hint
+        )
+
+
+def _outputs_of_many(step: JsonMap, path: str) -> Iterator[Problem]:
+    job = mapping(step, "job")
+    if step.get("outputs") is not None and step.get("forEach") is not None:
+        reason = "the outputs of a fan-out are not gathered in this version"
+        yield Problem(path=f"{path}.outputs", reason=reason, hint="let the items write to a volume")
+    if step.get("outputs") is not None and any(job.get(key) not in (None, 1) for key in ("completions", "parallelism")):
+        reason = "a step of several pods has no outputs: which pod's would they be"
+        yield Problem(path=f"{path}.outputs", reason=reason, hint="let the pods write to a volume")
 
 
 def _twice_said(step: JsonMap, path: str) -> Iterator[Problem]:

@@ -40,9 +40,11 @@ from .v1alpha1_base import (
     Loose,
     Model,
     Name,
+    PassedThrough,
     check_script,
 )
 from .v1alpha1_control import ANSWERS_MAX, Answer, Approval, Rerun, Shutdown, Wait
+from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
 
 USER_LENGTH_MAX = 253  # x 4 bytes = 1 KiB of a record
@@ -130,6 +132,9 @@ class Step(Container):
     run_when: Annotated[RunWhen, Loose] | None = None
     """What the finished dependencies must have come to: AllSucceeded (default), AllFinished whatever the outcome,
     or AnyFailed, for clean-up. If it can no longer hold, the step is Skipped."""
+    when: Expression | None = None
+    """A CEL expression that yields true or false, such as steps['fetch'].outputs.rows > 0, evaluated once when the
+    step could start. If it is false the step is Skipped, and counts as succeeded for the steps that depend on it."""
     allow_failure: bool | None = None
     """Whether the workflow may succeed, and dependents may start, although this step has failed."""
     for_each: ForEach | None = None
@@ -164,6 +169,9 @@ class Step(Container):
     """What is done where nobody knows whether an External attempt has done its work: its Job or pod vanished, its node
     was lost, its time was over. Ask (default): the step is Unknown until spec.resolutions says what became of it. Fail:
     it has failed. Retry: it is tried again by its retry."""
+    outputs: Outputs | None = None
+    """What the step's program writes to the file $KIPU_OUTPUT, and later steps read as steps['NAME'].outputs.X. All of
+    it must be written, of the type declared and in less than 4,096 bytes; else the attempt has failed."""
     job: JobShape | None = None
     """How many pods the step has; one if absent."""
     approval: Approval | None = None
@@ -196,6 +204,8 @@ class AdoptedStep(Model):
     """The position of the record StepSucceeded (StepCompleted, StepAdopted) in the other Workflow's log."""
     hash: Annotated[str, StringConstraints(pattern=HASH_PATTERN, max_length=HASH_LENGTH_MAX)]
     """The hash of that record, which seals all before it: 64 hexadecimal digits."""
+    outputs: PassedThrough | None = None
+    """The outputs in that record, as it holds them: a Double and a Json value are text."""
 
 
 class Adopt(Model):
@@ -219,6 +229,8 @@ class WorkflowSpec(Model):
     that file: it takes this at its word, as it runs whatever the steps say. Absent: every step runs."""
     defaults: Defaults | None = None
     """What holds for every step that does not say otherwise."""
+    params: Params | None = None
+    """Values that expressions read as params.NAME."""
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None
     """How many Jobs of this workflow may exist at once. No limit of its own if absent."""
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None = None

@@ -28,7 +28,8 @@ class EnvVar(Model):
     name: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     """The variable's name. Names that begin with KIPU_ are Kipu's own."""
     value: Argument | None = None
-    """The variable's value. Always a string: quote numbers and booleans."""
+    """The variable's value. Always a string: quote numbers and booleans. ${{ EXPRESSION }} in it becomes the
+    expression's value as text, once, before the first attempt."""
     value_from: PassedThrough | None = None
     """Where the value comes from instead (fieldRef, configMapKeyRef, secretKeyRef), as in core/v1 EnvVarSource."""
 
@@ -40,9 +41,9 @@ class Container(Model):
     """The image that the step runs. Absent: that of the template, then that of spec.defaults."""
     command: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
     """The program and its first arguments, in place of the image's entrypoint. No shell reads it; $(NAME) is the
-    value of an environment variable, as in core/v1."""
+    value of an environment variable, as in core/v1; ${{ EXPRESSION }} the value of an expression."""
     args: Annotated[list[Argument], Field(min_length=1, max_length=ARGUMENTS_MAX)] | None = None
-    """Arguments for the command, or for the image's entrypoint if there is no command."""
+    """Arguments for the command, or for the image's entrypoint if there is no command; ${{ EXPRESSION }} as there."""
     env: Annotated[list[EnvVar], Field(max_length=ENV_MAX)] | None = None
     """Environment variables; one of the same name in a template is replaced."""
     env_from: Annotated[list[PassedThrough], Field(max_length=ENV_MAX)] | None = None

@@ -6,6 +6,7 @@ control characters escaped, so that a message cannot move the reader's cursor. M
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple, assert_never
@@ -14,14 +15,18 @@ from kipu.core.events import (
     ApprovalGiven,
     ApprovalRequested,
     AttemptAbandoned,
+    AttemptEvent,
     AttemptFailed,
     AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
+    LateResultIgnored,
     ShutdownRequested,
+    SkipReason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepEvent,
     StepExpanded,
     StepFailed,
@@ -43,6 +48,7 @@ from kipu.core.events import (
 )
 from kipu.eventlog.ports import Recorded
 
+VALUE_SHOWN_MAX = 60  # of an output or of a text put into the manifest
 NAMES_SHOWN_MAX = 5  # of a record's up to 200 skipped steps; jsonl has them all
 
 
@@ -97,13 +103,20 @@ def _subject(event: Event) -> str:
     match event:
         case StepsSkipped() | StepsCancelled():
             return some(event.steps)
-        case StepFailed() | StepAdopted() | StepExpanded() | StepCompleted():
+        case StepFailed() | StepAdopted() | StepEvaluated() | StepExpanded() | StepCompleted():
             return event.step
         case ApprovalRequested() | ApprovalGiven() | WaitStarted():
             return event.step
         case WorkflowRerun():
             return some(event.from_)
-        case StepScheduled() | StepStarted() | StepSucceeded() | AttemptAbandoned() | AttemptFailed():
+        case (
+            StepScheduled()
+            | StepStarted()
+            | StepSucceeded()
+            | AttemptAbandoned()
+            | AttemptFailed()
+            | LateResultIgnored()
+        ):
             return f"{event.step}/{event.attempt}"
         case AttemptUnknown() | UnknownResolved():
             return f"{event.step}/{event.attempt}"
@@ -148,12 +161,8 @@ def _details(event: Event) -> str:
 
 def _details_of_step(event: StepEvent) -> str:
     match event:
-        case StepScheduled():
-            return f"job {event.job}"
-        case StepStarted():
-            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
-        case StepSucceeded():
-            return _words(_lasted(event.started_at, event.finished_at), _place(event.pod, event.node))
+        case StepEvaluated():
+            return ", ".join(f"{path}={_short(text)}" for path, text in event.values.items())
         case StepAdopted():
             return f"done at position {event.source_position} of run {event.source_run} of {event.source_uid}"
         case ApprovalRequested():
@@ -167,6 +176,25 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(items, _until("deadline", event.deadline))
         case StepCompleted():
             return event.outputs or ""
+        case StepFailed():
+            return _because(event.reason.value, event.message)
+        case StepsSkipped():
+            return _why_skipped(event)
+        case StepsCancelled():
+            return ""
+        case _:
+            return _details_of_attempt(event)
+
+
+def _details_of_attempt(event: AttemptEvent) -> str:
+    match event:
+        case StepScheduled():
+            return f"job {event.job}"
+        case StepStarted():
+            return _words(_place(event.pod, event.node), _until("until", event.attempt_deadline))
+        case StepSucceeded():
+            lasted, place = _lasted(event.started_at, event.finished_at), _place(event.pod, event.node)
+            return _words(lasted, place, *(f"{name}={_short(value)}" for name, value in (event.outputs or {}).items()))
         case AttemptAbandoned():
             return _because(event.reason.value, event.message)
         case AttemptFailed():
@@ -177,14 +205,21 @@ def _details_of_step(event: StepEvent) -> str:
             return _words(_because(event.reason.value, event.message), _place(event.pod, event.node))
         case UnknownResolved():
             return _words(event.decision.value, f"by {event.by}" if event.by else "")
-        case StepFailed():
-            return _because(event.reason.value, event.message)
-        case StepsSkipped():
-            return f"{event.reason.value}, because of {event.culprit}"
-        case StepsCancelled():
-            return ""
+        case LateResultIgnored():
+            return f"it ended after it was given up: {event.reason.value if event.reason else 'Succeeded'}"
         case _:
             assert_never(event)
+
+
+def _why_skipped(event: StepsSkipped) -> str:
+    if event.reason is SkipReason.CONDITION_FALSE:
+        return "ConditionFalse: its `when` does not hold"
+    return f"{event.reason.value}, because of {event.culprit}"
+
+
+def _short(value: str | int | bool) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= VALUE_SHOWN_MAX else f"{text[:VALUE_SHOWN_MAX]}..."
 
 
 def _words(*parts: str) -> str:

@@ -56,7 +56,7 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Sal
         wanted["adopt"] = {
             "workflowUid": verdict.uid,
             "run": verdict.state.run,
-            "steps": [{"name": step, "position": proofs[step].position, "hash": proofs[step].hash} for step in adopted],
+            "steps": [_adopted(verdict, step, proofs[step]) for step in adopted],
         }
     return Salvage(
         manifest={
@@ -68,6 +68,14 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Sal
         adopted=adopted,
         runs=tuple(step.name for step in definition.steps if step.name not in adopted),
     )
+
+
+def _adopted(verdict: Verdict, step: str, proof: Recorded) -> dict[str, object]:
+    place = verdict.state.place_of(step)
+    assert place is not None
+    outputs = verdict.state.steps[place].outputs
+    named: dict[str, object] = {"name": step, "position": proof.position, "hash": proof.hash}
+    return named if outputs is None else named | {"outputs": dict(outputs)}
 
 
 def _proofs(verdict: Verdict) -> dict[str, Recorded]:

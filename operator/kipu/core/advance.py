@@ -10,10 +10,12 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 from . import ending, fanout, policies
-from .events import ApprovalRequested, Reason, SkipReason, StepScheduled, WaitStarted
+from .events import ApprovalRequested, Reason, SkipReason, StepEvaluated, StepScheduled, WaitStarted
+from .language import Evaluated, Unevaluated
 from .naming import job_name
 from .state import Stopping
-from .turn import Turn
+from .texts import json_bytes, shorten
+from .turn import ATTEMPT_BYTES, Turn
 
 _WHY_STOPPING = {
     Stopping.SHUTDOWN: "shutdown requested",
@@ -25,10 +27,16 @@ _WHY_STOPPING = {
 def advance(turn: Turn) -> None:
     """Settle, then start what may start."""
     settle(turn)
+    # What ends without a Job, by its `when` or for an expression without a value, may let others start.
+    while _may_start(turn) and (_rest_jobless(turn) or _start_ready(turn)):
+        settle(turn)
+
+
+def _may_start(turn: Turn) -> bool:
     # While names are left to be skipped, steps that must not start may still stand among the ready.
-    if turn.is_open and policies.starts_anything(turn.state) and turn.names_left > 0 and not turn.state.unadopted:
-        _rest_jobless(turn)
-        _schedule_ready(turn)
+    if not turn.is_open or turn.state.unadopted:
+        return False
+    return policies.starts_anything(turn.state) and turn.names_left > 0
 
 
 def settle(turn: Turn) -> None:
@@ -99,28 +107,73 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
             turn.attempts_left -= 1
 
 
-def _rest_jobless(turn: Turn) -> None:
-    """Approvals are asked for and waits begin, however many Jobs there are."""
-    for place in list(islice(turn.state.jobless, turn.attempts_left)):
-        turn.attempts_left -= 1
-        state, step = turn.state, turn.state.step(place)
-        if step.approval is not None:
-            timeout = step.approval.timeout_ms
-            deadline = None if timeout is None else turn.now + timeout
-            turn.record(ApprovalRequested(run=state.run, step=step.name, deadline=deadline))
-        else:
-            turn.record(WaitStarted(run=state.run, step=step.name, due=turn.now + (step.wait_ms or 0)))
+def _rest_jobless(turn: Turn) -> bool:
+    """Approvals are asked for and waits begin, however many Jobs there are. Whether one has ended instead."""
+    for place in list(islice(turn.state.jobless, max(0, turn.attempts_left))):
+        started = _start_next(turn, place)
+        if not started:
+            return started is not None
+    return False
 
 
-def _schedule_ready(turn: Turn) -> None:
+def _rest(turn: Turn, place: int) -> None:
+    state, step = turn.state, turn.state.step(place)
+    if step.approval is not None:
+        timeout = step.approval.timeout_ms
+        deadline = None if timeout is None else turn.now + timeout
+        turn.record(ApprovalRequested(run=state.run, step=step.name, deadline=deadline))
+    else:
+        turn.record(WaitStarted(run=state.run, step=step.name, due=turn.now + (step.wait_ms or 0)))
+
+
+def _start_ready(turn: Turn) -> bool:
+    """Whether a step has ended instead of starting."""
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
-    for place in list(islice(turn.state.ready, free)):
-        if turn.state.step(place).for_each is not None:
-            fanout.expand(turn, place)
-        else:
-            _schedule(turn, place)
-            free -= 1
-    fanout.start_items(turn, free, _schedule)
+    for place in list(islice(turn.state.ready, max(0, free))):
+        started = _start_next(turn, place)
+        if not started:
+            return started is not None
+    return fanout.start_items(turn, _start_next)
+
+
+def _start_next(turn: Turn, place: int) -> bool | None:
+    """Whether the step or item has started, or ended instead; None if the turn has no room for it."""
+    # Once for all attempts: a retry has what was recorded.
+    asked = turn.evaluate(turn.state, place) if turn.state.steps[place].attempt is None else Evaluated()
+    cost = _cost(asked)
+    if cost > turn.attempts_left:
+        return None
+    turn.attempts_left -= cost
+    return _start(turn, place, asked)
+
+
+def _cost(asked: Evaluated | Unevaluated) -> int:
+    """In places of ATTEMPTS_PER_TURN_MAX."""
+    if isinstance(asked, Unevaluated):
+        return 1 + asked.effort + json_bytes(asked.message) // ATTEMPT_BYTES
+    sizes = (json_bytes(path) + json_bytes(text) + 2 for path, text in asked.values.items())
+    return 1 + asked.effort + (asked.values != {}) + sum(sizes) // ATTEMPT_BYTES
+
+
+def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
+    """Schedule the next attempt, or begin the fan-out, or end the step by what its expressions came to."""
+    name = turn.state.name(place)
+    if isinstance(asked, Unevaluated):
+        turn.fail_step(place, Reason.EXPRESSION_ERROR, shorten(asked.message))
+        return False
+    if not asked.holds:
+        turn.skip([place], name, SkipReason.CONDITION_FALSE)
+        return False
+    if asked.values:
+        turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))
+    if place in turn.state.jobless:
+        _rest(turn, place)
+    elif turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
+        fanout.expand(turn, place)
+    else:
+        _schedule(turn, place)
+        turn.slots -= 1  # taken, for whatever the turn goes on to start
+    return True
 
 
 def _schedule(turn: Turn, place: int) -> None:

@@ -30,6 +30,7 @@ from .commands import (
 from .definition import OnUnknown, Step
 from .events import (
     AttemptFailed,
+    LateResultIgnored,
     Reason,
     StepsCancelled,
     StepStarted,
@@ -123,7 +124,8 @@ def _observe_started(turn: Turn, command: ObserveStarted) -> None:
 def _observe_outcome(turn: Turn, command: ObserveOutcome) -> None:
     place = turn.current(command.ref)
     if place is None:
-        return  # an older attempt, or one that was given up: the first terminal outcome stands
+        _note_late(turn, command)  # the first terminal outcome stands
+        return
     if command.reason is not None:
         _fail(turn, place, reason=command.reason, message=command.message, seen=command)
         return
@@ -137,6 +139,24 @@ def _observe_outcome(turn: Turn, command: ObserveOutcome) -> None:
             finished_at=command.finished_at,
             pod=command.pod,
             node=command.node,
+            pod_uid=command.pod_uid,
+            outputs=command.outputs,
+        )
+    )
+
+
+def _note_late(turn: Turn, command: ObserveOutcome) -> None:
+    """Once for each attempt that was given up and is not gone yet; of older ones nothing is said."""
+    place = turn.state.place_of(command.ref.step)
+    if place not in turn.state.leaving or not turn.is_newest(place, command.ref) or turn.attempt(place).is_late:
+        return
+    turn.record(
+        LateResultIgnored(
+            run=command.ref.run,
+            step=command.ref.step,
+            attempt=command.ref.attempt,
+            job_uid=command.job_uid,
+            reason=command.reason,
         )
     )
 

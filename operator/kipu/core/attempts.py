@@ -13,9 +13,11 @@ from .events import (
     AttemptAbandoned,
     AttemptFailed,
     AttemptUnknown,
+    LateResultIgnored,
     Reason,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepExpanded,
     StepFailed,
     StepsCancelled,
@@ -36,7 +38,14 @@ def adopt(state: State, event: StepAdopted) -> None:
     asked = state.unadopted.pop(place, None)
     if asked is None or (asked.position, asked.hash) != (event.source_position, event.source_hash):
         raise CorruptionError(f"step '{event.step}': the definition does not ask for this adoption")
+    state.steps[place] = replace(state.steps[place], outputs=asked.outputs)
     finish(state, place, event)
+
+
+def evaluate(state: State, event: StepEvaluated) -> None:
+    """The step's expressions have come to this, for all its attempts."""
+    place = place_named(state, event.step)
+    move(state, place, event, replace(state.steps[place], values=event.values))
 
 
 def expand(state: State, event: StepExpanded) -> None:
@@ -56,7 +65,6 @@ def complete(state: State, event: StepCompleted) -> None:
     """The step is done without an attempt of its own."""
     place = place_named(state, event.step)
     _check_quiet(state, place)
-    state.steps[place] = replace(state.steps[place], message="", reason=None)
     finish(state, place, event)
 
 
@@ -127,7 +135,8 @@ def succeed(state: State, event: StepSucceeded) -> None:
     place, old, attempt = live(state, event.step, event.attempt)
     seen = replace(attempt, job_uid=event.job_uid, pod=event.pod or attempt.pod, node=event.node or attempt.node)
     started_at = old.started_at if old.started_at is not None else event.started_at
-    state.steps[place] = replace(old, attempt=seen, started_at=started_at, exit_code=0, message="", reason=None)
+    new = replace(old, attempt=seen, started_at=started_at, exit_code=0, message="", reason=None, outputs=event.outputs)
+    state.steps[place] = new
     finish(state, place, event)
 
 
@@ -144,6 +153,14 @@ def abandon(state: State, event: AttemptAbandoned) -> None:
     if event.reason is Reason.CANCELLED:
         state.cancelling += 1
         show_phase(state)
+
+
+def note_late(state: State, event: LateResultIgnored) -> None:
+    """The attempt, given up and not yet gone, has ended by itself: that is known now, and nothing else changes."""
+    place, old, attempt = current(state, event.step, event.attempt)
+    if place not in state.leaving or attempt.is_late:
+        raise CorruptionError(f"step '{event.step}': attempt {event.attempt} has no late result to ignore")
+    move(state, place, event, replace(old, attempt=replace(attempt, is_late=True)))
 
 
 def fail_attempt(state: State, event: AttemptFailed) -> None:
@@ -195,9 +212,11 @@ def lose_track(state: State, event: AttemptUnknown) -> None:
 
 def resolve(state: State, event: UnknownResolved) -> None:
     """Somebody has said it: the next event of the commit is what follows."""
-    place, _, _ = current(state, event.step, event.attempt)
+    place, old, _ = current(state, event.step, event.attempt)
     if place not in state.unknown:
         raise CorruptionError(f"step '{event.step}': attempt {event.attempt} waits for nobody's word")
+    message = f"{event.decision.value} by {event.by}" if event.by else event.decision.value
+    state.steps[place] = replace(old, reason=None, message=message)
 
 
 def fail_step(state: State, event: StepFailed) -> None:

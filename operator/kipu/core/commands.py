@@ -6,6 +6,8 @@ one late, is harmless: `decide` takes what is news and ignores the rest.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .definition import Definition
@@ -105,6 +107,8 @@ class ObserveOutcome:
     finished_at: int | None = None
     pod: str | None = None
     node: str | None = None
+    pod_uid: str | None = None
+    outputs: Mapping[str, str | int | bool] | None = None  # of a success: what it declares, all of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,3 +165,14 @@ Command = (
     | ResolveUnknown
     | FireTimers
 )
+
+FAILURE_BYTES_MAX = 2_900  # of AttemptFailed and StepFailed together, the most that a command without outputs yields
+OUTPUTS_BYTES_MAX = 8 * 1024  # as recorded: a termination message has under 4,096 bytes, each is escaped to at most two
+
+
+def weight(command: Command) -> int:
+    """As how many commands this one counts, by the bytes that it may yield."""
+    outputs = command.outputs if isinstance(command, ObserveOutcome) else None
+    if not outputs:
+        return 1
+    return 1 + len(json.dumps(dict(outputs), ensure_ascii=False).encode()) // FAILURE_BYTES_MAX

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from . import fanout, policies
 from .advance import advance, settle
 from .answers import answer
-from .commands import Command, FireTimers, RequestRerun, RequestShutdown, ResolveUnknown
+from .commands import Command, FireTimers, RequestRerun, RequestShutdown, ResolveUnknown, weight
 from .events import Event, EventLimitReached
+from .language import Evaluate, nothing_to_evaluate
 from .state import State
 from .turn import COMMANDS_PER_TURN_MAX, Identity, Turn
 
@@ -21,15 +22,22 @@ __all__ = ["COMMANDS_PER_TURN_MAX", "Identity", "decide", "wants_turn"]
 
 
 def decide(
-    state: State, commands: Sequence[Command], *, identity: Identity, now: int, slots: int
+    state: State,
+    commands: Sequence[Command],
+    *,
+    identity: Identity,
+    now: int,
+    slots: int,
+    evaluate: Evaluate = nothing_to_evaluate,
 ) -> tuple[State, list[Event]]:
     """Answer the commands, then go as far as the state allows.
 
-    `now` is epoch milliseconds, not before `state.ts`; `slots` is how many Jobs the operator would still take.
+    `now` is epoch milliseconds, not before `state.ts`; `slots` is how many Jobs the operator would still take;
+    `evaluate` says what a step's expressions come to.
     """
-    assert len(commands) <= COMMANDS_PER_TURN_MAX
+    assert sum(map(weight, commands)) <= COMMANDS_PER_TURN_MAX
     assert now >= state.ts
-    turn = Turn(state=state, identity=identity, now=now, slots=slots)
+    turn = Turn(state=state, identity=identity, now=now, slots=slots, evaluate=evaluate)
     for command in sorted(commands, key=_precedence):
         answer(turn, command)
     _end_a_full_log(turn)

@@ -93,6 +93,24 @@ class Retry:
     non_retryable_exit_codes: tuple[int, ...] = ()
 
 
+class ValueType(StrEnum):
+    """What an output is."""
+
+    STRING = "String"
+    INT = "Int"
+    BOOL = "Bool"
+    DOUBLE = "Double"
+    JSON = "Json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a step's program promises to write."""
+
+    name: str
+    type: ValueType = ValueType.STRING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """What somebody is asked, and for how long."""
@@ -126,6 +144,8 @@ class Step:
     effects: Effects = Effects.IDEMPOTENT
     on_unknown: OnUnknown = OnUnknown.ASK
     pod: JsonObject = field(default_factory=dict)  # opaque to the core
+    when: str | None = None  # an expression: whether it runs at all; opaque to the core
+    outputs: tuple[Output, ...] = ()
     for_each: ForEach | None = None  # a fan-out: each item is a step of its own, named `name[index]`
     kind: Kind = Kind.RUN
     in_finally: bool = False  # runs once all others are over; these stand behind all others
@@ -140,6 +160,7 @@ class AdoptedStep:
     name: str
     position: int
     hash: str  # in hex
+    outputs: Mapping[str, str | int | bool] | None = None  # as that record holds them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,4 +183,5 @@ class Definition:
     on_failure: OnFailure = OnFailure.FINISH_RUNNING
     pod_defaults: JsonObject = field(default_factory=dict)  # opaque to the core
     adopt: Adoption | None = None
+    params: JsonObject = field(default_factory=dict)  # name -> value; read by expressions alone
     finally_timeout_ms: int | None = None  # all steps of `finally`, from their beginning

@@ -20,9 +20,11 @@ from .definition import (
     Kind,
     OnFailure,
     OnUnknown,
+    Output,
     Retry,
     RunWhen,
     Step,
+    ValueType,
 )
 
 
@@ -34,6 +36,7 @@ def to_json(definition: Definition) -> dict[str, object]:
             "finallyTimeoutMs": definition.finally_timeout_ms,
             "onFailure": definition.on_failure.value,
             "parallelism": definition.parallelism,
+            "params": definition.params or None,
             "podDefaults": definition.pod_defaults or None,
             "priority": definition.priority or None,
             "steps": [_step_to_json(step) for step in definition.steps],
@@ -52,6 +55,7 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         on_failure=OnFailure(_text(raw["onFailure"])),
         pod_defaults=_object(raw.get("podDefaults", {})),
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
+        params=_object(raw.get("params", {})),
         finally_timeout_ms=_optional_int(raw.get("finallyTimeoutMs")),
     )
 
@@ -59,7 +63,10 @@ def from_json(raw: Mapping[str, object]) -> Definition:
 def _adoption_to_json(adoption: Adoption) -> dict[str, object]:
     return {
         "run": adoption.run,
-        "steps": [{"hash": step.hash, "name": step.name, "position": step.position} for step in adoption.steps],
+        "steps": [
+            _without_none({"hash": step.hash, "name": step.name, "outputs": step.outputs, "position": step.position})
+            for step in adoption.steps
+        ],
         "workflowUid": adoption.workflow_uid,
     }
 
@@ -69,7 +76,12 @@ def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
         workflow_uid=_text(raw["workflowUid"]),
         run=_int(raw["run"]),
         steps=tuple(
-            AdoptedStep(name=_text(step["name"]), position=_int(step["position"]), hash=_text(step["hash"]))
+            AdoptedStep(
+                name=_text(step["name"]),
+                position=_int(step["position"]),
+                hash=_text(step["hash"]),
+                outputs=_outputs(step["outputs"]) if "outputs" in step else None,
+            )
             for step in _objects(raw["steps"])
         ),
     )
@@ -89,6 +101,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
             "onUnknown": None if step.on_unknown is OnUnknown.ASK else step.on_unknown.value,
+            "outputs": [{"name": output.name, "type": output.type.value} for output in step.outputs] or None,
             "pod": step.pod or None,
             "retry": {
                 "factor": backoff.factor,
@@ -101,6 +114,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "runWhen": step.run_when.value,
             "startTimeoutMs": step.start_timeout_ms,
             "timeoutMs": step.timeout_ms,
+            "when": step.when,
             "waitMs": step.wait_ms,
         }
     )
@@ -142,6 +156,11 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
         wait_ms=_optional_int(raw.get("waitMs")),
         for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
+        when=None if raw.get("when") is None else _text(raw["when"]),
+        outputs=tuple(
+            Output(name=_text(output["name"]), type=ValueType(_text(output["type"])))
+            for output in _objects(raw.get("outputs", []))
+        ),
     )
 
 
@@ -163,6 +182,15 @@ def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
         parallelism=_int(raw["parallelism"]),
         max_failures=_int(raw["maxFailures"]),
     )
+
+
+def _outputs(value: object) -> dict[str, str | int | bool]:
+    found: dict[str, str | int | bool] = {}
+    for name, output in _object(value).items():
+        if not isinstance(output, str | int):  # a bool is an int
+            raise TypeError(f"expected an output, got {type(output).__name__}")
+        found[name] = output
+    return found
 
 
 def _without_none(raw: dict[str, object]) -> dict[str, object]:

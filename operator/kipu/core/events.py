@@ -9,6 +9,7 @@ milliseconds since 1970 UTC. Must never hold anything that a later version of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .definition import Definition
@@ -87,6 +88,15 @@ class StepScheduled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepEvaluated:
+    """What the step's expressions came to, for all its attempts: the texts in its manifest, by their path in it."""
+
+    run: int
+    step: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
     """We saw this attempt run."""
 
@@ -102,7 +112,7 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSucceeded:
-    """The attempt ended well; the step is done and never runs again in this run."""
+    """The attempt ended well; the step is done and never runs again in this run. Nobody ever sees other `outputs`."""
 
     run: int
     step: str
@@ -112,6 +122,8 @@ class StepSucceeded:
     finished_at: int | None = None
     pod: str | None = None
     node: str | None = None
+    pod_uid: str | None = None
+    outputs: Mapping[str, str | int | bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +245,17 @@ class UnknownResolved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LateResultIgnored:
+    """An attempt that was given up has ended after all; nothing changes. `reason` None: it ended well."""
+
+    run: int
+    step: str
+    attempt: int
+    job_uid: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed:
     """No further attempt will be made in this run."""
 
@@ -310,20 +333,25 @@ class WorkflowRerun:
     deadline: int | None = None
 
 
-StepEvent = (
+AttemptEvent = (
     StepScheduled
     | StepStarted
     | StepSucceeded
+    | AttemptAbandoned
+    | AttemptFailed
+    | AttemptUnknown
+    | UnknownResolved
+    | LateResultIgnored
+)
+StepEvent = (
+    StepEvaluated
+    | AttemptEvent
     | StepAdopted
     | ApprovalRequested
     | ApprovalGiven
     | WaitStarted
     | StepExpanded
     | StepCompleted
-    | AttemptAbandoned
-    | AttemptFailed
-    | AttemptUnknown
-    | UnknownResolved
     | StepFailed
     | StepsSkipped
     | StepsCancelled

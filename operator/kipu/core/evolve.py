@@ -18,14 +18,17 @@ from .events import (
     ApprovalGiven,
     ApprovalRequested,
     AttemptAbandoned,
+    AttemptEvent,
     AttemptFailed,
     AttemptUnknown,
     Event,
     EventLimitReached,
     FinallyStarted,
+    LateResultIgnored,
     ShutdownRequested,
     StepAdopted,
     StepCompleted,
+    StepEvaluated,
     StepEvent,
     StepExpanded,
     StepFailed,
@@ -130,12 +133,8 @@ def _apply(state: State, event: Event) -> None:
 
 def _apply_to_steps(state: State, event: StepEvent) -> None:
     match event:
-        case StepScheduled():
-            attempts.schedule(state, event)
-        case StepStarted():
-            attempts.start(state, event)
-        case StepSucceeded():
-            attempts.succeed(state, event)
+        case StepEvaluated():
+            attempts.evaluate(state, event)
         case StepAdopted():
             attempts.adopt(state, event)
         case ApprovalRequested():
@@ -148,14 +147,6 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
             attempts.expand(state, event)
         case StepCompleted():
             attempts.complete(state, event)
-        case AttemptAbandoned():
-            attempts.abandon(state, event)
-        case AttemptFailed():
-            attempts.fail_attempt(state, event)
-        case AttemptUnknown():
-            attempts.lose_track(state, event)
-        case UnknownResolved():
-            attempts.resolve(state, event)
         case StepFailed():
             attempts.fail_step(state, event)
         case StepsSkipped():
@@ -164,6 +155,28 @@ def _apply_to_steps(state: State, event: StepEvent) -> None:
         case StepsCancelled():
             for step in event.steps:
                 attempts.cancel(state, step, event)
+        case _:
+            _apply_to_attempts(state, event)
+
+
+def _apply_to_attempts(state: State, event: AttemptEvent) -> None:
+    match event:
+        case StepScheduled():
+            attempts.schedule(state, event)
+        case StepStarted():
+            attempts.start(state, event)
+        case StepSucceeded():
+            attempts.succeed(state, event)
+        case AttemptAbandoned():
+            attempts.abandon(state, event)
+        case AttemptFailed():
+            attempts.fail_attempt(state, event)
+        case AttemptUnknown():
+            attempts.lose_track(state, event)
+        case UnknownResolved():
+            attempts.resolve(state, event)
+        case LateResultIgnored():
+            attempts.note_late(state, event)
         case _:
             assert_never(event)
 

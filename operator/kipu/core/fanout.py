@@ -35,13 +35,19 @@ def _count(for_each: ForEach) -> int:
     return len(for_each.items) if for_each.items is not None else for_each.count or 0
 
 
-def start_items(turn: Turn, places: int, schedule: Callable[[Turn, int], None]) -> None:
-    """As many items as there are places, of each fan-out in turn: the fold puts the one that was served last."""
-    for _ in range(min(places, turn.attempts_left)):
+def start_items(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
+    """As many items as there are places, of each fan-out in turn: the fold puts the one that was served last.
+
+    Whether one has ended instead of starting: then what follows from that comes first.
+    """
+    while turn.attempts_left > 0 and policies.places_free(turn.state, turn.slots) > 0:
         fanout = next(startable(turn.state), None)
         if fanout is None:
-            return
-        schedule(turn, next(iter(fanout.due), fanout.base + fanout.begun))
+            return False
+        started = start(turn, next(iter(fanout.due), fanout.base + fanout.begun))
+        if not started:
+            return started is not None
+    return False
 
 
 def startable(state: State) -> Iterator[Fanout]:

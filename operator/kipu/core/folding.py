@@ -88,13 +88,14 @@ def enter(state: State, place: int) -> None:
 
 def _tell(state: State, dependent: int, finished: int) -> None:
     """One of the step's dependencies is finished: it may now start, or never."""
-    phase = state.steps[finished].phase
+    phase, reason = state.steps[finished].phase, state.steps[finished].reason
     state.unmet[dependent] -= 1
     if phase is StepPhase.FAILED:
         state.any_failed.add(dependent)
     if state.steps[dependent].phase is not StepPhase.PENDING:
         return
-    holds = phase is StepPhase.SUCCEEDED or (phase is StepPhase.FAILED and state.step(finished).allow_failure)
+    forgiven = phase is StepPhase.FAILED and state.step(finished).allow_failure
+    holds = phase is StepPhase.SUCCEEDED or forgiven or reason is SkipReason.CONDITION_FALSE
     culprit = state.steps[finished].culprit or state.step(finished).name
     if is_plain(state, dependent) and not holds:
         state.doomed.setdefault(dependent, culprit)

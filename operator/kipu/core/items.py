@@ -63,6 +63,8 @@ def come_due(state: State, fanout: Fanout, place: int) -> None:
 def finish(state: State, fanout: Fanout, place: int) -> None:
     """An item is over: keep what is still asked of it."""
     phase = state.steps[place].phase
+    if place == fanout.base + fanout.begun:
+        fanout.begun += 1  # it has ended instead of beginning: an expression of it has no value
     fanout.under_way.pop(place, None)
     fanout.due.pop(place, None)
     fanout.over[phase] += 1

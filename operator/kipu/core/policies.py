@@ -18,8 +18,10 @@ from .state import State, Stopping
 # take-down of 5,000 steps adds (20,000 records) is not counted.
 EVENTS_WARN = 50_000
 EVENTS_MAX = 250_000
-# What another try cannot mend: the same manifest would be refused, the same foreign Job found.
-PERMANENT_REASONS = frozenset({Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN, Reason.CANCELLED})
+# What another try cannot mend: the same manifest would be refused, the same foreign Job found, as much written again.
+PERMANENT_REASONS = frozenset(
+    {Reason.INVALID_JOB, Reason.JOB_NAME_TAKEN, Reason.CANCELLED, Reason.OUTPUT_TOO_LARGE, Reason.EXPRESSION_ERROR}
+)
 
 
 def retry_at(

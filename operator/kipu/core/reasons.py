@@ -41,6 +41,9 @@ class Reason(StrEnum):
     JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
+    OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
+    OUTPUT_INVALID = "OutputInvalid"  # not what the step declares
+    EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
     UNKNOWN = "Unknown"  # it is over, and nobody knows whether it has done its work
     REFUSED = "Refused"  # somebody was asked, and said no
     ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
@@ -66,6 +69,7 @@ class SkipReason(StrEnum):
 
     DEPENDENCY = "DependencyNotMet"  # its runWhen can no longer hold because of the culprit
     WORKFLOW_FAILING = "WorkflowFailing"  # onFailure lets nothing new start after the culprit failed
+    CONDITION_FALSE = "ConditionFalse"  # its own `when`: counts as succeeded for its dependents
 
 
 class WorkflowEnd(StrEnum):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
@@ -40,6 +41,7 @@ class Attempt:
     deadline: int | None = None
     abandoned: Reason | None = None
     abandoned_message: str = ""
+    is_late: bool = False  # it ended by itself after it was given up, which is recorded once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class StepState:
     message: str = ""
     exit_code: int | None = None
     culprit: str | None = None  # why it was skipped
+    values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
+    outputs: Mapping[str, str | int | bool] | None = None  # committed: unique and for ever
     redone: int = 0  # how many of its successes a later run has not kept: its key is another one then
 
     @property
@@ -211,13 +215,18 @@ class State:
 
     def item(self, place: int) -> tuple[int, str] | None:
         """The index of the item at this place, and the item as text; None for a step of the definition."""
+        found = self.item_value(place)
+        return None if found is None else (found[0], item_text(found[1]))
+
+    def item_value(self, place: int) -> tuple[int, object] | None:
+        """The same, the item as the JSON value that it is."""
         fanout = self.fanout_of(place)
         if fanout is None:
             return None
         for_each, index = self.step(place).for_each, place - fanout.base
         assert for_each is not None
         items = for_each.items if fanout.items is None else fanout.items
-        return index, item_text(index if items is None else items[index])
+        return index, index if items is None else items[index]
 
     def name(self, place: int) -> str:
         """Of the step or item at this place."""

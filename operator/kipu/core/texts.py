@@ -23,10 +23,10 @@ def shorten(text: str) -> str:
     """
     sound = text[:MESSAGE_BYTES_MAX].encode("utf-8", "replace").decode()
     sound = unicodedata.normalize("NFC", sound)
-    if _json_bytes(sound) <= MESSAGE_BYTES_MAX:
+    if json_bytes(sound) <= MESSAGE_BYTES_MAX:
         return sound
     lengths = range(len(sound) + 1)
-    return sound[: bisect_right(lengths, MESSAGE_BYTES_MAX, key=lambda length: _json_bytes(sound[:length])) - 1]
+    return sound[: bisect_right(lengths, MESSAGE_BYTES_MAX, key=lambda length: json_bytes(sound[:length])) - 1]
 
 
 def fitting(problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -35,7 +35,7 @@ def fitting(problems: Sequence[Problem]) -> tuple[Problem, ...]:
     bytes_left = PROBLEMS_BYTES_MAX
     for problem in problems:
         short = Problem(path=shorten(problem.path), reason=shorten(problem.reason), hint=shorten(problem.hint))
-        bytes_left -= sum(_json_bytes(text) + 12 for text in (short.path, short.reason, short.hint))
+        bytes_left -= sum(json_bytes(text) + 12 for text in (short.path, short.reason, short.hint))
         if bytes_left < 0:
             kept.append(Problem(path="spec", reason=f"and {len(problems) - len(kept)} more problems"))
             break
@@ -56,5 +56,6 @@ def seconds(milliseconds: int) -> str:
     return f"{whole}.{rest:03d}".rstrip("0") + " s" if rest else f"{whole} s"
 
 
-def _json_bytes(text: str) -> int:
+def json_bytes(text: str) -> int:
+    """The length of a text as it stands in a record."""
     return len(json.dumps(text, ensure_ascii=False).encode())

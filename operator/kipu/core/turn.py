@@ -2,10 +2,10 @@
 
 Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (docs/event-log.md):
 
-    COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed)                       at most 2.9 KiB = 290 KiB
+    COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed), or outputs by weight at most 2.9 KiB = 290 KiB
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
-    ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled, AttemptAbandoned, WaitStarted, ApprovalRequested)
-                                                                                     at most 0.4 KiB =  80 KiB
+    ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled, AttemptAbandoned, WaitStarted, ApprovalRequested), or as much of
+                            StepEvaluated, or of StepFailed for an expression        at most 0.4 KiB =  80 KiB
                             (five make room for the StepFailed of a fan-out)
     NAMES_PER_TURN_MAX    1,000 x a step's name in StepsSkipped or StepsCancelled    at most 72 B    =  71 KiB
     ADOPTIONS_PER_TURN_MAX  500 x StepAdopted                                        at most 0.4 KiB = 200 KiB
@@ -35,6 +35,7 @@ from .events import (
     StepsSkipped,
 )
 from .evolve import evolve
+from .language import Evaluate, nothing_to_evaluate
 from .state import Attempt, State
 
 COMMANDS_PER_TURN_MAX = 100
@@ -42,6 +43,7 @@ TIMERS_PER_TURN_MAX = 100
 ATTEMPTS_PER_TURN_MAX = 200
 NAMES_PER_TURN_MAX = 1_000
 ADOPTIONS_PER_TURN_MAX = 500
+ATTEMPT_BYTES = 400  # of a StepScheduled
 NAMES_PER_FRAME = 5  # what a record costs besides its names: 5 x 72 B
 
 
@@ -61,6 +63,7 @@ class Turn:
     identity: Identity
     now: int
     slots: int
+    evaluate: Evaluate = nothing_to_evaluate
     events: list[Event] = field(default_factory=list)
     attempts_left: int = ATTEMPTS_PER_TURN_MAX
     names_left: int = NAMES_PER_TURN_MAX

@@ -16,7 +16,10 @@ from .state import State
 from .turn import Turn
 
 # How an attempt can end without its program having said how. An exit code is the program's own word.
-UNCLEAR = frozenset({Reason.LOST, Reason.DISRUPTED, Reason.TIMED_OUT, Reason.POD_FAILED})
+UNCLEAR = frozenset({Reason.LOST, Reason.DISRUPTED, Reason.TIMED_OUT, Reason.POD_FAILED}) | {
+    Reason.OUTPUT_TOO_LARGE,  # it has done its work, and only what it said of it is lost
+    Reason.OUTPUT_INVALID,
+}
 
 
 def is_unclear(state: State, place: int, reason: Reason) -> bool:

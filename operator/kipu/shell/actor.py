@@ -17,6 +17,7 @@ from typing import Any
 
 from kipu.api import definition as specs
 from kipu.api import status
+from kipu.api.evaluation import Evaluator
 from kipu.core.commands import Accept, Claim, Command, FireTimers, Reject
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
 from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, notices, touched, wake_at
@@ -77,6 +78,7 @@ class Actor:
         self._seen = seen  # how far an earlier session of this process has read or written the log
         self.stream = StreamId(namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid)
         self._services = services
+        self._evaluate = Evaluator(namespace=self.stream.namespace, name=self.stream.name, uid=self.stream.uid)
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
         self._mailbox = Mailbox()
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
@@ -224,7 +226,7 @@ class Actor:
         given, self._state = self.state, None
         now = max(self._clock.now(), given.ts)
         free = services.slots.free_for(self.stream.uid, self.stream.namespace)
-        state, events = decide(given, commands, identity=self._identity, now=now, slots=free)
+        state, events = decide(given, commands, identity=self._identity, now=now, slots=free, evaluate=self._evaluate)
         services.slots.hold(self.stream.uid, state.jobs_active, self.stream.namespace)
         if events:
             with services.telemetry.turn_seconds.time():

@@ -174,6 +174,7 @@ class PodSpec(View, frozen=True):
     node_name: str = ""
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
+    ephemeral_containers: tuple[Container, ...] = ()
 
 
 class PodStatus(View, frozen=True):

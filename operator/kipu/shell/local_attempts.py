@@ -95,6 +95,12 @@ class Attempt:
         _write_draft(self.folder / ".end", asdict(end)).replace(self.folder / "end")
         _sync(self.folder)
 
+    def written(self, bytes_max: int) -> str:
+        """The last bytes of what the program wrote to $KIPU_OUTPUT, as a kubelet reads them."""
+        with self.outputs.open("rb") as file:
+            file.seek(max(0, self.outputs.stat().st_size - bytes_max))
+            return file.read(bytes_max).decode(errors="replace")
+
     def tail(self, lines: int) -> list[str]:
         """The last lines that the program printed."""
         try:

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
 from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
@@ -57,6 +58,7 @@ class LocalEngine:
         self._slots = processes_max
         self._show = show
         self.stream: StreamId = run.stream
+        self._evaluate = Evaluator(namespace=self.stream.namespace, name=self.stream.name, uid=self.stream.uid)
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
         self._mailbox = Mailbox()
         self._performer = LocalPerformer(run.attempts, workplace=run.workplace, tell=self._mailbox.put)
@@ -154,7 +156,9 @@ class LocalEngine:
     async def _turn(self, commands: Sequence[Command]) -> None:
         given, self._state = self.state, None
         now = max(self._session_clock.now(), given.ts)
-        state, events = decide(given, commands, identity=self._identity, now=now, slots=self._free(given))
+        state, events = decide(
+            given, commands, identity=self._identity, now=now, slots=self._free(given), evaluate=self._evaluate
+        )
         if events:
             self._head, records = await self._log.append(
                 self.stream, self._head, events, ts=now, spec_hash=self._run.spec_hash
@@ -218,7 +222,10 @@ class LocalEngine:
     def _order(self, effect: Effect) -> Order:
         intent = self._intents[effect.ref.step]
         job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
-        return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job))
+        place = self.state.place_of(effect.ref.step)
+        assert place is not None
+        declared = self.state.step(place).outputs
+        return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job), declared=declared)
 
     def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin this work unless it is under way."""

@@ -14,12 +14,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kipu.api import outputs
 from kipu.api.programs import Program
 from kipu.core.commands import AttemptRef, Command, ObserveGone, ObserveOutcome, ObserveRefused, ObserveStarted
+from kipu.core.definition import Output
 from kipu.core.events import Reason
 
 from .local_attempts import Attempt, Claim, End
@@ -44,6 +46,7 @@ class Order:
     job: str
     intent: str
     program: Program
+    declared: Sequence[Output] = ()
 
 
 class LocalPerformer:
@@ -73,7 +76,7 @@ class LocalPerformer:
         attempt, starts = self.attempt(order.job), 0
         while True:
             if (end := attempt.end()) is not None:
-                self._tell(_outcome(order, attempt.claim(), end))
+                self._tell(_with_outputs(_outcome(order, attempt.claim(), end), order, attempt))
                 return
             claim = attempt.claim()
             if claim is None:
@@ -203,6 +206,16 @@ def _outcome(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
         started_at=end.started_at,
         finished_at=end.finished_at,
     )
+
+
+def _with_outputs(seen: ObserveOutcome, order: Order, attempt: Attempt) -> ObserveOutcome:
+    """A success is one only with what it was to write, by the rules of a pod of one container."""
+    if seen.reason is not None or not order.declared:
+        return seen
+    try:
+        return replace(seen, outputs=outputs.read(attempt.written(outputs.CONTAINER_BYTES_MAX), order.declared))
+    except outputs.OutputError as error:
+        return replace(seen, reason=error.reason, message=str(error))
 
 
 def _lost(order: Order, claim: Claim) -> ObserveOutcome:

@@ -6,12 +6,13 @@ attempt; an absence is concluded only from a consistent read. Must never decide 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
-from kipu.core.events import StepScheduled
+from kipu.core.definition import Output
+from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
@@ -52,6 +53,7 @@ class Lookout:
         self._advance_on = advance_on
         self._tell = tell
         self._once = once
+        self._declared: dict[str, Sequence[Output]] = {}  # by step: what it is to write
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
         self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
@@ -59,8 +61,10 @@ class Lookout:
     # -- whose Job it is -----------------------------------------------------------------------------
 
     def remember(self, records: Iterable[Recorded]) -> None:
-        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's."""
+        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's; and what is declared."""
         for record in records:
+            if isinstance(record.event, WorkflowAccepted):
+                self._declared = {step.name: step.outputs for step in record.event.definition.steps if step.outputs}
             if isinstance(record.event, StepScheduled):
                 text = f"{record.position}:{record.hash}"
                 self._intents[record.event.step] = Intent(text=text, job=record.event.job)
@@ -110,10 +114,12 @@ class Lookout:
         job = sighting.job
         if job is None or not self._is_intended(job):
             return
-        if observations.needs_pods(job, sighting.pods.values()):
+        declared = self._outputs_of(job)
+        if observations.needs_pods(job, sighting.pods.values(), declared):
             self._once(f"{name}/pods", lambda: self._inspect(job))
             return
-        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=self._advance_on is AdvanceOn.POD)
+        on_pod = self._advance_on is AdvanceOn.POD
+        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, declared=declared)
         if seen is not None:
             self._tell(seen)
 
@@ -139,10 +145,14 @@ class Lookout:
             and not observations.is_placeholder(job)
         )
 
+    def _outputs_of(self, job: JobView) -> Sequence[Output]:
+        ref = observations.attempt_of(job)
+        return () if ref is None else self._declared.get(ref.step, ())
+
     async def _inspect(self, job: JobView) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""
         pods = await until_read(lambda: self._performer.pods_of(self._stream.namespace, job.metadata.uid))
-        seen = observations.observe(job, pods, advance_on_pod=False)
+        seen = observations.observe(job, pods, advance_on_pod=False, declared=self._outputs_of(job))
         if seen is not None:
             self._tell(seen)
 

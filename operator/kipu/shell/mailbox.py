@@ -22,6 +22,7 @@ from kipu.core.commands import (
     RequestShutdown,
     ResolveUnknown,
     SetSuspended,
+    weight,
 )
 
 # A later observation replaces one that tells less about the same attempt.
@@ -74,7 +75,7 @@ class Mailbox:
         return _WEIGHT[type(command)] > _WEIGHT[type(known)]
 
     def take(self, limit: int) -> list[Command]:
-        """At most `limit` commands: requests, then observations, then timers. Nothing is waited for.
+        """Commands of at most this weight: requests, then observations, then timers. Nothing is waited for.
 
         After a mere nudge, starts that still wait for company stay.
         """
@@ -87,9 +88,13 @@ class Mailbox:
             taken.append(self._answers.pop(key))
         for step in list(self._words)[: limit - len(taken)]:
             taken.append(self._words.pop(step))
-        for step in list(self._observations)[: limit - len(taken)]:
+        left = limit - len(taken)
+        for step, command in list(self._observations.items())[: max(0, left)]:
+            left -= weight(command)
+            if left < 0:
+                break
             taken.append(self._observations.pop(step))
-        if not self._observations and len(taken) < limit and (timers := self._requests.pop(FireTimers, None)):
+        if not self._observations and left > 0 and (timers := self._requests.pop(FireTimers, None)):
             taken.append(timers)
         if not len(self):
             self._wake.clear()

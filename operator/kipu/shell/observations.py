@@ -9,9 +9,12 @@ GET may.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from kipu.api import outputs
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
+from kipu.core.definition import Output
 from kipu.core.events import Reason
 
 from .kube_views import Condition, JobView, PodView, epoch_ms
@@ -46,17 +49,19 @@ def attempt_of(job: JobView) -> AttemptRef | None:
     return AttemptRef(run=int(run), step=name, attempt=int(attempt))
 
 
-def observe(job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool) -> Observation | None:
-    """The most that can be said of the attempt now, or None."""
+def observe(
+    job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool, declared: Sequence[Output] = ()
+) -> Observation | None:
+    """The most that can be said of the attempt now, or None. A success is one only with the outputs declared."""
     ref = attempt_of(job)
     if ref is None or is_placeholder(job):
         return None
     own = [pod for pod in pods if controller_uid(pod) == job.metadata.uid]
     ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
     if finished_condition(job) is not None:
-        return _job_outcome(ref, job, own)
+        return _job_outcome(ref, job, own, declared)
     if ended is not None and advance_on_pod and _pod_decides(job, ended):
-        return _pod_outcome(ref, job, ended)
+        return _pod_outcome(ref, job, ended, declared)
     running = next((pod for pod in own if pod.status.phase == "Running"), ended)
     if running is None:
         return _born(ref, job)
@@ -77,11 +82,15 @@ def _born(ref: AttemptRef, job: JobView) -> ObserveStarted | None:
     return ObserveStarted(ref=ref, job_uid=job.metadata.uid, started_at=born_at, is_awaited=True)
 
 
-def needs_pods(job: JobView, pods: Iterable[PodView]) -> bool:
-    """Whether the Job failed and no ended pod was seen that says how: a list must tell, or its absence."""
-    if finished_condition(job) != "Failed":
+def needs_pods(job: JobView, pods: Iterable[PodView], declared: Sequence[Output] = ()) -> bool:
+    """Whether the Job has ended and no pod was seen that says how, or with what: a list must tell, or its absence."""
+    condition = finished_condition(job)
+    if condition == "Failed":
+        telling: Sequence[str] = ("Succeeded", "Failed") if _has_one_pod(job) else ("Failed",)
+    elif condition == "Complete" and declared:
+        telling = ("Succeeded",)
+    else:
         return False
-    telling = ("Succeeded", "Failed") if _has_one_pod(job) else ("Failed",)
     return not any(controller_uid(pod) == job.metadata.uid and pod.status.phase in telling for pod in pods)
 
 
@@ -134,11 +143,11 @@ def _has_one_pod(job: JobView) -> bool:
     return job.spec.completions == 1 and job.spec.parallelism == 1
 
 
-def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView) -> ObserveOutcome:
+def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, declared: Sequence[Output]) -> ObserveOutcome:
     main = next((c for c in pod.status.container_statuses if c.name == MAIN), None)
     end = main.state.terminated if main is not None else None
     reason, message = _judge(pod)
-    return ObserveOutcome(
+    seen = ObserveOutcome(
         ref=ref,
         job_uid=job.metadata.uid,
         reason=reason,
@@ -149,6 +158,20 @@ def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView) -> ObserveOutcome:
         pod=pod.metadata.name,
         node=pod.spec.node_name or None,
     )
+    return _with_outputs(seen, pod, end.message if end is not None else "", declared) if declared else seen
+
+
+def _with_outputs(seen: ObserveOutcome, pod: PodView, message: str, declared: Sequence[Output]) -> ObserveOutcome:
+    """What the program has written makes the success, or unmakes it."""
+    if seen.reason is not None:
+        return seen
+    spec = pod.spec  # as it is now: the kubelet counts the containers each time it writes the status
+    containers = len(spec.containers) + len(spec.init_containers) + len(spec.ephemeral_containers)
+    try:
+        written = outputs.read(message, declared, containers=containers)
+        return replace(seen, outputs=written, pod_uid=pod.metadata.uid)
+    except outputs.OutputError as error:
+        return replace(seen, reason=error.reason, message=str(error))
 
 
 def _judge(pod: PodView) -> tuple[Reason | None, str]:
@@ -170,12 +193,14 @@ def _judge(pod: PodView) -> tuple[Reason | None, str]:
     return Reason.POD_FAILED, f"{pod.status.reason}: {pod.status.message}".strip(": ") or "the pod failed"
 
 
-def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView]) -> ObserveOutcome:
+def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView], declared: Sequence[Output]) -> ObserveOutcome:
     condition = next(c for c in job.status.conditions if c.type in ("Complete", "Failed") and c.status == "True")
     ended = _telling_pod(job, condition, own)
     if ended is not None:
-        return _pod_outcome(ref, job, ended)
-    if condition.type == "Complete":
+        return _pod_outcome(ref, job, ended, declared)
+    if condition.type == "Complete" and declared:
+        reason, message = Reason.LOST, "its pod vanished, and with it what it had written to $KIPU_OUTPUT"
+    elif condition.type == "Complete":
         reason, message = None, ""
     elif condition.reason == "DeadlineExceeded":
         reason, message = Reason.TIMED_OUT, "the Job's activeDeadlineSeconds passed"

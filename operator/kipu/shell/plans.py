@@ -35,7 +35,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
     assert definition is not None
     place = state.place_of(ref.step)
     assert place is not None
-    fanout = state.fanout_of(place)
+    step, fanout = state.step(place), state.fanout_of(place)
+    deadlines = [due for due in (state.steps[place].deadline, state.deadline) if due is not None]
     attempt = jobs.AttemptRef(
         namespace=stream.namespace,
         workflow_name=stream.name,
@@ -46,7 +47,9 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         attempt=ref.attempt,
         job_name=effect.job,
         intent=intent,
-        attempt_timeout_ms=state.step(place).attempt_timeout_ms,
+        attempt_timeout_ms=step.attempt_timeout_ms,
+        deadline=min(deadlines, default=None),
+        values=state.steps[place].values,
         redone=state.steps[place if fanout is None else fanout.parent].redone,
         outcome=None if state.outcome is None else state.outcome.value,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from kipu.core import policies
-from kipu.core.advance import _take_down_everything
+from kipu.core.advance import _start, _start_next, _take_down_everything
 from kipu.core.ending import finish
 from kipu.core.events import Reason, StepScheduled
+from kipu.core.language import Evaluated
 from kipu.core.naming import job_name
 from kipu.core.turn import Turn
 from tests.zoo.mutants import mutant
@@ -23,15 +25,15 @@ def an_attempt_number_is_used_again(turn: Turn, place: int) -> None:
     turn.record(StepScheduled(run=state.run, step=name, attempt=attempt, job=job))
 
 
-@mutant("_schedule_ready", breaks="quadratic rescan", caught_by=f"{COST}[wide, with deadlines]")
-def what_is_ready_is_sought_among_all_steps(turn: Turn) -> None:
+@mutant("_start_ready", breaks="quadratic rescan", caught_by=f"{COST}[wide, with deadlines]")
+def what_is_ready_is_sought_among_all_steps(turn: Turn) -> bool:
     """Each turn walks over every step to find those that may start."""
-    from kipu.core.advance import _schedule
-
     free = min(policies.places_free(turn.state, turn.slots), turn.attempts_left)
     ready = [place for place in dict.fromkeys(range(len(turn.state.steps))) if place in turn.state.ready]
     for place in ready[:free]:
-        _schedule(turn, place)
+        turn.attempts_left -= 1
+        _start(turn, place, Evaluated())
+    return False
 
 
 @mutant("_skip_doomed", breaks="I16", caught_by="tests/core/test_failing.py")
@@ -52,6 +54,26 @@ def only_a_shutdown_is_settled(turn: Turn) -> None:
         if turn.state.stopping is not None:
             _take_down_everything(turn)
         finish(turn)
+
+
+@mutant("_start_next", breaks="I13, expressions evaluated again", caught_by="tests/core/test_language.py")
+def every_attempt_is_evaluated_anew(turn: Turn, place: int) -> bool | None:
+    """A retry reads what its expressions come to by then."""
+    turn.attempts_left -= 1
+    return _start(turn, place, turn.evaluate(turn.state, place))
+
+
+@mutant("_start_ready", breaks="more Jobs than there are slots", caught_by="tests/core/test_language.py")
+def each_pass_of_a_turn_has_all_slots_again(turn: Turn) -> bool:
+    """What a turn has started before a step was skipped is not counted."""
+    slots = turn.slots
+    free = min(policies.places_free(turn.state, slots), turn.attempts_left)
+    for place in list(islice(turn.state.ready, max(0, free))):
+        if not _start_next(turn, place):
+            turn.slots = slots
+            return True
+    turn.slots = slots
+    return False
 
 
 @mutant("_take_down_everything", breaks="I11, I16", caught_by="tests/core/test_fanning_out.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kipu.core import policies
 from kipu.core.events import StepCompleted
 from kipu.core.fanout import startable
 from kipu.core.turn import Turn
@@ -14,24 +15,28 @@ LAWS = "tests/core/test_laws.py::test_every_run_ends_and_breaks_no_rule_on_the_w
 
 
 @mutant("start_items", breaks="I5, I16", caught_by=FAN_OUT)
-def an_item_runs_twice(turn: Turn, places: int, schedule: Callable[[Turn, int], None]) -> None:
+def an_item_runs_twice(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
     """The cursor is one behind: the item that began last is begun again."""
-    for _ in range(min(places, turn.attempts_left)):
+    while turn.attempts_left > 0 and policies.places_free(turn.state, turn.slots) > 0:
         fanout = next(startable(turn.state), None)
         if fanout is None:
-            return
-        schedule(turn, next(iter(fanout.due), fanout.base + max(0, fanout.begun - 1)))
+            return False
+        if not start(turn, next(iter(fanout.due), fanout.base + max(0, fanout.begun - 1))):
+            return True
+    return False
 
 
 @mutant("start_items", breaks="I15", caught_by=FAN_OUT)
-def what_waits_for_its_retry_comes_last(turn: Turn, places: int, schedule: Callable[[Turn, int], None]) -> None:
+def what_waits_for_its_retry_comes_last(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
     """New items are begun before those that have begun go on."""
-    for _ in range(min(places, turn.attempts_left)):
+    while turn.attempts_left > 0 and policies.places_free(turn.state, turn.slots) > 0:
         fanout = next(startable(turn.state), None)
         if fanout is None:
-            return
+            return False
         fresh = fanout.base + fanout.begun
-        schedule(turn, fresh if fanout.begun < fanout.total else next(iter(fanout.due)))
+        if not start(turn, fresh if fanout.begun < fanout.total else next(iter(fanout.due))):
+            return True
+    return False
 
 
 @mutant("conclude", breaks="I15, partial failure called success", caught_by=(FAN_OUT, LAWS))

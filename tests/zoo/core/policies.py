@@ -59,6 +59,12 @@ def a_failure_holds_nobody_back(state: State) -> bool:
     return False
 
 
+@mutant("PERMANENT_REASONS", breaks="I10", caught_by="tests/core/test_language.py", is_constant=True)
+def what_was_too_large_is_tried_again() -> frozenset[Reason]:
+    """The same program writes the same again, until its budget is used up."""
+    return PERMANENT_REASONS - {Reason.OUTPUT_TOO_LARGE}
+
+
 @mutant("starts_anything", breaks="I9", caught_by="tests/core/test_suspending.py")
 def a_suspension_holds_nothing_up(state: State) -> bool:
     """What is ready starts, whoever has asked to wait."""

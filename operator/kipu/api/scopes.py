@@ -1,0 +1,109 @@
+"""What the expressions of each step of a definition may speak of, and where in a step expressions stand.
+
+Promises: pure; the same definition gives the same scopes, before the run and in it. The cost of one step's scope does
+not know how many steps there are. Must never know a state: what the names stand for is `evaluation`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from kipu.core.definition import Definition, Step, ValueType
+
+from .passthrough import JsonMap
+from .pods import mapping
+from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, WORKFLOW, Scope
+from .templates import has_expression
+
+_TYPES = {
+    ValueType.STRING: STRING,
+    ValueType.INT: INT,
+    ValueType.BOOL: BOOL,
+    ValueType.DOUBLE: DOUBLE,
+    ValueType.JSON: DYN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What all steps of a definition have in common."""
+
+    params: Mapping[str, str]
+    outputs: Mapping[str, Mapping[str, str]]
+
+
+def names(definition: Definition) -> Names:
+    """Of this definition. Linear in its steps: ask once."""
+    return Names(
+        params={name: param_type(value) for name, value in definition.params.items()},
+        outputs={step.name: {output.name: _TYPES[output.type] for output in step.outputs} for step in definition.steps},
+    )
+
+
+def scope(known: Names, step: Step) -> Scope:
+    """Of this step; that a reference is upstream is checked before the run, and not again."""
+    return Scope(
+        step=step.name,
+        params=known.params,
+        outputs=known.outputs,
+        has_item=step.for_each is not None,
+        workflow=WORKFLOW | {"outcome": STRING} if step.in_finally else WORKFLOW,
+    )
+
+
+def outside(within: Scope) -> Scope:
+    """That of what is asked before a fan-out begins: there is no item yet."""
+    return replace(within, has_item=False)
+
+
+def param_type(value: object) -> str:
+    """The type that a param has in expressions."""
+    match value:
+        case bool():
+            return BOOL
+        case int():
+            return INT
+        case str():
+            return STRING
+        case list():
+            return LIST
+        case Mapping():
+            return MAP
+    return DYN
+
+
+def texts(pod: JsonMap) -> Iterator[tuple[str, str]]:
+    """Every text of the step's own fields that may hold expressions, by its path in the step."""
+    container = mapping(pod, "container")
+    for key in ("command", "args"):
+        items = container.get(key)
+        for place, text in enumerate(items if isinstance(items, list) else []):
+            if isinstance(text, str):
+                yield f"{key}[{place}]", text
+    env = container.get("env")
+    for place, variable in enumerate(env if isinstance(env, list) else []):
+        value = variable.get("value") if isinstance(variable, Mapping) else None
+        if isinstance(value, str):
+            yield f"env[{place}].value", value
+
+
+def templates(pod: JsonMap) -> Iterator[tuple[str, str]]:
+    """Those that do hold some."""
+    return ((path, text) for path, text in texts(pod) if has_expression(text))
+
+
+def filled(pod: JsonMap, values: Mapping[str, str]) -> JsonMap:
+    """What the step runs, with these texts at their paths."""
+    if not values:
+        return pod
+    container = dict(mapping(pod, "container"))
+    for key in ("command", "args"):
+        if isinstance(items := container.get(key), list):
+            container[key] = [values.get(f"{key}[{place}]", text) for place, text in enumerate(items)]
+    if isinstance(env := container.get("env"), list):
+        container["env"] = [
+            {**variable, "value": values[path]} if (path := f"env[{place}].value") in values else variable
+            for place, variable in enumerate(env)
+        ]
+    return {**pod, "container": container}

@@ -1,0 +1,46 @@
+"""Outputs and expressions without a cluster: what a process writes, and what the next one is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kipu.core.events import Reason, StepEvaluated, StepFailed, StepSucceeded
+from tests.shell.local_world import World, step
+
+WRITES = [{"name": "rows", "type": "Int"}]
+
+
+async def test_what_one_step_writes_another_reads(tmp_path: Path) -> None:
+    world = World(
+        tmp_path,
+        step("fetch", 'echo "rows=42" >> "$KIPU_OUTPUT"', outputs=WRITES),
+        step(
+            "load",
+            '[ "$ROWS" = 43 ] && [ "$KIPU_OUTPUT" != "" ]',
+            dependsOn=["fetch"],
+            when="steps.fetch.outputs.rows > params.least",
+            env=[{"name": "ROWS", "value": "${{ steps.fetch.outputs.rows + 1 }}"}],
+        ),
+        step("never", "exit 1", dependsOn=["fetch"], when="steps.fetch.outputs.rows > 100"),
+        params=[{"name": "least", "value": 1}],
+    )
+    state = await world.live()
+    assert [step.phase.value for step in state.steps] == ["Succeeded", "Succeeded", "Skipped"]
+    assert [event.outputs for event in world.events if isinstance(event, StepSucceeded)] == [{"rows": 42}, None]
+    assert [event.values for event in world.events if isinstance(event, StepEvaluated)] == [{"env[0].value": "43"}]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("true", Reason.OUTPUT_INVALID),
+        ('echo rows=x >> "$KIPU_OUTPUT"', Reason.OUTPUT_INVALID),
+        ('(echo rows=1; head -c 4096 /dev/zero | tr "\\\\0" "\\\\n") >> "$KIPU_OUTPUT"', Reason.OUTPUT_TOO_LARGE),
+    ],
+)
+async def test_a_success_without_its_outputs_is_none(tmp_path: Path, script: str, reason: Reason) -> None:
+    world = World(tmp_path, step("fetch", script, outputs=WRITES))
+    await world.live()
+    assert [event.reason for event in world.events if isinstance(event, StepFailed)] == [reason]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from kipu.core.definition import Definition, OnFailure
+from kipu.core.definition import Definition, Effects, OnFailure
 from kipu.core.errors import CorruptionError
 from kipu.core.events import (
     EVENT_TYPES,
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     LateResultIgnored,
     Reason,
@@ -59,6 +61,7 @@ STEP_EVENTS: dict[type[Event], Event] = {
         StepExpanded(run=1, step="a", count=2),
         StepCompleted(run=1, step="a"),
         AttemptAbandoned(run=1, step="a", attempt=1, reason=Reason.CANCELLED),
+        AttemptUnknown(run=1, step="a", attempt=1, reason=Reason.LOST),
         AttemptFailed(run=1, step="a", attempt=1, reason=Reason.EXIT_CODE, retry_at=5),
         StepFailed(run=1, step="a", reason=Reason.EXIT_CODE),
         StepsSkipped(run=1, steps=("a",), culprit="b", reason=SkipReason.DEPENDENCY),
@@ -84,6 +87,14 @@ def running() -> Flow:
 def retrying() -> Flow:
     given = scheduled()
     given.fail("a")
+    return given
+
+
+def unknown() -> Flow:
+    given = flow(replace(step("a", attempts=3), effects=Effects.EXTERNAL), step("b"))
+    given.start("a")
+    given.lose("a")
+    given.gone("a")
     return given
 
 
@@ -121,6 +132,7 @@ WAYS: dict[StepPhase, Callable[[], Flow]] = {
     StepPhase.RUNNING: running,
     StepPhase.RETRYING: retrying,
     StepPhase.SUSPENDED: suspended,
+    StepPhase.UNKNOWN: unknown,
     StepPhase.SUCCEEDED: succeeded,
     StepPhase.FAILED: failed,
     StepPhase.SKIPPED: skipped,

@@ -271,7 +271,7 @@ class World:
         if self.state.unknown:
             place = self.random.choice(list(self.state.unknown))
             name, attempt = self.definition.steps[place].name, self.state.steps[place].attempts
-            ref = AttemptRef(run=1, step=name, attempt=attempt)
+            ref = AttemptRef(run=self.state.run, step=name, attempt=attempt)
             self.tell(ResolveUnknown(ref=ref, decision=self.random.choice(list(Resolution)), by="somebody"))
 
     def is_external(self, ref: AttemptRef) -> bool:

@@ -54,9 +54,6 @@ def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
     for path, step in zip(paths(definition.steps), definition.steps, strict=True):
         if step.kind is not Kind.RUN:
-            if step.approval is not None:
-                reason = f"step '{step.name}' asks somebody, and here nobody can answer"
-                yield Problem(path=f"{path}.approval", reason=reason, hint="run this workflow on a cluster")
             continue
         template = pod_template(definition.pod_defaults, step.pod)
         for reason, hint in _reasons(template):

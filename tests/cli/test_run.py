@@ -252,15 +252,6 @@ def test_a_file_that_asks_for_the_end_cancels(terminal: Terminal, here: Path) ->
     assert_none_is_left(here)
 
 
-def test_what_only_an_edit_or_an_answer_would_end_is_refused(terminal: Terminal, here: Path) -> None:
-    steps = "    - {name: a, script: 'true'}\n    - {name: b, approval: {message: Now}}\n"
-    outcome = terminal.kipu("run", str(workflow(here, steps, spec="  suspend: true\n  rerun: {number: 2}\n")))
-    assert outcome.code == 2
-    assert "spec.steps[1].approval: step 'b' asks somebody, and here nobody can answer" in outcome.err
-    assert "spec.suspend: " in outcome.err
-    assert "spec.rerun: " in outcome.err
-
-
 def test_a_wait_passes_and_finally_knows_the_outcome(terminal: Terminal, here: Path) -> None:
     steps = "    - {name: a, wait: {duration: 100ms}}\n    - {name: b, dependsOn: [a], script: 'false'}\n"
     last = "  finally:\n    - {name: c, script: 'test $KIPU_OUTCOME = Failed'}\n"

@@ -55,7 +55,6 @@ class _File:
 
 # Requests that are edits of a Workflow in a cluster: nobody edits the spec of a run that is under way here.
 AFTER_THE_BEGINNING = (
-    ("suspend", "would have the run wait for an edit that cannot be made here", "leave it out"),
     ("rerun", "runs a Workflow again in its own log, which 'kipu run' does not", "leave it out; run the file again"),
 )
 
@@ -107,9 +106,6 @@ def exit_code(state: State) -> int:
 
 def _check(manifest: Manifest) -> None:
     problems = list(programs.problems(manifest.definition))
-    if manifest.spec.get("shutdown") is not None:
-        hint = "leave it out; Ctrl-C cancels"
-        problems.append(Problem(path="spec.shutdown", reason="asks for the end of a run that begins only", hint=hint))
     for field, reason, hint in AFTER_THE_BEGINNING:
         if manifest.spec.get(field):
             problems.append(Problem(path=f"spec.{field}", reason=reason, hint=hint))

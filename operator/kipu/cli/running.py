@@ -53,7 +53,7 @@ class _File:
     spec: Mapping[str, object]
 
 
-# Requests that are edits of a Workflow in a cluster: nobody edits the spec of a run that is under way here.
+# Requests that are edits of a Workflow in a cluster, and that no edit of the file stands for here.
 AFTER_THE_BEGINNING = (
     ("rerun", "runs a Workflow again in its own log, which 'kipu run' does not", "leave it out; run the file again"),
 )

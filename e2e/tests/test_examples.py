@@ -29,7 +29,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "finally", "gather", "outputs", "template", "when"}
+    tested |= {"approval", "external", "finally", "gather", "outputs", "template", "when"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
@@ -210,3 +210,24 @@ def test_gather_reads_what_each_item_has_written_in_their_order(namespace: Names
     assert evaluated["values"] == {"env[0].value": "[1,3,2]"}
     said = namespace.kubectl("logs", "--selector", "kipu.dev/workflow=gather,kipu.dev/step=sum")
     assert said.strip() == "the sizes are [1,3,2]"
+
+
+def test_external_waits_for_a_persons_word_once_its_job_was_deleted(namespace: Namespace) -> None:
+    with namespace.watch_pods() as pods:
+        apply(namespace, "external")
+        wait_until(lambda: executions(pods), 60, "pay runs")
+        namespace.kubectl("delete", "job", "--selector", "kipu.dev/workflow=external,kipu.dev/step=pay")
+        wait_until(lambda: phases(namespace.status("external")).get("pay") == "Unknown", 60, "nobody knows")
+        assert "spec.resolutions" in namespace.status("external")["message"]
+        me = namespace.kubectl("auth", "whoami", "--output=jsonpath={.status.userInfo.username}").strip()
+        word = {"step": "pay", "attempt": 1, "decision": "Succeed", "by": me}
+        patch = json.dumps({"spec": {"resolutions": [word]}})
+        namespace.kubectl("patch", "workflow", "external", "--type=merge", "--patch", patch)
+        wait_for_end(namespace, "external")
+        ran = Counter(run.step for run in executions(pods))
+    assert namespace.status("external")["phase"] == "Succeeded"
+    assert ran == {"pay": 1, "receipt": 1}
+    log = read(namespace, namespace.uid("external"))
+    started = next(record for record in log.of("StepStarted") if record["step"] == "pay")
+    assert started["jobUid"] == next(run.job for run in executions(pods) if run.step == "pay")
+    assert [record["by"] for record in log.of("UnknownResolved")] == [me]

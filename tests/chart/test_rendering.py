@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from kipu.api import crd
 from kipu.api.crd_kinds import RESOURCES
+from kipu.api.definition import MUTABLE
 from kipu.shell.settings import Settings
 from tests.chart.tools import CHART, attempt, render, run
 
@@ -176,6 +178,12 @@ def test_the_log_policy_names_the_account_that_the_operator_runs_as() -> None:
     assert 'request.userInfo.username != "system:serviceaccount:elsewhere:given"' in [
         c["expression"] for c in conditions
     ]
+
+
+def test_the_policy_lets_just_that_be_changed_which_the_operator_reads_again() -> None:
+    text = (CHART / "templates" / "policies.yaml").read_text(encoding="utf-8")
+    (listed,) = (line for line in text.splitlines() if "ttlAfterFinished" in line and "expression" in line)
+    assert set(re.findall(r'"(\w+)"', listed)) == MUTABLE
 
 
 def test_another_release_has_names_of_its_own() -> None:

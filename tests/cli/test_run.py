@@ -51,12 +51,25 @@ def workflow(here: Path, steps: str, spec: str = "") -> Path:
     return file
 
 
+def hear_all() -> None:
+    """The tests themselves may run where a terminal's signals are ignored, as in the background of a shell."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Process:
     """`kipu run` as a process of its own, for signals."""
 
     def __init__(self, here: Path, *arguments: str) -> None:
         command = [sys.executable, "-m", "kipu.cli.main", "run", *arguments]
-        self._process = subprocess.Popen(command, cwd=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = subprocess.Popen(
+            command,
+            cwd=here,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=hear_all,
+        )
         self._heard = ""
 
     def hears(self, text: str) -> None:

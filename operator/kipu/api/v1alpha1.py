@@ -48,7 +48,7 @@ from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
 
 USER_LENGTH_MAX = 253  # x 4 bytes = 1 KiB of a record
-RESOLUTIONS_MAX = 1_000
+RESOLUTIONS_MAX = 100  # compared by the chart's policy with as many that were there before
 PODS_MAX = 10_000  # of one Job; an Indexed one takes at most 100,000 (KEP-2214)
 
 
@@ -194,8 +194,8 @@ class StepResolution(Model):
     """Which run is meant; 1, the first, if absent."""
     decision: Annotated[Resolution, Loose]
     """Succeed: it has done its work. Fail: it has not, and is not to be tried again. Retry: try it again."""
-    by: Annotated[str, StringConstraints(max_length=USER_LENGTH_MAX)] | None = None
-    """Who says so; recorded in the log."""
+    by: Annotated[str, StringConstraints(min_length=1, max_length=USER_LENGTH_MAX)]
+    """Who says so, recorded in the log: the name of whoever writes this, which the chart's policy checks."""
 
 
 class AdoptedStep(Model):

@@ -26,7 +26,8 @@ from .local_processes import Process, identify, relatives, send
 STOP, HURRY = signal.SIGTERM, signal.SIGUSR1
 HEARD = (signal.SIGCHLD, STOP, HURRY)
 MUTED = (signal.SIGINT, signal.SIGHUP)  # of a terminal: they are for the engine
-RESET = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, and a program would inherit that
+# A program would inherit what is ignored: the first two by Python, the others by nohup, or a shell in the background.
+RESET = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 LOOK_AGAIN_SECONDS = 0.02  # at what is being killed
 NOTHING_TO_WAIT_FOR_SECONDS = 3600.0
 CANNOT_RUN, NOT_FOUND = 126, 127  # exit codes, as a shell gives them

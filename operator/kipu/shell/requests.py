@@ -104,7 +104,7 @@ def _resolutions(spec: Spec) -> Iterator[ResolveUnknown]:
         except ValueError:
             continue
         ref = AttemptRef(run=said.run or 1, step=said.step, attempt=said.attempt)
-        yield ResolveUnknown(ref=ref, decision=said.decision, by=said.by or "")
+        yield ResolveUnknown(ref=ref, decision=said.decision, by=said.by)
 
 
 def _answer_fault(answer: GiveApproval, state: State) -> str:

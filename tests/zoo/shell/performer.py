@@ -99,3 +99,9 @@ async def the_pods_of_all_items_are_waited_for(self: Performer, plan: Plan) -> l
     step = ref.step.partition("[")[0]
     selector = f"kipu.dev/workflow-uid={plan.workflow_uid},kipu.dev/step={step},kipu.dev/attempt={ref.attempt}"
     return await self._kube.list_pods(plan.namespace, selector)
+
+
+@mutant("Performer._runs_or_is_gone", breaks="I16", caught_by="tests/shell/test_external.py")
+async def a_refused_release_is_believed(self: Performer, plan: Plan, job_uid: str) -> bool:
+    """The Job of an External step stays suspended once the API server has refused its release."""
+    return True

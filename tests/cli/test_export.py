@@ -20,6 +20,8 @@ from tests.cli.exports import CONFIG_MAPS, HEAD, SPEC, half_done, recorded
 from tests.cli.histories import STREAM
 from tests.cli.terminal import Terminal
 
+pytestmark = pytest.mark.proof
+
 NAME = STREAM.name
 
 

@@ -14,6 +14,8 @@ from kipu.cli.main import main
 from tests.cli.terminal import Outcome, Terminal
 from tests.shell.test_local_kills import assert_none_is_left
 
+pytestmark = pytest.mark.proof
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = "kipu: images are not run: each step is a process of this machine, in {}\n"
 

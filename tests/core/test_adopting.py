@@ -21,6 +21,8 @@ from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, adoption, flow, kin
 from tests.core.laws import LAW
 from tests.core.test_laws import definitions
 
+pytestmark = pytest.mark.proof
+
 DIAMOND = (step("top"), step("left", "top"), step("right", "top"), step("bottom", "left", "right"))
 NAMES = [f"a{number}" for number in range(2 * ADOPTIONS_PER_TURN_MAX + 1)]
 

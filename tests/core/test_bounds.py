@@ -36,6 +36,8 @@ from kipu.eventlog.codec import RECORD_BYTES_MAX, encode
 from tests.core.given import MINUTE, START, Flow, adoption, fan, flow, kinds, step
 from tests.core.laws import LAW
 
+pytestmark = pytest.mark.proof
+
 
 def record_bytes(event: Event) -> int:
     """As the log writes it, late in a long life."""

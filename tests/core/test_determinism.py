@@ -15,6 +15,8 @@ from kipu.core.definition import Backoff, Definition, ForEach, OnFailure, Retry,
 from kipu.core.state import canonical
 from tests.core.world import World
 
+pytestmark = pytest.mark.proof
+
 ROOT = Path(__file__).parents[2]
 SEEDS = range(12)
 THIS = "from tests.core.test_determinism import lives; print(lives())"

@@ -37,7 +37,8 @@ from tests.core.given import adoption
 from tests.core.laws import FEWER, LAW
 from tests.core.world import World
 
-pytestmark = pytest.mark.timeout(600)  # a law that is broken is made small first, which takes its time
+# A law that is broken is made small first, which takes its time.
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 STEPS_MAX = 25
 _FANS = st.builds(
     ForEach, count=st.integers(0, 5), parallelism=st.sampled_from([1, 2, 1_000]), max_failures=st.integers(0, 2)

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,8 @@ from kipu.eventlog.ports import ConcurrencyConflict, Head, LogFull, Recorded
 from tests.core.laws import LAW
 from tests.eventlog.samples import SPEC_HASH, STREAM, TS, claim, nonces, scheduled
 from tests.eventlog.store import Client, Fault, Json, Store
+
+pytestmark = pytest.mark.proof
 
 BATCH_SIZES = st.sampled_from([1, 1, 2, 5, 30])  # 30 do not fit a tail
 UPKEEP = st.lists(st.sampled_from(["", "sweep", "sweep", "archive"]), max_size=8)

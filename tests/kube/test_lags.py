@@ -20,7 +20,7 @@ from tests.fakes.etcd import Json
 from tests.fakes.informers import Lags
 from tests.fakes.nodes import Program
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.proof, pytest.mark.looptime]
 LONG = Program(run_seconds=600, stop_seconds=5)
 
 

@@ -32,6 +32,8 @@ from kipu.shell.local_processes import Process, identify, is_alive, relatives
 from tests.shell.local_world import World, heard, step
 from tests.shell.test_local_kills import assert_none_is_left
 
+pytestmark = pytest.mark.proof
+
 HANGS = "sleep 300"
 
 

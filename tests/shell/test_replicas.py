@@ -14,6 +14,8 @@ from tests.fakes.faults import Fault
 from tests.shell.replicas import CANCEL, DIAMOND, STEPS, Case, Process, World, claims, violations
 from tests.shell.stopping import StoppableLoop, run_virtually
 
+pytestmark = pytest.mark.proof
+
 LEASE_SECONDS, DEADLINE_SECONDS, RETRY_SECONDS = 15.0, 10.0, 2.4
 POINTS = [0, 1, 3, 6, 9]  # how many programs have ended when it happens
 FIRST, SECOND = "kipu-a", "kipu-b"

@@ -24,7 +24,7 @@ from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Status
 from tests.shell.test_retention import chain, feed, workflow
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.proof, pytest.mark.looptime]
 WIDE = 120  # steps: more than 16 chunks
 
 

@@ -108,7 +108,7 @@ def test_a_workflow_that_names_a_template_is_taken_and_cannot_be_edited(guarded:
     named["spec"] = {"templateRef": {"name": "nobody"}, "params": [{"name": "a", "value": [1]}]}
     assert create(named, "--namespace", guarded).stderr == ""
     assert patch('{"spec": {"ttlAfterFinished": "1h"}}') == ""
-    assert "nothing but spec.shutdown" in patch('{"spec": {"params": [{"name": "a", "value": 2}]}}')
+    assert "nothing but spec.approvals" in patch('{"spec": {"params": [{"name": "a", "value": 2}]}}')
     both = workflow("both", {"name": "a", "image": "i"}, templateRef={"name": "x"})
     assert "either steps or a templateRef" in create(both, "--namespace", guarded, "--dry-run=server").stderr
 

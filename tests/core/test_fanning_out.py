@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kipu.core.decide import needs_place, wants_turn
 from kipu.core.definition import ITEMS_UNDER_WAY_MAX, ForEach, OnFailure, RunWhen
 from kipu.core.errors import CorruptionError
 from kipu.core.events import (
@@ -349,3 +350,22 @@ def test_what_no_decision_can_have_written_is_corruption(event: object, fault: s
     given = flow(fan("shard", count=4, parallelism=2), step("a"))
     with pytest.raises(CorruptionError, match=fault):
         evolve(given.state, event, ts=given.now)  # type: ignore[arg-type]
+
+
+def test_a_fan_out_that_is_taken_down_needs_no_place_although_it_has_room_for_items() -> None:
+    """An actor that waits for a place it does not need is woken at once, and again: the simulator's seed 324 spun."""
+    given = flow(step("fails"), fan("shard", count=4, parallelism=2), on_failure=OnFailure.CANCEL_RUNNING)
+    given.start("fails", *items(0, 1))
+    given.tell(given.outcome("shard[0]"), given.outcome("fails", reason=Reason.EXIT_CODE, exit_code=1))
+    assert given.state.leaving
+    assert given.state.startable, "there is room"
+    assert not needs_place(given.state)
+    assert not wants_turn(given.state, 1_000)
+
+
+def test_what_is_ready_needs_a_place_until_it_has_one() -> None:
+    given = flow(step("a"), slots=0)
+    assert needs_place(given.state)
+    given.slots = 1
+    given.settle()
+    assert not needs_place(given.state)

@@ -18,7 +18,7 @@ from .language import Evaluate, nothing_to_evaluate
 from .state import State
 from .turn import COMMANDS_PER_TURN_MAX, Identity, Turn
 
-__all__ = ["COMMANDS_PER_TURN_MAX", "Identity", "decide", "wants_turn"]
+__all__ = ["COMMANDS_PER_TURN_MAX", "Identity", "decide", "needs_place", "wants_turn"]
 
 
 def decide(
@@ -90,7 +90,11 @@ def _ends_running(state: State) -> bool:
 
 
 def _may_start(state: State, slots: int) -> bool:
-    if state.jobless:
-        return True
-    needs_place = state.ready or next(fanout.startable(state), None) is not None
-    return bool(needs_place) and policies.places_free(state, slots) > 0
+    return bool(state.jobless) or (needs_place(state) and policies.places_free(state, slots) > 0)
+
+
+def needs_place(state: State) -> bool:
+    """Whether a step or an item would start if there were a place for its Job. Whoever waits without that need is
+    woken for nothing, and waits again: for ever."""
+    startable = bool(state.ready) or next(fanout.startable(state), None) is not None
+    return startable and policies.starts_anything(state)

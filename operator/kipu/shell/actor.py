@@ -19,11 +19,11 @@ from kipu.api import definition as specs
 from kipu.api import status
 from kipu.api.evaluation import Evaluator
 from kipu.core.commands import Claim, Command, FireTimers
-from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
+from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, needs_place, wants_turn
 from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, notices, touched, wake_at
 from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
-from kipu.core.policies import places_free, starts_anything
+from kipu.core.policies import places_free
 from kipu.core.requests import is_due
 from kipu.core.state import State
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing, Recorded, StreamId
@@ -239,7 +239,7 @@ class Actor:
         """Go on at once if that is possible, or be woken once there is a place."""
         slots, uid, namespace = self._services.slots, self.stream.uid, self.stream.namespace
         crowded = ""
-        if (state.ready or state.startable) and starts_anything(state):
+        if needs_place(state):
             assert state.definition is not None
             if places_free(state, slots.limit):
                 crowded = slots.why_none(namespace)

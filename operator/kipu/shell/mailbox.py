@@ -42,7 +42,7 @@ class Mailbox:
         self._lazy: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._observations) + len(self._requests) + len(self._answers)
+        return len(self._observations) + len(self._requests) + len(self._answers) + len(self._words)
 
     def put(self, command: Command) -> None:
         """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
@@ -121,6 +121,7 @@ class Mailbox:
         self._observations.clear()
         self._requests.clear()
         self._answers.clear()
+        self._words.clear()
         if self._lazy is not None:
             self._lazy.cancel()
             self._lazy = None

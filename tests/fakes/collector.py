@@ -33,7 +33,7 @@ class Collector:
         self._known: dict[str, Stored] = {}  # by uid, as heard
         self._dependents: dict[str, dict[str, None]] = {}  # owner's uid -> dependents' uids, as heard, in order
         self._queued: set[str] = set()
-        others = {kind.plural for kind in KINDS} - {"jobs", "pods", "events"}  # events it ignores
+        others = sorted({kind.plural for kind in KINDS} - {"jobs", "pods", "events"})  # events it ignores
         Informer(server, ["jobs"], lambda lags: lags.collector_jobs_seconds, self._heard, _changes_ties)
         Informer(server, ["pods"], lambda lags: lags.collector_pods_seconds, self._heard, _changes_ties)
         Informer(server, others, lambda lags: lags.collector_others_seconds, self._heard, _changes_ties)

@@ -178,8 +178,10 @@ class Actor:
 
     def _is_over(self) -> bool:
         """Whether the run has ended and no other is to follow it."""
+        if not self.state.is_terminal:
+            return False  # asked after every turn: the spec is read only where it matters
         asked = requests.rerun(self.view.spec)
-        return self.state.is_terminal and (asked is None or not is_due(self.state, asked))
+        return asked is None or not is_due(self.state, asked)
 
     async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
         """Wait for the lists; whether this log, or none, has asked for every Job that is there.

@@ -43,8 +43,10 @@ def suspension(spec: Spec) -> SetSuspended:
 
 def rerun(spec: Spec) -> RequestRerun | None:
     """The run that is asked for."""
+    if (raw := spec.get("rerun")) is None:
+        return None
     try:
-        asked = Rerun.model_validate(spec.get("rerun"))
+        asked = Rerun.model_validate(raw)
     except ValueError:
         return None
     suspended = suspension(spec).suspended

@@ -13,10 +13,12 @@ from typing import Any
 
 from cel_expr_python import cel
 
+from kipu.core.texts import nearest
+
 from . import cel_cost
 from .cel_cost import Cost
 from .cel_tree import Node, parse
-from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, nearest
+from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, NAME_COMPARED_MAX, STRING
 
 _TYPES: Mapping[str, Any] = {
     DYN: cel.Type.DYN,
@@ -131,7 +133,8 @@ def _unknown(name: str) -> CelError:
     if name in ("item", "index"):
         return CelError(f"'{name}' is known in a step with forEach alone, and not in its when")
     names = _FUNCTIONS | dict.fromkeys(("steps", "params", "workflow"))
-    hint = nearest(name, names) or "a text stands in quotes; names are params, steps['NAME'], workflow"
+    hint = nearest(name[:NAME_COMPARED_MAX], names)
+    hint = hint or "a text stands in quotes; names are params, steps['NAME'], workflow"
     return CelError(f"'{name}' is not a name that is known here", hint)
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from kipu.core.errors import Problem, UserError
+from kipu.core.texts import nearest
 
 from . import cron, reuse
-from .passthrough import JsonMap, join, printable
+from .passthrough import TEXT_LENGTH_MAX, JsonMap, join, printable
 from .pods import mapping
-from .problems import nearest
 from .v1alpha1_base import API_VERSION, GROUP, KIND, NAME_LENGTH_MAX
 from .v1alpha1_cron import CRON_KIND, CRON_NAME_LENGTH_MAX
 from .v1alpha1_template import TEMPLATE_KIND
@@ -47,7 +47,7 @@ def check(manifest: JsonMap, templates: Mapping[str, JsonMap] = MappingProxyType
         problems = (Problem(path="apiVersion", reason=reason, hint=f"write {API_VERSION}"),)
     elif not isinstance(kind, str) or kind not in NAME_LENGTHS:
         shown = f"'{printable(kind)}'" if isinstance(kind, str) else "this"
-        hint = nearest(kind if isinstance(kind, str) else "", NAME_LENGTHS)
+        hint = nearest(kind[:TEXT_LENGTH_MAX] if isinstance(kind, str) else "", NAME_LENGTHS)
         problems = (Problem(path="kind", reason=f"{shown} is not a kind of {API_VERSION}", hint=hint),)
     else:
         problems = (*_around(manifest, kind), *_within(manifest, kind, templates))
@@ -61,7 +61,7 @@ def _around(manifest: JsonMap, kind: str) -> Iterator[Problem]:
     for key in manifest:
         if key not in TOP:
             path = join("", key).removeprefix(".")
-            yield Problem(path=path, reason="is not a field of this object", hint=nearest(key, TOP))
+            yield Problem(path=path, reason="is not a field of this object", hint=nearest(key[:TEXT_LENGTH_MAX], TOP))
     metadata = manifest.get("metadata")
     if not isinstance(metadata, dict):
         yield Problem(path="metadata", reason="is required" if metadata is None else "must be an object")

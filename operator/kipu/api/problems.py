@@ -6,7 +6,7 @@ known, what to do. Must never print a value that is not short text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from kipu.core.errors import Problem
+from kipu.core.texts import nearest
 
 from .passthrough import TEXT_LENGTH_MAX, join, printable
 from .schedules import SCHEDULE_PATTERN, shape_hint
@@ -123,13 +124,7 @@ def _nearest_field(name: str, model: type[BaseModel] | None) -> str:
     if name in LATER:
         return "a later version of Kipu will have it, this one does not"
     known = {field.alias or key for key, field in model.model_fields.items()} if model else set()
-    return nearest(name, sorted(known))
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like this one; "" if none is."""
-    near = get_close_matches(name[:TEXT_LENGTH_MAX], list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else ""
+    return nearest(name[:TEXT_LENGTH_MAX], sorted(known))
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:

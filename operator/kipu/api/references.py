@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TypeVar
+
+from kipu.core.texts import nearest
 
 from .passthrough import printable
 from .tokens import Kind, Token, string_value, tokens
 
+NAME_COMPARED_MAX = 100  # characters of a wrong name that are compared with the right ones
 DYN, STRING, INT, BOOL, DOUBLE = "dyn", "string", "int", "bool", "double"
 LIST, MAP = "list", "map"  # of anything; a map's keys are strings
 WORKFLOW = {"name": STRING, "namespace": STRING, "uid": STRING, "run": INT}
@@ -73,12 +75,6 @@ def scan(text: str, scope: Scope) -> Scan:
         reader.step()
     found.source = "".join(reader.written)
     return found
-
-
-def nearest(name: str, known: Mapping[str, object]) -> str:
-    """A hint at what may have been meant."""
-    near = get_close_matches(name[:100], list(known), n=1)
-    return f"did you mean '{near[0]}'?" if near else ""
 
 
 class _Wrong(Exception):
@@ -203,7 +199,7 @@ class _Reader:
 
     def _known(self, name: str, known: Mapping[str, T], reason: str, hint: str) -> T:
         if name not in known:
-            raise _Wrong(f"{reason} '{printable(name)}'", hint or nearest(name, known))
+            raise _Wrong(f"{reason} '{printable(name)}'", hint or nearest(name[:NAME_COMPARED_MAX], known))
         return known[name]
 
     def _member(self, of: str, example: str) -> str:

@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
+from kipu.core.texts import nearest
 
 from . import definition
-from .passthrough import JsonMap, printable
-from .problems import nearest, translate
+from .passthrough import TEXT_LENGTH_MAX, JsonMap, printable
+from .problems import translate
 from .v1alpha1 import WorkflowSpec
 from .v1alpha1_template import ParamType, TypedParam, WorkflowTemplateSpec
 
@@ -177,7 +178,8 @@ def _unknown(given: Given, offered: Sequence[TypedParam]) -> Iterator[Problem]:
     for name, (place, _) in given.items():
         if name not in names:
             reason = f"the template has no param '{printable(name)}'"
-            yield Problem(path=f"spec.params[{place}].name", reason=reason, hint=nearest(name, names))
+            hint = nearest(name[:TEXT_LENGTH_MAX], names)
+            yield Problem(path=f"spec.params[{place}].name", reason=reason, hint=hint)
 
 
 def _missing(given: Given, offered: Sequence[TypedParam]) -> Iterator[Problem]:

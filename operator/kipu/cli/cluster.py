@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +17,7 @@ import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
 
+from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
 from .errors import CannotTell
@@ -145,9 +145,8 @@ async def _nearest(cluster: Cluster, namespace: str, name: str) -> str:
         return ""
     items: Any = answer.body.get("items", [])
     names = [item["metadata"]["name"] for item in items]
-    near = get_close_matches(name, names, n=1)
-    if near:
-        return f"; did you mean '{near[0]}'?"
+    if hint := nearest(name, names):
+        return f"; {hint}"
     return "" if names else "; there is none at all (another namespace? -n)"
 
 

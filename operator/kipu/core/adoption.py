@@ -13,12 +13,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from itertools import islice
 
 from .definition import Adoption, Definition, RunWhen, Step
 from .errors import Problem
-from .graph import PROBLEMS_MAX, build
+from .graph import PROBLEMS_MAX, build, no_step
 
 
 def check(definition: Definition) -> tuple[Problem, ...]:
@@ -49,9 +48,7 @@ def _problems(definition: Definition, adoption: Adoption) -> Iterator[Problem]:
     for place, adopted in enumerate(adoption.steps):
         path = f"spec.adopt.steps[{place}].name"
         if adopted.name not in steps:
-            near = get_close_matches(adopted.name, steps, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "name a step of this workflow"
-            yield Problem(path=path, reason=f"there is no step '{adopted.name}'", hint=hint)
+            yield no_step(adopted.name, steps, path)
         elif first_place[adopted.name] != place:
             reason = f"'{adopted.name}' is already adopted by spec.adopt.steps[{first_place[adopted.name]}]"
             yield Problem(path=path, reason=reason, hint="remove one of the two")

@@ -7,13 +7,13 @@ Must never look at phases: what has happened is `state`'s business.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 
 from .definition import Definition, Step
 from .errors import Problem
+from .texts import nearest
 
 # More would not be read, would not fit a record of 16 KiB (20 x 0.4 KiB = 8 KiB), and each unknown name costs a
 # comparison with every known one.
@@ -97,9 +97,7 @@ def _check_needs(where: str, step: Step, known: dict[str, int], steps: Sequence[
         elif need in seen:
             yield Problem(path=path, reason=f"'{need}' is listed twice", hint="remove one of the two")
         elif need not in known:
-            near = get_close_matches(need, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else "name a step of this workflow"
-            yield Problem(path=path, reason=f"there is no step '{need}'", hint=hint)
+            yield no_step(need, known, path)
         elif steps[known[need]].in_finally and not step.in_finally:
             reason = f"'{need}' is a step of finally, which begins when all others are over"
             yield Problem(path=path, reason=reason, hint="remove it")
@@ -107,6 +105,12 @@ def _check_needs(where: str, step: Step, known: dict[str, int], steps: Sequence[
             reason = f"'{need}' is over whenever finally begins"
             yield Problem(path=path, reason=reason, hint="remove it; KIPU_OUTCOME says what the steps came to")
         seen.add(need)
+
+
+def no_step(name: str, known: Iterable[str], path: str) -> Problem:
+    """A name that is no step's."""
+    hint = nearest(name, known) or "name a step of this workflow"
+    return Problem(path=path, reason=f"there is no step '{name}'", hint=hint)
 
 
 def _find_cycle(definition: Definition) -> list[int]:

@@ -6,7 +6,6 @@ and again, so that each must be harmless the second time. Must never look at the
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import assert_never
 
 from . import policies
@@ -24,7 +23,7 @@ from .events import (
     WorkflowSuspended,
 )
 from .state import State
-from .texts import shorten
+from .texts import nearest, shorten
 from .turn import Turn
 
 Request = RequestShutdown | SetSuspended | GiveApproval | RequestRerun
@@ -114,15 +113,19 @@ def rerun_fault(state: State, request: RequestRerun) -> str:
         return f"spec.rerun.number is {request.number}, but run {state.run} is the newest: the next is {state.run + 1}"
     if state.position >= policies.EVENTS_MAX:
         return f"the log holds {policies.EVENTS_MAX} events, as many as it may: create the Workflow anew"
-    assert state.graph is not None
     for number, name in enumerate(request.from_):
         place = state.place_of(name)
         if place is None:
-            near = get_close_matches(name, state.graph.index, n=1)
-            hint = f": did you mean '{near[0]}'?" if near else ""
-            return f"spec.rerun.from[{number}]: there is no step '{name}'{hint}"
+            return unknown_step(state, name, f"spec.rerun.from[{number}]")
         if state.step(place).name != name:
             return f"spec.rerun.from[{number}]: '{name}' is an item: name its step, '{state.step(place).name}'"
         if state.step(place).in_finally:
             return f"spec.rerun.from[{number}]: step '{name}' is one of finally, which runs again in any case"
     return ""
+
+
+def unknown_step(state: State, name: str, path: str) -> str:
+    """That this name, at this path of the spec, is no step's, in words."""
+    assert state.graph is not None
+    hint = nearest(name, state.graph.index)
+    return f"{path}: there is no step '{name}'" + (f": {hint}" if hint else "")

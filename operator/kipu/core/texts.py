@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 from .errors import Problem
 
@@ -54,6 +55,12 @@ def seconds(milliseconds: int) -> str:
     """Such as `90 s` or `1.5 s`."""
     whole, rest = divmod(milliseconds, 1_000)
     return f"{whole}.{rest:03d}".rstrip("0") + " s" if rest else f"{whole} s"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like this one; empty if none is. Cut what may be long: each is compared."""
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean '{near[0]}'?" if near else ""
 
 
 def json_bytes(text: str) -> int:

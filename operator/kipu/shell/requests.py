@@ -7,7 +7,6 @@ Must never act: what a request means is `decide`'s, what is no request is shown 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
 from kipu.api.v1alpha1 import RESOLUTIONS_MAX, StepResolution
 from kipu.api.v1alpha1_control import ANSWERS_MAX, Answer, Rerun
@@ -112,10 +111,7 @@ def _resolutions(spec: Spec) -> Iterator[ResolveUnknown]:
 def _answer_fault(answer: GiveApproval, state: State) -> str:
     place = state.place_of(answer.step)
     if place is None:
-        assert state.graph is not None
-        near = get_close_matches(answer.step, state.graph.index, n=1)
-        hint = f": did you mean '{near[0]}'?" if near else ""
-        return f"spec.approvals: there is no step '{answer.step}'{hint}"
+        return requests.unknown_step(state, answer.step, "spec.approvals")
     if state.step(place).kind is not Kind.APPROVAL:
         return f"spec.approvals: step '{answer.step}' asks for no approval"
     return ""

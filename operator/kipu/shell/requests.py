@@ -7,8 +7,11 @@ Must never act: what a request means is `decide`'s, what is no request is shown 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import TypeVar
 
 from kipu.api.v1alpha1 import RESOLUTIONS_MAX, StepResolution
+from kipu.api.v1alpha1_base import Model
 from kipu.api.v1alpha1_control import ANSWERS_MAX, Answer, Rerun
 from kipu.core import requests
 from kipu.core.commands import (
@@ -26,6 +29,7 @@ from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
 
 Spec = Mapping[str, object]
+M = TypeVar("M", bound=Model)
 
 
 def read(spec: Spec) -> list[Command]:
@@ -81,12 +85,7 @@ def _shutdown(spec: Spec) -> RequestShutdown | None:
 
 
 def _answers(spec: Spec) -> Iterator[GiveApproval]:
-    answers = spec.get("approvals")
-    for raw in answers[:ANSWERS_MAX] if isinstance(answers, list) else ():
-        try:
-            answer = Answer.model_validate(raw)
-        except ValueError:
-            continue
+    for answer in _sound(spec.get("approvals"), Answer, ANSWERS_MAX):
         yield GiveApproval(
             run=answer.run or 1,
             step=answer.step,
@@ -98,14 +97,16 @@ def _answers(spec: Spec) -> Iterator[GiveApproval]:
 
 def _resolutions(spec: Spec) -> Iterator[ResolveUnknown]:
     """Of several words about one step the last one counts."""
-    resolutions = spec.get("resolutions")
-    for raw in resolutions[:RESOLUTIONS_MAX] if isinstance(resolutions, list) else ():
-        try:
-            said = StepResolution.model_validate(raw)
-        except ValueError:
-            continue
+    for said in _sound(spec.get("resolutions"), StepResolution, RESOLUTIONS_MAX):
         ref = AttemptRef(run=said.run or 1, step=said.step, attempt=said.attempt)
         yield ResolveUnknown(ref=ref, decision=said.decision, by=said.by)
+
+
+def _sound(raw: object, model: type[M], count_max: int) -> Iterator[M]:
+    """The entries of a list that have the right shape; the API server would have refused the others."""
+    for each in raw[:count_max] if isinstance(raw, list) else ():
+        with suppress(ValueError):
+            yield model.model_validate(each)
 
 
 def _answer_fault(answer: GiveApproval, state: State) -> str:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from kipu.core.definition import Definition, Output, Step, ValueType
 from kipu.core.errors import Problem
-from kipu.core.graph import PROBLEMS_MAX, Graph, build
+from kipu.core.graph import PROBLEMS_MAX, Graph, build, paths
 
 from . import scopes, values
 from .expressions import Expected, Expression, parse
@@ -63,9 +63,7 @@ def problems(definition: Definition, *, knows_order: bool = True) -> list[Proble
 def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
     yield from _adoption_problems(definition)
     names, upstream, count = scopes.names(definition), _Upstream(definition), 0
-    plain = sum(not step.in_finally for step in definition.steps)  # those of finally stand behind them
-    for place, step in enumerate(definition.steps):
-        path = f"spec.finally[{place - plain}]" if step.in_finally else f"spec.steps[{place}]"
+    for step, path in zip(definition.steps, paths(definition.steps), strict=True):
         yield from _outputs_twice(step, path)
         said = list(scopes.templates(step.pod))
         whole = list(_of_the_whole(step))

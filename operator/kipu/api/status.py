@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
-from kipu.core.effects import UNKNOWN
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import Fanout, State, StepState
+from kipu.core.texts import NOBODY_KNOWS
 
 from .conditions import conditions, refused_conditions, stalled_conditions
 from .durations import for_people, timestamp
@@ -152,7 +152,7 @@ def _ask(state: State) -> str:
     name, step = state.name(place), state.steps[place]
     more = f" (and {len(state.unknown) - 1} more)" if len(state.unknown) > 1 else ""
     said = f"{{step: {name}, run: {state.run}, attempt: {step.attempts}, decision: Succeed, Fail or Retry}}"
-    return f"step '{name}'{more}: {UNKNOWN} ({step.reason}: {step.message}); add {said} to spec.resolutions"
+    return f"step '{name}'{more}: {NOBODY_KNOWS} ({step.reason}: {step.message}); add {said} to spec.resolutions"
 
 
 def _resting(state: State, place: int) -> str:

@@ -27,7 +27,7 @@ from .commands import (
     ResolveUnknown,
     SetSuspended,
 )
-from .definition import OnUnknown, Step
+from .definition import Step
 from .events import (
     AttemptFailed,
     LateResultIgnored,
@@ -183,42 +183,38 @@ def _observe_gone(turn: Turn, command: ObserveGone) -> None:
 
 def _fail(turn: Turn, place: int, *, reason: Reason, message: str, seen: ObserveOutcome | None = None) -> None:
     """The attempt is over without success: wait for the next one, or the step has failed, or nobody knows."""
-    state, message = turn.state, shorten(message)
+    message, attempt = shorten(message), turn.attempt(place)
+    found = seen or attempt
+    if unknowns.is_unclear(turn.state, place, reason):
+        unknowns.lose_track(turn, place, reason, message, found)
+        return
+    exit_code = seen.exit_code if seen else None
     due = policies.retry_at(
-        state,
+        turn.state,
         place,
         workflow_uid=turn.identity.uid,
         reason=reason,
-        exit_code=seen.exit_code if seen else None,
+        exit_code=exit_code,
         now=turn.now,
     )
-    failure = _failure(turn, place, reason=reason, message=message, seen=seen, retry_at=due)
-    if unknowns.is_unclear(state, place, reason) and state.step(place).on_unknown is not OnUnknown.RETRY:
-        unknowns.lose_track(turn, place, failure)
-        return
-    turn.record(failure)
+    turn.record(
+        AttemptFailed(
+            run=turn.state.run,
+            step=turn.state.name(place),
+            attempt=attempt.number,
+            reason=reason,
+            message=message,
+            job_uid=found.job_uid,
+            exit_code=exit_code,
+            started_at=found.started_at,
+            finished_at=seen.finished_at if seen else None,
+            pod=found.pod,
+            node=found.node,
+            retry_at=due,
+        )
+    )
     if due is None:
         turn.fail_step(place, reason, message)
-
-
-def _failure(
-    turn: Turn, place: int, *, reason: Reason, message: str, seen: ObserveOutcome | None, retry_at: int | None
-) -> AttemptFailed:
-    attempt = turn.attempt(place)
-    return AttemptFailed(
-        run=turn.state.run,
-        step=turn.state.name(place),
-        attempt=attempt.number,
-        reason=reason,
-        message=message,
-        job_uid=seen.job_uid if seen else attempt.job_uid,
-        exit_code=seen.exit_code if seen else None,
-        started_at=seen.started_at if seen else attempt.started_at,
-        finished_at=seen.finished_at if seen else None,
-        pod=seen.pod if seen else attempt.pod,
-        node=seen.node if seen else attempt.node,
-        retry_at=retry_at,
-    )
 
 
 # -- deadlines ---------------------------------------------------------------------------------------
@@ -265,5 +261,5 @@ def _time_out_step(turn: Turn, place: int, message: str) -> None:
     elif place in turn.state.retrying or place in turn.state.resting:
         turn.fail_step(place, Reason.TIMED_OUT, message)
     elif place in turn.state.unknown:
-        unknowns.time_out(turn, place, message)
+        unknowns.fail(turn, place, message=message)
     # else its attempt is leaving already, and once it is gone a retry would come too late; or it is a fan-out

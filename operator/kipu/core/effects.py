@@ -27,8 +27,7 @@ from .events import (
 from .lifecycle import StepPhase
 from .naming import split_item
 from .state import State, next_timer
-
-UNKNOWN = "nobody knows whether it has done its work"
+from .texts import NOBODY_KNOWS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +134,7 @@ def _notice(position: int, event: Event) -> Notify | None:
             message = f"step '{event.step}' attempt {event.attempt} failed ({event.reason}): {event.message}"
             return Notify(position=position, warning=True, reason="StepRetrying", message=message)
         case AttemptUnknown():
-            message = f"step '{event.step}' attempt {event.attempt}: {UNKNOWN} ({event.reason}): {event.message}"
+            message = f"step '{event.step}' attempt {event.attempt}: {NOBODY_KNOWS} ({event.reason}): {event.message}"
             return Notify(position=position, warning=True, reason="StepUnknown", message=message)
         case StepFailed():
             message = f"step '{event.step}' failed ({event.reason}): {event.message}"

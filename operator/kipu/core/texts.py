@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from .errors import Problem
 
 PROBLEMS_BYTES_MAX = 12_000  # of all problems of a WorkflowRejected: under the record bound of 16 KiB
+NOBODY_KNOWS = "nobody knows whether it has done its work"  # of an External attempt that is over
 MESSAGE_BYTES_MAX = 1_000  # of a recorded message as it stands in the record, quotes and escapes included
 
 

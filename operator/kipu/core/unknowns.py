@@ -8,11 +8,12 @@ that; a word that comes late, twice or about another attempt yields nothing. Mus
 from __future__ import annotations
 
 from . import policies
-from .commands import ResolveUnknown
+from .commands import ObserveOutcome, ResolveUnknown
 from .definition import ATTEMPTS_MAX, Effects, OnUnknown
 from .events import AttemptFailed, AttemptUnknown, Reason, Resolution, StepCompleted, UnknownResolved
 from .lifecycle import StepPhase
-from .state import State
+from .state import Attempt, State
+from .texts import NOBODY_KNOWS
 from .turn import Turn
 
 # How an attempt can end without its program having said how. An exit code is the program's own word.
@@ -23,26 +24,31 @@ UNCLEAR = frozenset({Reason.LOST, Reason.DISRUPTED, Reason.TIMED_OUT, Reason.POD
 
 
 def is_unclear(state: State, place: int, reason: Reason) -> bool:
-    """Whether the program may have done its work although its attempt ends for this reason."""
+    """Whether the program may have done its work although its attempt ends for this reason.
+
+    Never where the policy is Retry: its author has said that another try does no harm.
+    """
+    step = state.step(place)
+    may_ask = step.effects is Effects.EXTERNAL and step.on_unknown is not OnUnknown.RETRY
     began = state.steps[place].phase is StepPhase.RUNNING  # before that its Job is suspended
-    return state.step(place).effects is Effects.EXTERNAL and began and reason in UNCLEAR
+    return may_ask and began and reason in UNCLEAR
 
 
-def lose_track(turn: Turn, place: int, event: AttemptFailed) -> None:
-    """Instead of this failure: wait for a person's word, or fail for good. Not asked where the policy is Retry."""
+def lose_track(turn: Turn, place: int, reason: Reason, message: str, found: ObserveOutcome | Attempt) -> None:
+    """Instead of a failure: wait for a person's word, or fail for good."""
     if turn.state.step(place).on_unknown is OnUnknown.FAIL:
-        _fail(turn, place, message=f"nobody knows whether it has done its work: {event.message}")
+        fail(turn, place, message=f"{NOBODY_KNOWS}: {message}")
         return
     turn.record(
         AttemptUnknown(
-            run=event.run,
-            step=event.step,
-            attempt=event.attempt,
-            reason=event.reason,
-            message=event.message,
-            job_uid=event.job_uid,
-            pod=event.pod,
-            node=event.node,
+            run=turn.state.run,
+            step=turn.state.name(place),
+            attempt=turn.attempt(place).number,
+            reason=reason,
+            message=message,
+            job_uid=found.job_uid,
+            pod=found.pod,
+            node=found.node,
         )
     )
 
@@ -57,15 +63,10 @@ def resolve(turn: Turn, command: ResolveUnknown) -> None:
     if decision is Resolution.SUCCEED:
         turn.record(StepCompleted(run=ref.run, step=ref.step))
     elif decision is Resolution.RETRY and _may_retry(turn.state, place):
-        _fail(turn, place, message="to be tried again", retry_at=turn.now)
+        fail(turn, place, message="to be tried again", retry_at=turn.now)
     else:
         said = decision is Resolution.FAIL
-        _fail(turn, place, message="somebody has said that it failed" if said else "no further try is allowed")
-
-
-def time_out(turn: Turn, place: int, message: str) -> None:
-    """The step's time is over before anybody has said a word."""
-    _fail(turn, place, message=message)
+        fail(turn, place, message="somebody has said that it failed" if said else "no further try is allowed")
 
 
 def _may_retry(state: State, place: int) -> bool:
@@ -73,7 +74,8 @@ def _may_retry(state: State, place: int) -> bool:
     return state.steps[place].attempts < ATTEMPTS_MAX and not policies.stops_attempts(state, place)
 
 
-def _fail(turn: Turn, place: int, *, message: str, retry_at: int | None = None) -> None:
+def fail(turn: Turn, place: int, *, message: str, retry_at: int | None = None) -> None:
+    """It has failed, and with it the step unless it is to be tried again: somebody said so, or nobody in time."""
     name, number = turn.state.name(place), turn.attempt(place).number
     turn.record(
         AttemptFailed(

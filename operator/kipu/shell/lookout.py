@@ -138,11 +138,10 @@ class Lookout:
     def _is_intended(self, job: JobView) -> bool:
         ref = observations.attempt_of(job)
         intent = None if ref is None else self._intents.get(ref.step)
-        owned = any(o.uid == self._stream.uid and o.controller for o in job.metadata.owner_references)
         return (
             intent is not None
-            and owned
-            and job.metadata.annotations.get("kipu.dev/intent") == intent.text
+            and observations.is_owned(job, self._stream.uid)
+            and observations.intent_of(job) == intent.text
             and not observations.is_placeholder(job)
         )
 

@@ -13,15 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kipu.api import outputs
+from kipu.api.jobs import EFFECTS_ANNOTATION, INTENT_ANNOTATION, PLACEHOLDER_ANNOTATION
+from kipu.api.pods import MAIN
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
-from kipu.core.definition import Output
+from kipu.core.definition import Effects, Output
 from kipu.core.events import Reason
 
 from .kube_views import Condition, JobView, PodView, epoch_ms
 
-MAIN = "main"
-PLACEHOLDER = "kipu.dev/placeholder"
-EFFECTS, EXTERNAL = "kipu.dev/effects", "External"
 TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
 DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
 
@@ -30,7 +29,17 @@ Observation = ObserveStarted | ObserveOutcome
 
 def is_placeholder(job: JobView) -> bool:
     """Whether this Job only holds a given-up attempt's name."""
-    return job.metadata.annotations.get(PLACEHOLDER) == "true"
+    return job.metadata.annotations.get(PLACEHOLDER_ANNOTATION) == "true"
+
+
+def is_owned(job: JobView, workflow_uid: str) -> bool:
+    """Whether this Workflow, and none of the same name, controls the Job."""
+    return any(owner.uid == workflow_uid and owner.controller for owner in job.metadata.owner_references)
+
+
+def intent_of(job: JobView) -> str:
+    """The record that asked for the Job, as "position:hash"; empty where it names none."""
+    return job.metadata.annotations.get(INTENT_ANNOTATION, "")
 
 
 def is_taken_up(placeholder: JobView) -> bool:
@@ -77,7 +86,7 @@ def observe(
 def _born(ref: AttemptRef, job: JobView) -> ObserveStarted | None:
     """An External attempt's Job waits, suspended, until its uid is recorded."""
     born_at = epoch_ms(job.metadata.creation_timestamp)
-    if not job.spec.suspend or job.metadata.annotations.get(EFFECTS) != EXTERNAL or born_at is None:
+    if not job.spec.suspend or job.metadata.annotations.get(EFFECTS_ANNOTATION) != Effects.EXTERNAL or born_at is None:
         return None
     return ObserveStarted(ref=ref, job_uid=job.metadata.uid, started_at=born_at, is_awaited=True)
 

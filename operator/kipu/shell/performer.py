@@ -22,7 +22,7 @@ from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
 from .kube_views import JobView, PodView, decode_job
-from .observations import is_placeholder, is_taken_up, waiting_reason
+from .observations import intent_of, is_owned, is_placeholder, is_taken_up, waiting_reason
 from .plans import Plan
 
 T = TypeVar("T")
@@ -187,8 +187,7 @@ class Performer:
 
 def is_ours(view: JobView, plan: Plan) -> bool:
     """Whether this is the Job of just this intent: by owner uid and annotation, never by its name alone."""
-    owned = any(owner.uid == plan.workflow_uid and owner.controller for owner in view.metadata.owner_references)
-    return owned and view.metadata.annotations.get("kipu.dev/intent") == plan.intent
+    return is_owned(view, plan.workflow_uid) and intent_of(view) == plan.intent
 
 
 class _Backoff:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from kipu.core.errors import CorruptionError
 from kipu.eventlog.ports import Head, History, LogMissing
 
+from .observations import intent_of, is_owned
 from .observer import Sighting
 
 
@@ -56,11 +57,9 @@ def _intents(sightings: Mapping[str, Sighting], workflow_uid: str) -> Iterator[t
     """The Jobs that this workflow owns, each with its intent."""
     for name, sighting in sightings.items():
         job = sighting.job
-        if job is None or not any(
-            owner.uid == workflow_uid and owner.controller for owner in job.metadata.owner_references
-        ):
+        if job is None or not is_owned(job, workflow_uid):
             continue
-        intent = job.metadata.annotations.get("kipu.dev/intent", "")
+        intent = intent_of(job)
         position = intent.partition(":")[0]
         if position.isascii() and position.isdigit():
             yield name, intent

@@ -21,7 +21,6 @@ from .jobs import MANAGED_BY, MANAGED_BY_LABEL
 from .passthrough import JsonMap, join
 from .pods import mapping
 from .problems import translate
-from .reuse import OF_ONE_RUN
 from .v1alpha1_base import API_VERSION, KIND
 from .v1alpha1_cron import CRON_KIND, CRON_NAME_LENGTH_MAX, CronWorkflowSpec
 
@@ -105,10 +104,7 @@ def _template_problems(template: JsonMap) -> Iterator[Problem]:
     if "spec" not in template:
         return
     spec = template["spec"]
-    for key in OF_ONE_RUN:
-        if isinstance(spec, Mapping) and spec.get(key) is not None:
-            hint = "it would hold for each of them"
-            yield Problem(path=f"{SPEC}.{key}", reason="is for one Workflow, not for a template", hint=hint)
+    yield from reuse.of_one_run(spec if isinstance(spec, Mapping) else {}, SPEC)
     try:
         reuse.check(spec)
     except UserError as error:

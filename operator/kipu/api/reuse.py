@@ -80,16 +80,18 @@ def resolve(spec: object, template: JsonMap | None) -> Definition:
         raise UserError(tuple(_within(name, error.problems))) from error
 
 
+def of_one_run(spec: JsonMap, path: str, keys: Sequence[str] = OF_ONE_RUN) -> Iterator[Problem]:
+    """What a template of many Workflows may not say."""
+    for key in keys:
+        if spec.get(key) is not None:
+            hint = "it would hold for each of them"
+            yield Problem(path=f"{path}.{key}", reason="is for one Workflow, not for a template", hint=hint)
+
+
 def check_template(template: object) -> None:
     """Judge a WorkflowTemplate's spec alone. Raises UserError with all problems."""
     raw = template if isinstance(template, Mapping) else {}
-    faults = [
-        Problem(
-            path=f"spec.{key}", reason="is for one Workflow, not for a template", hint="it would hold for each of them"
-        )
-        for key in (*OF_ONE_RUN, "templateRef")
-        if raw.get(key) is not None
-    ]
+    faults = [*of_one_run(raw, "spec", (*OF_ONE_RUN, "templateRef"))]
     try:
         offered = _offered(template)
         definition.parse(_whole(raw, {param.name: _sample(param) for param in offered}))

@@ -18,7 +18,6 @@ from .references import Fault, Scope
 from .tokens import OPEN, parts
 
 EXPRESSIONS_MAX = 32  # in one text
-TEXT_BYTES_MAX = 8 * 1024  # of all texts of a step, as they are recorded: half of a record (codec.RECORD_BYTES_MAX)
 
 
 @dataclass(frozen=True, slots=True)

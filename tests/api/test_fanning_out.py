@@ -39,7 +39,8 @@ def job(**fields: Any) -> dict[str, Any]:
         intent="17:ab",
         **fields,
     )
-    return jobs.job_manifest(parse(spec(step("shard", forEach={"count": 9}))), "shard", attempt)
+    definition = parse(spec(step("shard", forEach={"count": 9})))
+    return jobs.job_manifest(definition, definition.steps[0], attempt)
 
 
 def test_the_job_of_an_item_carries_its_index_as_a_label_and_the_item_as_a_variable() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kipu.api.definition import parse, spec_hash
 from kipu.api.jobs import AttemptRef, job_manifest
 from kipu.core import adoption
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Step
 from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import UserError
 from kipu.core.graph import check
@@ -125,15 +125,15 @@ def judge(raw: Any) -> Definition | None:
     recorded = json.dumps(to_json(definition), sort_keys=True, ensure_ascii=False, allow_nan=False)
     assert from_json(json.loads(recorded.encode())) == definition
     for place in definition.steps:
-        render(definition, place.name)
+        render(definition, place)
     return definition
 
 
-def render(definition: Definition, name: str) -> None:
+def render(definition: Definition, step: Step) -> None:
     attempt = AttemptRef(
-        namespace="n", workflow_name="w", workflow_uid="u", run=1, step=name, attempt=1, job_name="j", intent="1:h"
+        namespace="n", workflow_name="w", workflow_uid="u", run=1, step=step.name, attempt=1, job_name="j", intent="1:h"
     )
-    manifest: Any = json.loads(json.dumps(job_manifest(definition, name, attempt), allow_nan=False))
+    manifest: Any = json.loads(json.dumps(job_manifest(definition, step, attempt), allow_nan=False))
     pod = manifest["spec"]["template"]["spec"]
     mains = [container for container in pod["containers"] if container["name"] == "main"]
     assert len(mains) == 1

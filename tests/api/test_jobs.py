@@ -10,11 +10,16 @@ import yaml
 
 from kipu.api.definition import parse
 from kipu.api.jobs import AttemptRef, job_manifest, placeholder_manifest
+from kipu.core.definition import Definition
 from tests.api.specs import spec, step
 
 
 def main_of(**fields: Any) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
+
+
+def job_of(definition: Definition, ref: AttemptRef) -> dict[str, object]:
+    return job_manifest(definition, definition.steps[0], ref)
 
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -61,7 +66,7 @@ FULL = spec(
 
 
 def test_the_job_is_the_committed_one() -> None:
-    manifest = job_manifest(parse(FULL), "load", attempt())
+    manifest = job_of(parse(FULL), attempt())
     assert manifest == yaml.safe_load((GOLDEN / "job.yaml").read_text(encoding="utf-8"))
 
 
@@ -72,24 +77,24 @@ def test_the_placeholder_is_the_committed_one() -> None:
 
 def test_the_spec_is_not_changed_by_rendering() -> None:
     definition = parse(FULL)
-    assert job_manifest(definition, "load", attempt()) == job_manifest(definition, "load", attempt())
+    assert job_of(definition, attempt()) == job_of(definition, attempt())
     assert definition == parse(FULL)
 
 
 def test_a_step_without_a_timeout_has_no_deadline() -> None:
-    manifest: Any = job_manifest(parse(FULL), "load", attempt(attempt_timeout_ms=None))
+    manifest: Any = job_of(parse(FULL), attempt(attempt_timeout_ms=None))
     assert "activeDeadlineSeconds" not in manifest["spec"]
 
 
 @pytest.mark.parametrize(("milliseconds", "seconds"), [(1, 61), (1_000, 61), (1_001, 62), (60_000, 120)])
 def test_the_deadline_is_a_minute_after_ours(milliseconds: int, seconds: int) -> None:
-    manifest: Any = job_manifest(parse(FULL), "load", attempt(attempt_timeout_ms=milliseconds))
+    manifest: Any = job_of(parse(FULL), attempt(attempt_timeout_ms=milliseconds))
     assert manifest["spec"]["activeDeadlineSeconds"] == seconds
 
 
 def test_only_the_key_stays_the_same_over_attempts_and_runs() -> None:
     def environment(**fields: Any) -> dict[str, str]:
-        manifest: Any = job_manifest(parse(FULL), "load", attempt(**fields))
+        manifest: Any = job_of(parse(FULL), attempt(**fields))
         (main,) = manifest["spec"]["template"]["spec"]["containers"]
         return {variable["name"]: variable["value"] for variable in main["env"]}
 
@@ -102,14 +107,14 @@ def test_only_the_key_stays_the_same_over_attempts_and_runs() -> None:
 def test_a_foreign_container_stays_as_it_is() -> None:
     sidecar = {"name": "proxy", "image": "p", "env": [{"name": "A", "value": "1"}]}
     raw = spec(step("load", template={"spec": {"containers": [sidecar]}}))
-    manifest: Any = job_manifest(parse(raw), "load", attempt())
+    manifest: Any = job_of(parse(raw), attempt())
     containers = {each["name"]: each for each in manifest["spec"]["template"]["spec"]["containers"]}
     assert containers["proxy"] == sidecar
     assert containers["main"]["env"][0]["name"] == "KIPU_NAMESPACE"
 
 
 def test_kipu_adds_no_security_context_and_no_right() -> None:
-    manifest: Any = job_manifest(parse(spec(step("load"))), "load", attempt())
+    manifest: Any = job_of(parse(spec(step("load"))), attempt())
     pod = manifest["spec"]["template"]["spec"]
     assert set(pod) == {"containers", "restartPolicy"}
     assert set(pod["containers"][0]) == {"name", "image", "command", "env"}
@@ -118,14 +123,14 @@ def test_kipu_adds_no_security_context_and_no_right() -> None:
 def test_a_step_of_several_pods_is_a_job_of_several() -> None:
     shape = {"completions": 5, "parallelism": 2, "completionMode": "Indexed"}
     given = parse(spec({"name": "load", "script": "true", "image": "busybox:1.36", "job": shape}))
-    manifest: Any = job_manifest(given, "load", attempt())
+    manifest: Any = job_of(given, attempt())
     assert {key: manifest["spec"][key] for key in shape} == shape
     assert (manifest["spec"]["backoffLimit"], manifest["spec"]["podReplacementPolicy"]) == (0, "Failed")
 
 
 def test_the_job_of_an_external_step_is_born_suspended_and_says_so() -> None:
     given = parse(spec({"name": "load", "script": "true", "image": "busybox:1.36", "effects": "External"}))
-    manifest: Any = job_manifest(given, "load", attempt())
+    manifest: Any = job_of(given, attempt())
     assert manifest["spec"]["suspend"] is True
     assert manifest["metadata"]["annotations"]["kipu.dev/effects"] == "External"
 
@@ -153,20 +158,20 @@ def container(manifest: Any) -> Any:
 
 def test_what_was_recorded_stands_in_the_place_of_expressions() -> None:
     values = {"command[1]": "fast", "args[1]": "42", "env[1].value": "42 rows"}
-    main = container(job_manifest(parse(SPEAKING), "load", attempt(values=values)))
+    main = container(job_of(parse(SPEAKING), attempt(values=values)))
     assert (main["command"], main["args"]) == (["run", "fast"], ["--rows", "42"])
     assert main["env"][-2:] == [{"name": "FIXED", "value": "x"}, {"name": "ROWS", "value": "42 rows"}]
 
 
 def test_a_step_with_outputs_writes_to_its_termination_message_whatever_the_template_says() -> None:
-    main = container(job_manifest(parse(SPEAKING), "load", attempt()))
+    main = container(job_of(parse(SPEAKING), attempt()))
     assert {"name": "KIPU_OUTPUT", "value": "/dev/termination-log"} in main["env"]
     assert (main["terminationMessagePath"], main["terminationMessagePolicy"]) == ("/dev/termination-log", "File")
-    silent = container(job_manifest(parse(spec(step("load"))), "load", attempt()))
+    silent = container(job_of(parse(spec(step("load"))), attempt()))
     assert not {"terminationMessagePath", "terminationMessagePolicy"} & set(silent)
     assert "KIPU_OUTPUT" not in {variable["name"] for variable in silent["env"]}
 
 
 def test_a_step_that_ends_at_a_known_time_is_told_so() -> None:
-    main = container(job_manifest(parse(spec(step("load"))), "load", attempt(deadline=1_795_489_200_999)))
+    main = container(job_of(parse(spec(step("load"))), attempt(deadline=1_795_489_200_999)))
     assert {"name": "KIPU_DEADLINE", "value": "2026-11-24T03:00:00Z"} in main["env"]

@@ -216,7 +216,9 @@ def test_a_script_runs_as_it_was_written(here: str) -> None:
     """
     env = [{"name": "echo", "value": "expanded"}, {"name": "GREETING", "value": "hello $(KIPU_STEP)"}]
     raw = spec({"name": "script", "image": "busybox:1.36", "script": script, "env": env})
-    assert create(unowned(job_manifest(parse(raw), "script", attempt_of(here, "script")))).stderr == ""
+    definition = parse(raw)
+    manifest = job_manifest(definition, definition.steps[0], attempt_of(here, "script"))
+    assert create(unowned(manifest)).stderr == ""
     run("kubectl", "wait", "--namespace", here, "--for=condition=Complete", "--timeout=50s", "job/w-script")
 
 

@@ -29,7 +29,7 @@ def programmed(step: dict[str, Any], **defaults: Any) -> Program:
         job_name="nightly-a-1",
         intent="1:ab",
     )
-    return program(jobs.job_manifest(definition, "a", attempt))
+    return program(jobs.job_manifest(definition, definition.steps[0], attempt))
 
 
 def refused(step: dict[str, Any], **defaults: Any) -> list[str]:

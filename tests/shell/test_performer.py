@@ -58,7 +58,7 @@ class Attempt:
             ref=REF,
             job=JOB,
             intent=attempt.intent,
-            manifest=lambda: jobs.job_manifest(definition, "a", attempt),
+            manifest=lambda: jobs.job_manifest(definition, definition.steps[0], attempt),
             placeholder=lambda: jobs.placeholder_manifest(attempt),
         )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kipu.core.definition import Definition, Effects
+from kipu.core.definition import Definition, Effects, Step
 from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from .durations import timestamp
@@ -50,9 +50,8 @@ class AttemptRef:
     outcome: str | None = None  # of the steps before, for those of finally
 
 
-def job_manifest(definition: Definition, step_name: str, attempt: AttemptRef) -> dict[str, object]:
+def job_manifest(definition: Definition, step: Step, attempt: AttemptRef) -> dict[str, object]:
     """The batch/v1 Job of this attempt. The step is one of this definition."""
-    step = next(step for step in definition.steps if step.name == step_name)
     pod = filled(step.pod, attempt.values)
     template = _with_ours(pod_template(definition.pod_defaults, pod), attempt, has_outputs=bool(step.outputs))
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}

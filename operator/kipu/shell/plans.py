@@ -42,7 +42,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         workflow_name=stream.name,
         workflow_uid=stream.uid,
         run=ref.run,
-        step=state.step(place).name,
+        step=step.name,
         item=state.item(place),
         attempt=ref.attempt,
         job_name=effect.job,
@@ -59,6 +59,6 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: jobs.job_manifest(definition, attempt.step, attempt),
+        manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
     )

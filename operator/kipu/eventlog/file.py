@@ -23,6 +23,7 @@ from kipu.core.events import Event
 
 from . import segments
 from .chain import Batch, Tip, beginning, extend, replay
+from .disk import sync
 from .ports import ConcurrencyConflict, Head, History, LogMissing, Recorded, StreamId
 
 SEGMENT_BYTES_MAX = 4 * 1024 * 1024  # then the next one begins: a full log of 75 MB has 19
@@ -123,7 +124,7 @@ class FileLog:
                 _path(folder, first).unlink()
             elif first == expected.segment:
                 _cut(_path(folder, first), expected.size)
-        _sync(folder)
+        sync(folder)
 
     def _folder(self, stream: StreamId) -> Path:
         if not _UID.fullmatch(stream.uid):
@@ -167,14 +168,14 @@ def _write(stream: StreamId, expected: FileHead | None, batch: Batch, folder: Pa
         segment, size = before.position + 1, 0
         data = segments.opening(stream.uid, spec_hash, before) + data
         if expected is not None:  # a dead writer may have written its last batch, and not have waited for the disk
-            _sync(_path(folder, expected.segment))
+            sync(_path(folder, expected.segment))
     path = _path(folder, segment)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         _write_whole(descriptor, data)
         os.fsync(descriptor)
         if size == 0:
-            _sync(folder)
+            sync(folder)
     except OSError:
         # After a failed fsync nobody knows what is on the disk: what is not acknowledged must not be found later.
         with contextlib.suppress(OSError):
@@ -220,7 +221,7 @@ def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 @contextlib.contextmanager
@@ -246,12 +247,3 @@ def _cut(path: Path, size: int) -> None:
     with path.open("rb+") as file:
         file.truncate(size)
         os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

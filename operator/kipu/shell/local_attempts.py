@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kipu.eventlog.disk import sync, write_draft
+
 from .local_processes import Process
 
 TAIL_BYTES = 16 * 1024  # of the output that is looked at for its last lines
@@ -58,7 +60,7 @@ class Attempt:
             return
         self.staging.mkdir(parents=True, exist_ok=True)
         for holder in (self.folder.parent, self.folder.parent.parent):
-            _sync(holder)
+            sync(holder)
         self.outputs.touch()
 
     def claim(self) -> Claim | None:
@@ -75,14 +77,14 @@ class Attempt:
 
     def make_claim(self, claim: Claim) -> bool:
         """Whether this claim is the first."""
-        draft = _write_draft(self.folder / f".claim.{os.getpid()}", asdict(claim))
+        draft = write_draft(self.folder / f".claim.{os.getpid()}", asdict(claim))
         try:
             os.link(draft, self.folder / "claim")
         except FileExistsError:
             return False
         finally:
             draft.unlink()
-        _sync(self.folder)
+        sync(self.folder)
         return True
 
     def end(self) -> End | None:
@@ -92,8 +94,8 @@ class Attempt:
 
     def write_end(self, end: End) -> None:
         """Once, by the warden."""
-        _write_draft(self.folder / ".end", asdict(end)).replace(self.folder / "end")
-        _sync(self.folder)
+        write_draft(self.folder / ".end", asdict(end)).replace(self.folder / "end")
+        sync(self.folder)
 
     def written(self, bytes_max: int) -> str:
         """The last bytes of what the program wrote to $KIPU_OUTPUT, as a kubelet reads them."""
@@ -117,19 +119,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return found
-
-
-def _write_draft(path: Path, content: object) -> Path:
-    with path.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    return path
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from kipu.api import definition as specs
 from kipu.core.errors import CorruptionError, KipuError
+from kipu.eventlog.disk import sync, write_draft
 from kipu.eventlog.ports import StreamId
 
 FORMAT = "kipu-run/v1"
@@ -76,7 +77,7 @@ class Runs:
         if not self._base.exists():
             self._base.mkdir(parents=True)
             (self._base / ".gitignore").write_text("*\n")
-            _sync(self._base.parent)
+            sync(self._base.parent)
         self.folder.mkdir(exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -107,14 +108,9 @@ class Runs:
         stream = StreamId(namespace=NAMESPACE, name=self._workflow, uid=str(uuid.uuid4()))
         run = LocalRun(folder=folder, stream=stream, spec=spec, workplace=workplace)
         folder.mkdir(exist_ok=True)  # left by one that was killed before it had begun
-        draft = folder / ".run.json"
-        with draft.open("w") as file:
-            json.dump(_metadata(run), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(folder / "run.json")
+        write_draft(folder / ".run.json", _metadata(run), indent=1).replace(folder / "run.json")
         for changed in (folder, self.folder, self._base):
-            _sync(changed)
+            sync(changed)
         return run
 
     def _numbers(self) -> list[int]:
@@ -147,11 +143,3 @@ def _read(folder: Path, workflow: str) -> LocalRun:
     if not sound:
         raise CorruptionError(f"{path} is not what was written: its format, name or hash differs")
     return run
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from kipu.eventlog import file, segments
 from kipu.eventlog.chain import Batch
-from kipu.eventlog.file import FileHead, FileLog, _head, _path, _sync
+from kipu.eventlog.disk import sync
+from kipu.eventlog.file import FileHead, FileLog, _head, _path
 from kipu.eventlog.ports import StreamId
 from tests.zoo.mutants import mutant
 
@@ -40,7 +41,7 @@ def the_file_is_written_anew(
     path = _path(folder, expected.segment)
     kept = path.read_bytes()
     path.write_bytes(b"")
-    _sync(path)
+    sync(path)
     path.write_bytes(kept + segments.batch(batch))
     return _head(batch.tip, spec_hash, expected.segment, path.stat().st_size)
 
@@ -52,6 +53,6 @@ def nobody_is_kept_out(folder: Path) -> Iterator[None]:
     yield
 
 
-@mutant("_sync", breaks="acknowledged before it is on the disk", caught_by=TESTS)
+@mutant("sync", breaks="acknowledged before it is on the disk", caught_by=TESTS)
 def a_new_name_is_not_waited_for(path: Path) -> None:
     """The file is on the disk, and the folder that names it is not."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-from kipu.shell.local_attempts import Attempt, Claim, _write_draft
+from kipu.eventlog.disk import write_draft
+from kipu.shell.local_attempts import Attempt, Claim
 from tests.zoo.mutants import mutant
 
 
@@ -16,5 +17,5 @@ from tests.zoo.mutants import mutant
 )
 def the_last_claim_wins(self: Attempt, claim: Claim) -> bool:
     """Whoever comes later takes the attempt over, and the program runs twice at once."""
-    _write_draft(self.folder / f".claim.{os.getpid()}", asdict(claim)).replace(self.folder / "claim")
+    write_draft(self.folder / f".claim.{os.getpid()}", asdict(claim)).replace(self.folder / "claim")
     return True

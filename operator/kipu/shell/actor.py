@@ -11,9 +11,8 @@ Must never wait for anything but its mailbox and its own commits; must never sle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kipu.api import definition as specs
 from kipu.api import status
@@ -30,7 +29,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing,
 
 from . import plans, requests, witnesses
 from .admission import admission
-from .clock import CLOCK_SKEW, CLOCK_SKEW_SECONDS, Clock, SessionClock
+from .clock import CLOCK_SKEW, Clock, SessionClock
 from .kube import Kube
 from .kube_views import WorkflowView
 from .lookout import Lookout
@@ -42,6 +41,7 @@ from .publisher import Publisher
 from .retention import Shelf
 from .settings import Settings
 from .slots import Slots
+from .tasks import Alarm, Tasks
 from .telemetry import Telemetry
 from .upkeep import Upkeep
 
@@ -84,14 +84,14 @@ class Actor:
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
         self._spec_hash = ""  # as recorded
         self._head: Head | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}  # by Job name: one effect each
+        self._tasks = Tasks()  # by Job name: one effect each
         self._lookout = Lookout(
             self.stream,
             services.performer,
             services.observer,
             advance_on=services.settings.advance_on,
             tell=self._mailbox.put,
-            once=self._once,
+            once=self._tasks.once,
         )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
         self._crowded = ""  # what kind of place steps wait for, likewise
@@ -99,8 +99,7 @@ class Actor:
         self._upkeep = services.upkeep(self.stream)
         self._may_fire = False
         self._clock = SessionClock(services.clock, opened_ts=0)
-        self._timer: asyncio.TimerHandle | None = None
-        self._group: asyncio.TaskGroup
+        self._alarm = Alarm(ring=lambda: self._mailbox.put(FireTimers()), look=self._look_at_clock)
         self._publisher = Publisher(
             services.kube,
             self.stream,
@@ -130,13 +129,13 @@ class Actor:
         """Until the workflow has ended and its status says so. Raises what ended the session otherwise."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._tasks.group = group
                 if not self._is_over():
                     await self._live()
                 assert self._head is not None
                 self._head = await self._upkeep.archive(self._head)
                 await self._publisher.finish(self._project)
-                self._cancel_tasks()
+                self._tasks.cancel()
         finally:
             self._close()
 
@@ -171,7 +170,7 @@ class Actor:
         for name, sighting in list(known.items()):
             self._lookout.sighted(name, sighting, False)
         self._lookout.seek_missing(self.state, known)
-        self._spawn("timers", self._allow_timers())
+        self._tasks.once("timers", self._allow_timers)
         while not self._is_over():
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
@@ -234,8 +233,8 @@ class Actor:
             self._committed(records)
         self._state = state
         self._seek_place(state)
-        self._arm_timer()
-        self._publisher.offer(self._project, phase=state.phase.value, group=self._group)
+        self._alarm.set(wake_at(state) if self._may_fire else None, self._clock)
+        self._publisher.offer(self._project, phase=state.phase.value, group=self._tasks.group)
 
     def _seek_place(self, state: State) -> None:
         """Go on at once if that is possible, or be woken once there is a place."""
@@ -264,9 +263,9 @@ class Actor:
         for effect in effects(self.state, touched(events)):
             self._perform(effect)
         if self._shelf.is_due:
-            self._once("shelf", self._shelf.clear)
+            self._tasks.once("shelf", self._shelf.clear)
         if self._upkeep.is_due:
-            self._once("upkeep", self._upkeep.sweep)
+            self._tasks.once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
         if any(isinstance(event, ApprovalRequested | WorkflowFinished) for event in events):
@@ -282,19 +281,6 @@ class Actor:
                 self._waiting.pop(step, None)
                 self._shelf.finished(job)
                 self._lookout.over(self.state, step)
-
-    def _arm_timer(self) -> None:
-        due = wake_at(self.state) if self._may_fire else None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due is None:
-            return
-        loop = asyncio.get_running_loop()
-        if self._clock.is_skewed:
-            self._timer = loop.call_later(CLOCK_SKEW_SECONDS, self._look_at_clock)
-        else:
-            self._timer = loop.call_later(max(0, due - self._clock.now()) / 1000, self._mailbox.put, FireTimers())
 
     def _look_at_clock(self) -> None:
         self._publisher.mark()
@@ -333,19 +319,18 @@ class Actor:
         performer = self._services.performer
         if isinstance(effect, EnsureJob):
             self._lookout.expect(effect.job, effect.ref)
-            self._once(effect.job, lambda: performer.ensure_job(plan, self._reports()))
+            self._tasks.once(effect.job, lambda: performer.ensure_job(plan, self._reports()))
             return
         if isinstance(effect, EnsureReleased):
             uid = effect.job_uid
-            self._once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
+            self._tasks.once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
             return
         self._lookout.forget(effect.job)
         key = f"{effect.job}/gone"
         if key not in self._tasks:
-            for begun in (effect.job, f"{effect.job}/release"):
-                if (task := self._tasks.pop(begun, None)) is not None:
-                    task.cancel()
-            self._spawn(key, performer.ensure_no_job(plan, self._reports()))
+            self._tasks.drop(effect.job)
+            self._tasks.drop(f"{effect.job}/release")
+            self._tasks.once(key, lambda: performer.ensure_no_job(plan, self._reports()))
 
     def _reports(self) -> Reports:
         return Reports(
@@ -362,27 +347,12 @@ class Actor:
                 del self._waiting[step]
             self._publisher.mark()
 
-    def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin this work unless it is under way."""
-        if key not in self._tasks:
-            self._spawn(key, work())
-
-    def _spawn(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        task = self._group.create_task(work, name=key)
-        self._tasks[key] = task
-        task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
-
     # -- the end -------------------------------------------------------------------------------------
-
-    def _cancel_tasks(self) -> None:
-        for task in list(self._tasks.values()):
-            task.cancel()
 
     def _close(self) -> None:
         self._mailbox.close()
         self._publisher.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         self._services.slots.forget(self.stream.uid, self.stream.namespace)
         finished = self._state is not None and self._state.is_terminal
         self._services.observer.forget(self.stream.uid, finished=finished)

@@ -11,8 +11,7 @@ has failed: the next engine begins from the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from kipu.api import definition as specs
 from kipu.api.evaluation import Evaluator
@@ -27,11 +26,12 @@ from kipu.core.state import State
 from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
 
 from . import requests
-from .clock import CLOCK_SKEW_SECONDS, Clock, SessionClock
+from .clock import Clock, SessionClock
 from .local_performer import LocalPerformer, Order
 from .local_runs import LocalRun
 from .mailbox import Mailbox
 from .plans import plan
+from .tasks import Alarm, Tasks
 
 Show = Callable[[Sequence[Recorded], State], None]  # hears of every commit
 
@@ -68,20 +68,19 @@ class LocalEngine:
         self._intents: dict[str, str] = {}  # step -> "position:hash" of its newest StepScheduled
         self._jobs: dict[str, str] = {}  # step -> the Job's name of its newest attempt
         self._orders: dict[str, Order] = {}  # by job: the attempts that may run
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks = Tasks()
         self._may_fire = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._group: asyncio.TaskGroup
+        self._alarm = Alarm(ring=lambda: self._mailbox.put(FireTimers()), look=self._mailbox.nudge)
         self._cancels = 0
 
     async def run(self) -> State:
         """Until the workflow has ended. Raises what the log raises, when no process of a step is left."""
         await self._open()
         try:
-            async with asyncio.TaskGroup() as self._group:
+            async with asyncio.TaskGroup() as self._tasks.group:
                 if not self.state.is_terminal:
                     await self._live()
-                self._stop_tasks()
+                self._tasks.cancel()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # the first fault ends the life, whatever else it brings down
         finally:
@@ -139,7 +138,7 @@ class LocalEngine:
             self._take_up(place)
         await asyncio.sleep(0)  # each looks once at what was written meanwhile: such an end beats a deadline
         self._may_fire = True
-        self._arm_timer()
+        self._set_alarm()
         while not self.state.is_terminal:
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
@@ -159,8 +158,7 @@ class LocalEngine:
 
     async def _leave(self) -> None:
         """Take down whatever still runs; of a run that has ended this is nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         self._mailbox.close()
         await asyncio.gather(*(self._performer.leave(order) for order in self._orders.values()))
         await self._performer.close()
@@ -182,7 +180,7 @@ class LocalEngine:
         self._state = state
         if wants_turn(state, self._free(state)):
             self._mailbox.nudge()
-        self._arm_timer()
+        self._set_alarm()
 
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
@@ -207,19 +205,8 @@ class LocalEngine:
     def _free(self, state: State) -> int:
         return max(0, self._slots - state.jobs_active)
 
-    def _arm_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = wake_at(self.state) if self._may_fire else None
-        if due is None:
-            return
-        loop = asyncio.get_running_loop()
-        if self._session_clock.is_skewed:
-            self._timer = loop.call_later(CLOCK_SKEW_SECONDS, self._mailbox.nudge)
-        else:
-            wait_seconds = max(0, due - self._session_clock.now()) / 1000
-            self._timer = loop.call_later(wait_seconds, self._mailbox.put, FireTimers())
+    def _set_alarm(self) -> None:
+        self._alarm.set(wake_at(self.state) if self._may_fire else None, self._session_clock)
 
     # -- effects ---------------------------------------------------------------------------------------
 
@@ -228,11 +215,10 @@ class LocalEngine:
         order = self._order(effect)
         self._orders[effect.job] = order
         if isinstance(effect, EnsureJob):
-            self._once(effect.job, lambda: self._performer.ensure(order))
+            self._tasks.once(effect.job, lambda: self._performer.ensure(order))
             return
-        if (running := self._tasks.pop(effect.job, None)) is not None:
-            running.cancel()
-        self._once(f"{effect.job}/gone", lambda: self._performer.ensure_none(order))
+        self._tasks.drop(effect.job)
+        self._tasks.once(f"{effect.job}/gone", lambda: self._performer.ensure_none(order))
 
     def _order(self, effect: Effect) -> Order:
         intent = self._intents[effect.ref.step]
@@ -241,13 +227,3 @@ class LocalEngine:
         assert place is not None
         declared = self.state.step(place).outputs
         return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job), declared=declared)
-
-    def _once(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin this work unless it is under way."""
-        if key not in self._tasks:
-            task = self._tasks[key] = self._group.create_task(work(), name=key)
-            task.add_done_callback(lambda done: self._tasks.pop(key, None) if self._tasks.get(key) is done else None)
-
-    def _stop_tasks(self) -> None:
-        for task in list(self._tasks.values()):
-            task.cancel()

@@ -87,7 +87,7 @@ async def what_is_not_committed_is_shown(self: Actor, commands: Sequence[Command
         self._state, _ = decide(
             copy.deepcopy(self.state), commands, identity=self._identity, now=now, slots=self._services.slots.free
         )
-        self._publisher.offer(self._project, phase=self._state.phase.value, group=self._group)
+        self._publisher.offer(self._project, phase=self._state.phase.value, group=self._tasks.group)
         self._state = given
         await asyncio.sleep(0.01)
     await _turn(self, commands)

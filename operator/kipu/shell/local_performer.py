@@ -8,13 +8,14 @@ gone when nothing of it runs or can ever begin. Must never decide: what it finds
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -255,32 +256,32 @@ def _mark(order: Order) -> str:
 # -- processes -------------------------------------------------------------------------------------------------
 
 
-def _signal(process: Process, number: signal.Signals) -> None:
-    """To just this process: its number may be used again, a descriptor of it is not."""
+@contextlib.contextmanager
+def _held(process: Process) -> Iterator[int | None]:
+    """A descriptor of just this process, whose number may be used again; None once it has ended."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
+        yield None
         return
     try:
-        if identify(process.pid) == process:
-            signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        pass
+        yield descriptor if identify(process.pid) == process else None
     finally:
         os.close(descriptor)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    """To just this process, if it still runs."""
+    with _held(process) as descriptor, contextlib.suppress(ProcessLookupError):
+        if descriptor is not None:
+            signal.pidfd_send_signal(descriptor, number)
 
 
 async def _ended(process: Process) -> None:
     """Until the process has ended."""
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        if identify(process.pid) == process:
+    with _held(process) as descriptor:
+        if descriptor is not None:
             await _readable(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def _reap(warden: subprocess.Popen[bytes]) -> None:

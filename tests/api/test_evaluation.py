@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from types import FrameType
 from typing import Any
 
 import pytest
 
 from kipu.api.definition import parse
 from kipu.api.evaluation import TEXTS_BYTES_MAX, Evaluator
-from kipu.core.commands import Accept, AttemptRef, ObserveOutcome
+from kipu.core.commands import Accept, AttemptRef, ObserveOutcome, RequestRerun
 from kipu.core.decide import Identity, decide
 from kipu.core.events import Reason
 from kipu.core.language import EFFORT_MAX, Evaluated, Unevaluated
@@ -144,6 +146,72 @@ def test_one_evaluation_does_not_know_how_many_steps_there_are() -> None:
     for place in range(1, 2_001):
         assert EVALUATE(state, place) == Evaluated()
     assert time.process_time() - begin < 2.0  # 0.1 ms each, measured; a scan of all steps would take 10 times as long
+
+
+CHAINED = spec(
+    step("read", forEach={"count": 2}, outputs=[{"name": "file"}]),
+    step("load", forEach={"count": 2}, dependsOn=["read"], args=["${{ steps.read.outputs.file[index] }}"]),
+)
+
+
+def accepted(raw: dict[str, Any]) -> State:
+    command = Accept(spec_hash="h", definition=parse(raw))
+    return decide(State(), [command], identity=IDENTITY, now=0, slots=0)[0]
+
+
+def with_ends(state: State, step: str, folder: str) -> State:
+    """Both, or all, items of this step have begun and ended, one after the other."""
+    place = place_of(state, step)
+    for_each = state.step(place).for_each
+    assert for_each is not None
+    for index in range(for_each.count or 0):
+        state, _ = decide(state, [], identity=IDENTITY, now=0, slots=1, evaluate=EVALUATE)
+        ref = AttemptRef(run=state.run, step=f"{step}[{index}]", attempt=1)
+        outputs = {"file": f"{folder}/{index}"} if state.step(place).outputs else None
+        ended = ObserveOutcome(ref=ref, job_uid="j", reason=None, outputs=outputs)
+        state, _ = decide(state, [ended], identity=IDENTITY, now=0, slots=0, evaluate=EVALUATE)
+    assert state.steps[place].phase == "Succeeded"
+    return decide(state, [], identity=IDENTITY, now=0, slots=1, evaluate=EVALUATE)[0]  # the next begins
+
+
+def test_after_a_rerun_of_a_fan_out_its_new_outputs_are_read() -> None:
+    state = with_ends(with_ends(accepted(CHAINED), "read", "old"), "load", "")
+    assert state.is_terminal
+    rerun = RequestRerun(number=2, from_=("read",))
+    state, _ = decide(state, [rerun], identity=IDENTITY, now=0, slots=0, evaluate=EVALUATE)
+    state = with_ends(state, "read", "new")
+    assert EVALUATE(state, place_of(state, "load[1]")) == Evaluated(values={"args[0]": "new/1"})
+
+
+def place_of(state: State, name: str) -> int:
+    place = state.place_of(name)
+    assert place is not None
+    return place
+
+
+def calls_for_items(count: int) -> int:
+    """Calls of functions while each item of a fan-out asks for what its like of an earlier one has written."""
+    read, load = (step | {"forEach": {"count": count}} for step in CHAINED["steps"])
+    state = with_ends(accepted(spec(read, load)), "read", "/data")
+    evaluate, calls = Evaluator(namespace="etl", name=IDENTITY.name, uid=IDENTITY.uid), 0
+
+    def note(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    for index in range(count):
+        place = place_of(state, f"load[{index}]")
+        sys.setprofile(note)
+        try:
+            found = evaluate(state, place)
+        finally:
+            sys.setprofile(None)
+        assert found == Evaluated(values={"args[0]": f"/data/{index}"})
+    return calls
+
+
+def test_what_a_fan_out_has_gathered_is_read_and_measured_once_for_all_items_that_read_it() -> None:
+    assert calls_for_items(400) < 10 * 1.1 * calls_for_items(40)
 
 
 def test_the_expressions_of_a_step_are_bounded_together_and_take_their_share_of_a_turn() -> None:

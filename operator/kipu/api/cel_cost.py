@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from .cel_tree import Call, Constant, Loop, Many, Name, Node, Select
 
@@ -63,6 +64,15 @@ class Cost:
         return "could take too long with values of this size" if self.spent > COST_MAX else None
 
 
+class Shared(list[object]):
+    """A list that many expressions read, and that is measured for all of them at once. It does not change."""
+
+    @cached_property
+    def bound(self) -> Bound:
+        """As of any list."""
+        return _collect([measure(item) for item in self])
+
+
 SCALAR = Bound(SCALAR_SIZE)
 NOTHING = Bound(0)
 
@@ -79,6 +89,8 @@ def measure(value: object) -> Bound:
     match value:
         case str():
             return Bound(len(value) + 2)
+        case Shared():
+            return value.bound
         case list():
             return _collect([measure(item) for item in value])
         case Mapping():

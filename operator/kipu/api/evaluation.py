@@ -14,11 +14,11 @@ from kipu.core.errors import Problem
 from kipu.core.events import Items
 from kipu.core.language import EFFORT_MAX, Evaluated, Unevaluated
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
-from kipu.core.state import State, StepState
+from kipu.core.state import Fanout, State, StepState
 from kipu.core.texts import json_bytes
 
 from . import fan_out, scopes, values
-from .cel_cost import COST_MAX, Cost
+from .cel_cost import COST_MAX, Cost, Shared
 from .expressions import Absent, Expected, Expression, Failure, Lookup, parse
 from .references import Fault, Path, Scope
 from .templates import Template, parse_template
@@ -27,12 +27,14 @@ TEXTS_BYTES_MAX = OUTPUTS_BYTES_MAX  # of all texts of a step as they are record
 
 
 class Evaluator:
-    """Of one workflow. Keeps nothing but what it can compute again from the definition."""
+    """Of one workflow. Keeps nothing but what it can compute again from the definition and the state."""
 
     def __init__(self, *, namespace: str, name: str, uid: str) -> None:
         self._workflow = {"namespace": namespace, "name": name, "uid": uid}
         self._definition: Definition | None = None
         self._names = scopes.Names({}, {})
+        # By place and output, with the fan-out that it is of: each item of each dependent reads it.
+        self._gathered: dict[tuple[int, str], tuple[Fanout, Shared]] = {}
 
     def __call__(self, state: State, place: int) -> Evaluated | Unevaluated:
         """What the expressions of the step at this place come to."""
@@ -76,11 +78,31 @@ class Evaluator:
                     return item[0]
                 case ("item",) if item is not None:
                     return item[1]
+                case ("steps", name, "outputs", output) if (fanout := _over(state, name)) is not None:
+                    return self._gather(state, fanout, output)
                 case ("steps", name, *rest):
                     return _of_step(state, name, rest)
             raise Absent(f"{'.'.join(path)} is not known here")
 
         return look_up
+
+    def _gather(self, state: State, fanout: Fanout, output: str) -> Shared:
+        """What the items have written, in their order; None for those that have not."""
+        key = fanout.parent, output
+        kept, found = self._gathered.get(key, (None, Shared()))
+        if kept is not fanout:
+            kind = _type_of(state, fanout.parent, output)
+            written = (fanout.outputs.get(index, {}).get(output) for index in range(fanout.total))
+            found = Shared(None if value is None else values.read(value, kind) for value in written)
+            self._gathered[key] = fanout, found
+        return found
+
+
+def _over(state: State, name: str) -> Fanout | None:
+    """The fan-out of this step, once all is said."""
+    place = state.place_of(name)
+    assert place is not None
+    return state.fanouts.get(place) if state.steps[place].phase in TERMINAL_STEP_PHASES else None
 
 
 def _effort(cost: Cost) -> int:
@@ -102,10 +124,6 @@ def _of_step(state: State, name: str, path: list[str]) -> object:
                 raise Absent(f"step '{name}' has no exit code: {_why_not(step)}")
             return step.exit_code
     output = path[-1]
-    if (fanout := state.fanouts.get(place)) is not None and step.phase in TERMINAL_STEP_PHASES:
-        kind = _type_of(state, place, output)
-        found = (fanout.outputs.get(index, {}).get(output) for index in range(fanout.total))
-        return [None if value is None else values.read(value, kind) for value in found]
     if step.outputs is None or output not in step.outputs:
         raise Absent(f"step '{name}' has no output '{output}': {_why_not(step)}")
     return values.read(step.outputs[output], _type_of(state, place, output))

@@ -108,14 +108,14 @@ def main() -> int:
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         for found in pool.imap(block, blocks(given.seed, given.n, given.depth)):
             failed += found
+            for seed, violations in found:  # at once: a long run may be ended before its last line
+                print(f"SEED={seed}: {violations[0]}", flush=True)
             done = min(given.n, done + BLOCK)
             if done == given.n or done % (BLOCK * 8) == 0:
                 seconds = time.monotonic() - began
                 print(f"{done} of {given.n} seeds, {len(failed)} with violations, {seconds:.0f} s", flush=True)
     for seed, _ in failed[: given.explain]:
         print(explain(seed, given.depth), flush=True)
-    for seed, violations in failed[given.explain :]:
-        print(f"SEED={seed}: {violations[0]}")
     print(f"{given.n} seeds, {len(failed)} violations")
     return int(bool(failed))
 

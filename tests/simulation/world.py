@@ -58,6 +58,7 @@ class World:
         self.calm_at = 0.0
         self._pending = 0  # things that are still to happen at their second
         self._settled = asyncio.Event()
+        self._resumed: set[int] = set()  # the places of Workflows that a person has resumed last
         self.server = ApiServer(seed=seed, programs=self._program, lags=_lags(scenario.lag_seconds))
         self.auditor = Auditor(self.server, scenario, script)
         self.server.etcd.listeners.append(self._stored)
@@ -149,6 +150,8 @@ class World:
 
     def _edit(self, place: int, fields: Mapping[str, Any]) -> None:
         """A person asks for something."""
+        if "suspend" in fields:
+            (self._resumed.discard if fields["suspend"] else self._resumed.add)(place)
 
         def make(workflow: dict[str, Any]) -> dict[str, Any]:
             workflow["spec"] |= fields
@@ -157,6 +160,11 @@ class World:
         name = self.scenario.workflow(place)
         if self.server.get("workflows", "default", name) is not None:
             self.server.update("workflows", "default", name, make)
+
+    def resume_again(self) -> None:
+        """A restore may have taken back that a person has resumed a Workflow: they find it suspended, and ask again."""
+        for place in sorted(self._resumed):
+            self._edit(place, {"suspend": False})
 
     def _program(self, pod: dict[str, Any]) -> Program:
         labels = pod["metadata"]["labels"]

@@ -199,10 +199,10 @@ class Auditor:
         self._executions = len(executions)
 
     def _was_uncounted(self, started: Execution, same: Sequence[Execution]) -> bool:
-        """A Job that is suspended in the moment in which its pod ends well may let it go uncounted, and runs another
-        one when it is resumed: whoever resumes it wants that. The success that was seen is one all the same."""
-        ended_well = any(each.job_uid == started.job_uid and each.exit_code == 0 for each in same)
-        return ended_well and any(isinstance(each.fault, SuspendJob) for each in self._script)
+        """A Job that is suspended in the moment in which its pod ends may let it go uncounted, and runs another one
+        when it is resumed: whoever resumes it wants that. The end that was seen, well or not, is one all the same."""
+        has_ended = any(each.job_uid == started.job_uid and each.exit_code is not None for each in same)
+        return has_ended and any(isinstance(each.fault, SuspendJob) for each in self._script)
 
     # -- what a replica does -----------------------------------------------------------------------------
 

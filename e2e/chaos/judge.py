@@ -148,7 +148,7 @@ def wrong_order(evidence: Evidence) -> dict[str, object]:
         return faults
     jobs = [change for change in evidence.jobs if not is_placeholder(change.body)]
     over = first_versions(change for change in evidence.pods if is_over(change))
-    moved = {change.phase for change in evidence.shown if change.version > end.version} - {end.phase}
+    moved = {change.phase for change in evidence.shown if change.version > latest(end)} - {end.phase}
     return faults | {
         "Jobs made after the end": after(end, first_versions(jobs)),
         "pods begun after the end": after(end, first_versions(evidence.pods)),
@@ -167,7 +167,12 @@ def first_versions(changes: Iterable[Change]) -> dict[str, int]:
 
 def after(end: Change, versions: Mapping[str, int]) -> list[str]:
     """Those objects that came later."""
-    return [uid for uid, version in versions.items() if version > end.version]
+    return [uid for uid, version in versions.items() if version > latest(end)]
+
+
+def latest(change: Change) -> int:
+    """When it was so at the latest. What a list told after a gap came after its `version`, and before this one."""
+    return int(change.body["metadata"]["resourceVersion"])
 
 
 def wrong_status(evidence: Evidence) -> dict[str, object]:

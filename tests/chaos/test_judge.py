@@ -57,9 +57,10 @@ def job(name: str, version: int, uid: str = "", *, placeholder: bool = False, at
     return Change(kind="ADDED", at=0.0, version=version, body={"metadata": metadata})
 
 
-def shown(phase: str, version: int) -> Change:
-    """The Workflow."""
-    return Change(kind="MODIFIED", at=0.0, version=version, body={"metadata": {"uid": "w"}, "status": {"phase": phase}})
+def shown(phase: str, version: int, stored: int | None = None) -> Change:
+    """The Workflow; `stored`: its version, where a list told of it after a gap."""
+    metadata = {"uid": "w", "resourceVersion": str(stored or version)}
+    return Change(kind="MODIFIED", at=0.0, version=version, body={"metadata": metadata, "status": {"phase": phase}})
 
 
 def record(kind: str, name: str = "", attempt: int = 1) -> Json:
@@ -205,6 +206,14 @@ def test_what_was_seen_only_after_a_gap_is_not_judged_by_when() -> None:
     parts["pods"] = [pod("a", 0, "Succeeded"), pod("b", 0, "Succeeded")]
     parts["jobs"] = [job("a", 0), job("b", 0)]
     assert faults(parts) == set()
+
+
+def test_an_end_that_was_seen_only_after_a_gap_is_the_latest_that_it_can_be() -> None:
+    parts = clean()
+    parts["shown"] = [shown("Running", 2), shown("Succeeded", 2, stored=END)]
+    assert faults(parts) == set()
+    parts["jobs"].append(job("b", END + 1, "late"))
+    assert "Jobs made after the end" in faults(parts)
 
 
 def test_a_placeholder_that_was_seen_only_after_a_gap_convicts_nobody() -> None:

@@ -38,6 +38,7 @@ class Attempt:
     job_uid: str | None = None
     pod: str | None = None
     node: str | None = None
+    pod_uid: str | None = None  # of the pod whose outputs and files stand, once it has succeeded
     started_at: int | None = None
     start_deadline: int | None = None
     deadline: int | None = None
@@ -103,6 +104,7 @@ class Fanout:
     over: Counter[StepPhase] = field(default_factory=Counter)
     failures: list[int] = field(default_factory=list)  # the first FAILURES_KEPT_MAX places
     outputs: dict[int, Outputs] = field(default_factory=dict)  # of those that have succeeded, by index
+    pods: dict[int, str] = field(default_factory=dict)  # likewise: the uids of those whose files stand
     is_late: bool = False  # its step's timeout has passed
 
 
@@ -283,6 +285,9 @@ _DERIVED = frozenset(
 )
 
 
+_LEFT_OUT = frozenset({"pod_uid"})  # where None: it came later, and the meaning of older histories stays as it was
+
+
 def next_timer(state: State) -> Timer | None:
     """The earliest deadline that still guards something. Outdated entries of the index are dropped on the way."""
     while state.timers and not is_relevant(state, state.timers[0]):
@@ -302,6 +307,8 @@ def canonical(state: State) -> bytes:
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
     meaning["gathered"] = [sorted(fanout.outputs.items()) for fanout in state.fanouts.values()]
+    if any(fanout.pods for fanout in state.fanouts.values()):
+        meaning["files"] = [sorted(fanout.pods.items()) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -312,5 +319,6 @@ def _fanout_meaning(fanout: Fanout) -> list[object]:
 
 def _plain(value: object) -> object:
     if isinstance(value, StepState | Attempt):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return {name: item for name, item in plain.items() if item is not None or name not in _LEFT_OUT}
     return value

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kipu.api import jobs
+from kipu.core import files
 from kipu.core.commands import AttemptRef
 from kipu.core.effects import Effect
 from kipu.core.state import State
@@ -27,6 +28,7 @@ class Plan:
     intent: str
     manifest: Callable[[], Mapping[str, object]]
     placeholder: Callable[[], Mapping[str, object]]
+    claim: Mapping[str, object] | None = None  # what its pods mount, if it is made for the workflow
 
 
 def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:
@@ -52,6 +54,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         values=state.steps[place].values,
         redone=state.steps[place if fanout is None else fanout.parent].redone,
         outcome=None if state.outcome is None else state.outcome.value,
+        inputs=tuple(files.inputs(state, place)),
     )
     return Plan(
         namespace=stream.namespace,
@@ -61,4 +64,5 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         intent=intent,
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
+        claim=jobs.claim_manifest(definition, attempt),
     )

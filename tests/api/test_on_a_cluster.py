@@ -25,6 +25,15 @@ pytestmark = pytest.mark.cluster
 
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
+    "an input goes upstream",
+    "an input has run",
+    "an input is a step",
+    "an input keeps files",
+    "an input once",
+    "at most 250 folders",
+    "inputs need a workspace",
+    "no workspace beside adoption",
+    "the volume is Kipu's",
     "10,000 expressions",
     "External and a queue",
     "External has no startTimeout",

@@ -56,8 +56,9 @@ async def test_who_comes_after_reads_the_folder_of_the_pod_that_was_committed() 
     async with operator(server):
         assert await ended(server) == "Succeeded"
     (winner,) = pods_of(server, "a", "2")
-    (found,) = [each.event for each in (await history(server, uid)).records if is_success(each.event, "a")]
-    assert found.pod_uid == winner
+    records = (await history(server, uid)).records
+    successes = [each.event for each in records if isinstance(each.event, StepSucceeded)]
+    assert [each.pod_uid for each in successes if each.step == "a"] == [winner]
     own, read = mounts(job_of(server, "b"))[STAGING], mounts(job_of(server, "b"))[f"{INPUTS}/a"]
     assert own["subPathExpr"] == f"kipu/{uid}/b/$(KIPU_POD_UID)"
     assert (read["subPath"], read["readOnly"]) == (f"kipu/{uid}/a/{winner}", True)
@@ -67,10 +68,6 @@ async def test_who_comes_after_reads_the_folder_of_the_pod_that_was_committed() 
     )
     assert set(mounts(job_of(server, "a", 2))) == {STAGING}
     assert "KIPU_INPUTS" not in variables(job_of(server, "a", 2))
-
-
-def is_success(event: object, name: str) -> bool:
-    return isinstance(event, StepSucceeded) and event.step == name
 
 
 async def test_the_claim_is_made_once_and_is_the_workflows() -> None:

@@ -69,27 +69,29 @@ def problems(definition: Definition, *, knows_order: bool = True) -> Iterator[Pr
         yield Problem(path="spec.adopt", reason=reason, hint="leave it out: all steps run again")
     known, upstream = {step.name: step for step in definition.steps}, Upstream(definition)
     for step, path in zip(definition.steps, paths(definition.steps), strict=True):
-        asked = step.inputs
-        if asked and definition.workspace is None:
+        where = f"{path}.inputs"
+        if step.inputs and definition.workspace is None:
             hint = "say in spec.workspace where files are kept"
-            yield Problem(path=f"{path}.inputs", reason="there is no workspace to read from", hint=hint)
+            yield Problem(path=where, reason="there is no workspace to read from", hint=hint)
             continue
-        for place, name in enumerate(asked):
-            where = f"{path}.inputs[{place}]"
-            if name in asked[:place]:
-                yield Problem(path=where, reason=f"'{name}' is listed twice", hint="remove one of the two")
-            elif (source := known.get(name)) is None:
-                yield no_step(name, known, where)
+        for place, name in enumerate(step.inputs):
+            if name in step.inputs[:place]:
+                yield Problem(
+                    path=f"{where}[{place}]", reason=f"'{name}' is listed twice", hint="remove one of the two"
+                )
+            elif name not in known:
+                yield no_step(name, known, f"{where}[{place}]")
             elif knows_order and not upstream.holds(step.name, name):
-                hint = f"add '{name}' to dependsOn"
-                yield Problem(path=where, reason=f"step '{name}' need not be over when this one begins", hint=hint)
-            elif not keeps_files(definition, source):
-                reason = f"step '{name}' keeps no files: it has " + ("several pods" if source.pod else "no Job")
-                yield Problem(path=where, reason=reason, hint="remove it")
-        count = sum(_folders(known[name].for_each) for name in asked if name in known)
+                reason = f"step '{name}' need not be over when this one begins"
+                yield Problem(path=f"{where}[{place}]", reason=reason, hint=f"add '{name}' to dependsOn")
+            elif not keeps_files(definition, known[name]):
+                what = "several pods" if known[name].kind is Kind.RUN else "no Job"
+                reason = f"step '{name}' keeps no files: it has {what}"
+                yield Problem(path=f"{where}[{place}]", reason=reason, hint="remove it")
+        count = sum(_folders(known[name].for_each) for name in step.inputs if name in known)
         if count > INPUTS_MAX:
             reason = f"come to {count} folders, at most {INPUTS_MAX} can be mounted in a pod"
-            yield Problem(path=f"{path}.inputs", reason=reason, hint="say in inputs which steps' files it needs")
+            yield Problem(path=where, reason=reason, hint="say in inputs which steps' files it needs")
 
 
 def _folders(for_each: ForEach | None) -> int:

@@ -285,9 +285,6 @@ _DERIVED = frozenset(
 )
 
 
-_LEFT_OUT = frozenset({"pod_uid"})  # where None: it came later, and the meaning of older histories stays as it was
-
-
 def next_timer(state: State) -> Timer | None:
     """The earliest deadline that still guards something. Outdated entries of the index are dropped on the way."""
     while state.timers and not is_relevant(state, state.timers[0]):
@@ -307,8 +304,7 @@ def canonical(state: State) -> bytes:
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
     meaning["gathered"] = [sorted(fanout.outputs.items()) for fanout in state.fanouts.values()]
-    if any(fanout.pods for fanout in state.fanouts.values()):
-        meaning["files"] = [sorted(fanout.pods.items()) for fanout in state.fanouts.values()]
+    meaning["files"] = [sorted(fanout.pods.items()) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -319,6 +315,5 @@ def _fanout_meaning(fanout: Fanout) -> list[object]:
 
 def _plain(value: object) -> object:
     if isinstance(value, StepState | Attempt):
-        plain = {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-        return {name: item for name, item in plain.items() if item is not None or name not in _LEFT_OUT}
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return value

@@ -303,3 +303,41 @@ def test_a_changed_log_is_not_gone_on_with(terminal: Terminal, here: Path) -> No
         outcome = terminal.kipu(*arguments)
         assert outcome.code == 1
         assert "kipu: not sound: .kipu/nightly/1/log/" in outcome.err
+
+
+# -- params ------------------------------------------------------------------------------------------------------
+
+GREETS = """    - {name: greet, script: 'echo "$WHO" >> notes', env: [{name: WHO, value: "${{ params.who }}"}]}\n"""
+
+
+def test_a_param_of_the_command_line_stands_in_place_of_the_file_s(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, GREETS, spec="  params: [{name: who, value: you}]\n")
+    assert terminal.kipu("run", str(file), "--param", "who=2026-11-24").code == 0
+    assert (here / "notes").read_text() == "2026-11-24\n"
+    refused = terminal.kipu("run", str(file), "--param", "whu=me")
+    assert (refused.code, refused.out) == (2, "")
+    assert "kipu: --param whu: there is no param of this name (did you mean 'who'?)\n" in refused.err
+
+
+def test_a_run_goes_on_with_the_params_that_it_was_begun_with(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, ASKS + GREETS, spec="  params: [{name: who, value: you}]\n")
+    process = Process(here, str(file), "--param", "who=me")
+    process.hears("asks for approval")
+    process.hears("greet/1")
+    process.send(signal.SIGKILL)
+    process.end()
+    other = terminal.kipu("run", str(file), "--resume", "--param", "who=them")
+    assert other.code == 2
+    assert "run 1 of 'nightly' was begun with --param who=me: --resume takes no other" in other.err
+    spec = "  params: [{name: who, value: you}]\n  approvals: [{step: ask, decision: Approve, by: me}]\n"
+    outcome = terminal.kipu("run", str(workflow(here, ASKS + GREETS, spec=spec)), "--resume")
+    assert outcome.code == 0
+    assert "was edited since" not in outcome.err
+    assert (here / "notes").read_text() == "me\n"
+
+
+def test_a_template_lies_in_the_same_file_and_its_params_have_types(terminal: Terminal, here: Path) -> None:
+    assert terminal.kipu("run", str(EXAMPLES / "template.yaml"), "--param", "times=3").code == 0
+    (log,) = here.glob(".kipu/template/1/attempts/*/output.log")
+    assert log.read_text() == "hello Kipu\n" * 3
+    assert terminal.kipu("run", str(EXAMPLES / "template.yaml"), "--param", "times=4").code == 2

@@ -85,7 +85,8 @@ def life(request: dict[str, Any], counter: int) -> None:
     counted(request["at"], lambda steps: os.truncate(counter, steps) if steps else None)
     code = 99
     try:
-        code = running.run(folder / "workflow.yaml", folder / "runs", resume=resume, processes_max=4)
+        asked = running.Asked(resume=resume)
+        code = running.run(folder / "workflow.yaml", folder / "runs", asked, processes_max=4)
     except KipuError as error:
         print(f"{type(error).__name__}: {error}", flush=True)
     except BaseException:

@@ -31,6 +31,17 @@ def test_a_run_is_found_again_as_it_was_begun(tmp_path: Path) -> None:
     runs.release()
 
 
+def test_a_run_keeps_its_template_and_the_params_of_its_command_line(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, "nightly")
+    runs.own()
+    spec = {"templateRef": {"name": "etl"}, "params": [{"name": "who", "value": "me"}]}
+    template = {"params": [{"name": "who"}], "steps": [{"name": "a", "image": "i"}]}
+    run = runs.begin(spec, tmp_path, template=template, params={"who": "me"})
+    assert runs.newest() == run
+    assert run.definition().params == {"who": "me"}
+    runs.release()
+
+
 def test_the_newest_run_has_the_highest_number(tmp_path: Path) -> None:
     runs = begun(tmp_path, times=11)
     newest = runs.newest()

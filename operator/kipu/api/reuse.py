@@ -32,7 +32,7 @@ SAMPLES: Mapping[ParamType, object] = {
     ParamType.LIST: [],
     ParamType.OBJECT: {},
 }
-_WORDS = {
+WORDS = {
     ParamType.STRING: "a string",
     ParamType.INT: "a whole number",
     ParamType.BOOL: "true or false",
@@ -201,12 +201,18 @@ def _unfit(given: Given, offered: Sequence[TypedParam]) -> Iterator[Problem]:
 
 def _typed(param: TypedParam, value: object, path: str) -> list[Problem]:
     kind = param.type or ParamType.STRING
-    if _fits(kind, value):
+    if fits(kind, value):
         return []
-    return [Problem(path=path, reason=f"must be {_WORDS[kind]}: '{param.name}' is of type {kind}")]
+    return [Problem(path=path, reason=f"must be {WORDS[kind]}: '{param.name}' is of type {kind}")]
 
 
-def _fits(kind: ParamType, value: object) -> bool:
+def kind_of(value: object) -> ParamType:
+    """What a param holds that has this value; a String, if it can have none such."""
+    return next((kind for kind in ParamType if fits(kind, value)), ParamType.STRING)
+
+
+def fits(kind: ParamType, value: object) -> bool:
+    """Whether the value is of this type."""
     match kind:
         case ParamType.STRING:
             return isinstance(value, str)

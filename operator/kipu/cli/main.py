@@ -1,6 +1,6 @@
 """`kipu`: what a person asks the log, and runs without a cluster.
 
-    kipu run FILE [--resume] [--dir DIR] [--parallelism N]
+    kipu run FILE [--resume] [--param NAME=VALUE]... [--dir DIR] [--parallelism N]
     kipu history NAME [-n NAMESPACE] [-o table|jsonl]
     kipu export NAME [-n NAMESPACE] [--output FILE|-]
     kipu verify FILE
@@ -63,6 +63,9 @@ def _in_a_cluster(command: Command) -> Command:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--resume", is_flag=True, help="Go on with the newest run, whatever has become of the one before you.")
 @click.option(
+    "--param", "given", multiple=True, metavar="NAME=VALUE", help="In place of the value in FILE; repeatable."
+)
+@click.option(
     "--dir",
     "base",
     type=click.Path(file_okay=False, path_type=Path),
@@ -77,15 +80,16 @@ def _in_a_cluster(command: Command) -> Command:
     show_default=True,
     help="Steps at once, at most; spec.parallelism holds too.",
 )
-def run(file: Path, resume: bool, base: Path, parallelism: int) -> None:
+def run(file: Path, resume: bool, given: Sequence[str], base: Path, parallelism: int) -> None:
     """Run the Workflow in FILE here, without a cluster: each step is a process, images are not run.
 
     Killed at any moment, --resume goes on: what has succeeded does not run again. Ctrl-C cancels, twice kills.
     Exit codes: 0 succeeded, 1 failed, 2 refused, 3 cancelled, 124 timed out.
     """
-    from . import running
+    from . import params, running
 
-    sys.exit(running.run(file, base, resume=resume, processes_max=parallelism))
+    asked = running.Asked(resume=resume, params=params.named(given))
+    sys.exit(running.run(file, base, asked, processes_max=parallelism))
 
 
 @kipu.command()

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -37,6 +37,7 @@ from kipu.shell.local_runs import LocalRun, Runs
 from .errors import CannotTell
 from .progress import TAIL_LINES, Progress
 from .workflow_file import Manifest, read
+from .workflow_file import load as load_file
 
 CANCELLED, TIMED_OUT = 3, 124
 REFRESH_SECONDS = 0.25
@@ -51,6 +52,7 @@ class _File:
     path: Path
     version: Version
     spec: Mapping[str, object]
+    params: Mapping[str, str]  # in place of its own
 
 
 # Requests that are edits of a Workflow in a cluster, and that no edit of the file stands for here.
@@ -59,19 +61,29 @@ AFTER_THE_BEGINNING = (
 )
 
 
-def run(path: Path, base: Path, *, resume: bool, processes_max: int) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for, beside FILE."""
+
+    resume: bool = False
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
     """The exit code of the run that was begun, or taken up."""
     if sys.platform != "linux":
         raise CannotTell("'kipu run' needs Linux: elsewhere a step cannot be told from its namesakes, nor ended whole")
     version = _version(path)  # before it is read: a later edit is seen as one
-    manifest = read(path)
+    source = load_file(path)
+    texts = _params(base, source.name, asked)
+    manifest = source.judged(texts)
     _check(manifest)
     runs = Runs(base, manifest.name)
     try:
         runs.own()
-        chosen = _resumed(runs, path, manifest) if resume else _begun(runs, path, manifest)
+        chosen = _resumed(runs, path, manifest) if asked.resume else _begun(runs, path, manifest, texts)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
-        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec), processes_max))
+        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), processes_max))
     except KeyboardInterrupt:
         raise CannotTell("interrupted before it had begun to work") from None
     except TransientError as error:
@@ -106,21 +118,32 @@ def exit_code(state: State) -> int:
 
 def _check(manifest: Manifest) -> None:
     problems = list(programs.problems(manifest.definition))
-    for field, reason, hint in AFTER_THE_BEGINNING:
-        if manifest.spec.get(field):
-            problems.append(Problem(path=f"spec.{field}", reason=reason, hint=hint))
+    for key, reason, hint in AFTER_THE_BEGINNING:
+        if manifest.spec.get(key):
+            problems.append(Problem(path=f"spec.{key}", reason=reason, hint=hint))
     if problems:
         raise UserError(tuple(problems))
 
 
-def _begun(runs: Runs, path: Path, manifest: Manifest) -> LocalRun:
+def _params(base: Path, name: str | None, asked: Asked) -> Mapping[str, str]:
+    """Those of the command line; of a run that goes on, those that it was begun with."""
+    newest = Runs(base, name).newest() if asked.resume and name is not None else None
+    if newest is None:
+        return asked.params
+    if asked.params and asked.params != newest.params:
+        begun = " ".join(f"--param {key}={text}" for key, text in newest.params.items()) or "no --param"
+        raise CannotTell(f"run {newest.number} of '{name}' was begun with {begun}: --resume takes no other")
+    return newest.params
+
+
+def _begun(runs: Runs, path: Path, manifest: Manifest, texts: Mapping[str, str]) -> LocalRun:
     newest = runs.newest()
     if newest is not None and not _state(newest).is_terminal:
         raise CannotTell(
             f"run {newest.number} of '{manifest.name}' in {runs.folder} has not ended: "
             f"'kipu run {path} --resume' goes on with it (and Ctrl-C then cancels it)"
         )
-    return runs.begin(manifest.spec, Path.cwd())
+    return runs.begin(manifest.spec, Path.cwd(), template=manifest.template, params=texts)
 
 
 def _resumed(runs: Runs, path: Path, manifest: Manifest) -> LocalRun:
@@ -185,7 +208,7 @@ async def _look(file: _File, engine: LocalEngine, progress: Progress, clock: Sys
         if version != seen:
             seen = version
             try:
-                engine.ask(read(file.path).spec)
+                engine.ask(read(file.path, file.params).spec)
             except KipuError as error:
                 progress.note(f"the edited {file.path} is passed over: {error}")
 

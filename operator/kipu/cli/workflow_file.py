@@ -19,7 +19,7 @@ from kipu.api.v1alpha1_base import API_VERSION, KIND, NAME_LENGTH_MAX, NAME_PATT
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem, UserError
 
-from . import manifests
+from . import manifests, params
 from .errors import CannotTell
 
 KEYS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -30,12 +30,37 @@ class Manifest:
     """A Workflow as its file has it."""
 
     name: str
-    spec: Mapping[str, object]
+    spec: Mapping[str, object]  # with what was given in place of its own params
+    template: JsonMap | None  # the spec of the one that it names
     definition: Definition
 
 
-def read(path: Path) -> Manifest:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file with one Workflow, as it was read."""
+
+    raw: Mapping[str, Any]
+    templates: Mapping[str, JsonMap]
+
+    @property
+    def name(self) -> str | None:
+        """Of the Workflow, if it has one."""
+        metadata = self.raw.get("metadata")
+        name = metadata.get("name") if isinstance(metadata, Mapping) else None
+        return name if isinstance(name, str) and len(name) <= NAME_LENGTH_MAX and re.match(NAME_PATTERN, name) else None
+
+    def judged(self, texts: Mapping[str, str]) -> Manifest:
+        """With these params (by `params.named`) in place of its own. Raises UserError with all problems."""
+        return _manifest(self, texts)
+
+
+def read(path: Path, texts: Mapping[str, str] | None = None) -> Manifest:
     """The one Workflow in this file. Raises UserError with all problems, CannotTell."""
+    return load(path).judged(texts or {})
+
+
+def load(path: Path) -> Source:
+    """The same, not judged yet. Raises CannotTell."""
     documents = _documents(path)
     templates = manifests.templates(documents)
     others = [each for each in documents if not manifests.is_template(each)]
@@ -44,7 +69,7 @@ def read(path: Path) -> Manifest:
     (found,) = others
     if not isinstance(found, Mapping):
         raise CannotTell(f"{path} holds no object")
-    return _manifest(found, templates)
+    return Source(raw=found, templates=templates)
 
 
 def _documents(path: Path) -> list[object]:
@@ -56,26 +81,26 @@ def _documents(path: Path) -> list[object]:
         raise CannotTell(f"{path} line {error.line}: {error.why}") from error
 
 
-def _manifest(raw: Mapping[str, Any], templates: Mapping[str, JsonMap]) -> Manifest:
+def _manifest(source: Source, texts: Mapping[str, str]) -> Manifest:
+    raw, name = source.raw, source.name
     problems = [
         Problem(path=key, reason=f"must be {wanted}", hint="this is not a Workflow of this release")
         for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
         if raw.get(key) != wanted
     ]
     problems += [Problem(path=str(key), reason="is not a field of this object") for key in raw if key not in KEYS]
-    metadata = raw.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    if not isinstance(name, str) or len(name) > NAME_LENGTH_MAX or not re.match(NAME_PATTERN, name):
+    if name is None:
         hint = f"use lower-case letters, digits and '-', at most {NAME_LENGTH_MAX}, with no '-' at either end"
         problems.append(Problem(path="metadata.name", reason="is required, and must be a name", hint=hint))
-    spec = raw.get("spec")
+    named = template_name(raw.get("spec"))
+    template = None if named is None else source.templates.get(named)
     try:
-        named = template_name(spec)
-        definition = specs.parse(spec) if named is None else resolve(spec, templates.get(named))
+        spec = params.put(raw.get("spec"), template, texts)
+        definition = specs.parse(spec) if named is None else resolve(spec, template)
     except UserError as error:
         raise UserError((*problems, *error.problems)) from error
     if problems:
         raise UserError(tuple(problems))
-    assert isinstance(name, str)
+    assert name is not None
     assert isinstance(spec, Mapping)
-    return Manifest(name=name, spec=spec, definition=definition)
+    return Manifest(name=name, spec=spec, template=template, definition=definition)

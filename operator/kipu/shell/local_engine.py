@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from kipu.api import definition as specs
 from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
 from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestRerun, RequestShutdown
@@ -146,7 +145,7 @@ class LocalEngine:
     def _admission(self) -> list[Command]:
         if self.state.definition is not None:
             return []
-        return [Accept(spec_hash=self._run.spec_hash, definition=specs.parse(self._run.spec))]
+        return [Accept(spec_hash=self._run.spec_hash, definition=self._run.definition())]
 
     def _take_up(self, place: int) -> None:
         """What an earlier engine has begun: also what was seen running, which asks for no effect."""

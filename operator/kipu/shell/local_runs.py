@@ -16,10 +16,12 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kipu.api import definition as specs
+from kipu.api import reuse
+from kipu.core.definition import Definition
 from kipu.core.errors import CorruptionError, KipuError
 from kipu.eventlog.disk import sync, write_draft
 from kipu.eventlog.ports import StreamId
@@ -41,6 +43,8 @@ class LocalRun:
     stream: StreamId
     spec: Mapping[str, object]
     workplace: Path  # where it was begun: steps that name no folder run there
+    template: Mapping[str, object] | None = None  # the spec of the one that `spec` names, as it was then
+    params: Mapping[str, str] = field(default_factory=dict)  # those of `spec` that came from the command line, as texts
 
     @property
     def number(self) -> int:
@@ -51,6 +55,11 @@ class LocalRun:
     def spec_hash(self) -> str:
         """What seeds the log."""
         return specs.spec_hash(self.spec)
+
+    def definition(self) -> Definition:
+        """What it is to do. Raises UserError."""
+        whole = reuse.template_name(self.spec) is None
+        return specs.parse(self.spec) if whole else reuse.resolve(self.spec, self.template)
 
     @property
     def log(self) -> Path:
@@ -101,12 +110,21 @@ class Runs:
         numbers = self._numbers()
         return _read(self.folder / str(numbers[-1]), self._workflow) if numbers else None
 
-    def begin(self, spec: Mapping[str, object], workplace: Path) -> LocalRun:
+    def begin(
+        self,
+        spec: Mapping[str, object],
+        workplace: Path,
+        *,
+        template: Mapping[str, object] | None = None,
+        params: Mapping[str, str] | None = None,
+    ) -> LocalRun:
         """Another run, with nothing in its log yet."""
         numbers = self._numbers()
         folder = self.folder / str(numbers[-1] + 1 if numbers else 1)
         stream = StreamId(namespace=NAMESPACE, name=self._workflow, uid=str(uuid.uuid4()))
-        run = LocalRun(folder=folder, stream=stream, spec=spec, workplace=workplace)
+        run = LocalRun(
+            folder=folder, stream=stream, spec=spec, workplace=workplace, template=template, params=params or {}
+        )
         folder.mkdir(exist_ok=True)  # left by one that was killed before it had begun
         write_draft(folder / ".run.json", _metadata(run), indent=1).replace(folder / "run.json")
         for changed in (folder, self.folder, self._base):
@@ -121,6 +139,7 @@ class Runs:
 
 
 def _metadata(run: LocalRun) -> dict[str, object]:
+    optional = {"template": run.template, "params": run.params}
     return {
         "format": FORMAT,
         "name": run.stream.name,
@@ -128,6 +147,7 @@ def _metadata(run: LocalRun) -> dict[str, object]:
         "spec": run.spec,
         "specHash": run.spec_hash,
         "workplace": str(run.workplace),
+        **{key: value for key, value in optional.items() if value},
     }
 
 
@@ -136,7 +156,14 @@ def _read(folder: Path, workflow: str) -> LocalRun:
     try:
         raw = json.loads(path.read_text())
         stream = StreamId(namespace=NAMESPACE, name=raw["name"], uid=raw["uid"])
-        run = LocalRun(folder=folder, stream=stream, spec=raw["spec"], workplace=Path(raw["workplace"]))
+        run = LocalRun(
+            folder=folder,
+            stream=stream,
+            spec=raw["spec"],
+            workplace=Path(raw["workplace"]),
+            template=raw.get("template"),
+            params=raw.get("params", {}),
+        )
         sound = (raw["format"], raw["name"], raw["specHash"]) == (FORMAT, workflow, run.spec_hash)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{path} is not what was written: {error!r}") from error

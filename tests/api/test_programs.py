@@ -99,7 +99,6 @@ def test_what_only_says_where_a_pod_may_run_is_left_aside() -> None:
             "has envFrom",
         ),
         ({"script": "true", "job": {"completions": 2}}, "is a Job of several pods"),
-        ({"script": "true", "effects": "External"}, "changes the world outside"),
     ],
 )
 def test_what_only_a_cluster_can_give_is_refused_with_its_place(step: dict[str, Any], reason: str) -> None:

@@ -305,6 +305,47 @@ def test_a_changed_log_is_not_gone_on_with(terminal: Terminal, here: Path) -> No
         assert "kipu: not sound: .kipu/nightly/1/log/" in outcome.err
 
 
+# -- what nobody knows -------------------------------------------------------------------------------------------
+
+PAYS = """    - {name: pay, effects: External, script: 'echo "paid $KIPU_ATTEMPT" >> notes; kill -KILL $$'}\n"""
+
+
+def test_what_nobody_knows_ends_the_command_and_not_the_run_and_a_word_goes_on(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, PAYS + "    - {name: b, dependsOn: [pay], script: 'echo b >> notes'}\n")
+    for outcome in (terminal.kipu("run", str(file)), terminal.kipu("run", str(file), "--resume")):
+        assert outcome.code == 1
+        assert f"kipu run {file} --resume --resolve pay=Succeed (or Fail, or Retry)" in outcome.err
+        assert "Running: run 1, log" in outcome.out
+    assert terminal.kipu("run", str(file)).code == 2, "the run has not ended"
+    again = terminal.kipu("run", str(file), "--resume", "--resolve", "pay=Retry")
+    assert again.code == 1
+    assert "pay/1                 Retry by " in again.out
+    assert "pay/2                 nobody knows whether it has done its work: killed by signal 9" in again.out
+    assert terminal.kipu("run", str(file), "--resume", "--resolve", "pay=Succeed").code == 0
+    assert (here / "notes").read_text().splitlines() == ["paid 1", "paid 2", "b"]
+
+
+def test_a_word_about_a_step_that_waits_for_none_is_refused(terminal: Terminal, here: Path) -> None:
+    file = workflow(here, PAYS)
+    terminal.kipu("run", str(file))
+    outcome = terminal.kipu("run", str(file), "--resume", "--resolve", "pax=Fail")
+    assert outcome == (2, "", "kipu: --resolve pax: no such step waits for a word; those that do: pay\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "--resolve", "pay"], "must be one of STEP=Retry, STEP=Fail, STEP=Succeed"),
+        (["--resume", "--resolve", "pay=Perhaps"], "must be one of STEP="),
+        (["--resolve", "pay=Fail"], "give it with --resume"),
+    ],
+)
+def test_what_is_no_word_is_refused(terminal: Terminal, here: Path, arguments: list[str], said: str) -> None:
+    outcome = terminal.kipu("run", str(workflow(here, PAYS)), *arguments)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
 # -- params ------------------------------------------------------------------------------------------------------
 
 GREETS = """    - {name: greet, script: 'echo "$WHO" >> notes', env: [{name: WHO, value: "${{ params.who }}"}]}\n"""

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from kipu.core.errors import KipuError
 
 ROOT = Path(__file__).parents[2]
 LIFE_SECONDS_MAX = 30.0
+SIGNALS = (signal, "pidfd_send_signal")  # such as the release of a program that is held
 
 
 class Lives:
@@ -39,11 +40,18 @@ class Lives:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def live(self, folder: Path, *, after_seconds: float = LIFE_SECONDS_MAX, at: int | None = None) -> tuple[Any, int]:
+    def live(
+        self,
+        folder: Path,
+        *,
+        after_seconds: float = LIFE_SECONDS_MAX,
+        at: int | None = None,
+        words: Sequence[str] = (),
+    ) -> tuple[Any, int]:
         """One life of the workflow in this folder: its exit code or None, and how many steps it took."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = {"folder": str(folder), "after_seconds": after_seconds, "at": at}
+        request = {"folder": str(folder), "after_seconds": after_seconds, "at": at, "words": words}
         self._process.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.stdin.flush()
         code, steps = json.loads(self._process.stdout.readline())
@@ -70,7 +78,7 @@ def counted(at: int | None, told: Callable[[int], None]) -> None:
 
         setattr(holder, name, step)
 
-    for holder, name in ((os, "write"), (os, "fsync"), (os, "link"), (Path, "replace"), (subprocess, "Popen")):
+    for holder, name in ((os, "write"), (os, "fsync"), (os, "link"), (Path, "replace"), (subprocess, "Popen"), SIGNALS):
         wrap(holder, name)
 
 
@@ -85,7 +93,7 @@ def life(request: dict[str, Any], counter: int) -> None:
     counted(request["at"], lambda steps: os.truncate(counter, steps) if steps else None)
     code = 99
     try:
-        asked = running.Asked(resume=resume)
+        asked = running.Asked(resume=resume, words=running.words(request["words"]))
         code = running.run(folder / "workflow.yaml", folder / "runs", asked, processes_max=4)
     except KipuError as error:
         print(f"{type(error).__name__}: {error}", flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kipu.core.events import Event
+from kipu.core.events import Event, Resolution
 from kipu.core.state import State
 from kipu.eventlog.file import FileLog
 from kipu.eventlog.ports import EventLog, Recorded
@@ -39,7 +39,14 @@ class World:
         runs.release()
         return run
 
-    async def live(self, *, log: EventLog | None = None, processes_max: int = 8, clock: Clock | None = None) -> State:
+    async def live(
+        self,
+        *,
+        log: EventLog | None = None,
+        processes_max: int = 8,
+        clock: Clock | None = None,
+        words: Mapping[str, Resolution] | None = None,
+    ) -> State:
         self.engine = LocalEngine(
             self.run,
             log or FileLog(self.run.log),
@@ -48,6 +55,7 @@ class World:
             processes_max=processes_max,
             show=self._show,
             spec=self.spec,
+            words=words,
         )
         return await self.engine.run()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kipu.cli.errors import CannotTell
 from kipu.cli.running import load
 from kipu.core.events import StepSucceeded
 from kipu.core.evolve import fold
@@ -172,30 +173,86 @@ def test_whoever_is_killed_wardens_too_no_two_attempts_of_a_step_run_at_once(liv
         assert_none_is_left(folder)
 
 
-FLOW = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
-SHORT = HEAD + "    - {name: a, script: 'echo ran >> a'}\n    - {name: b, dependsOn: [a], script: 'echo ran >> b'}\n"
+ONCE = """
+      effects: External
+      retry: {maxAttempts: 100, backoff: {initial: 1ms, jitter: None}}
+      script: |
+        echo "begun" >> "$KIPU_STEP"
+        (setsid sleep 300) &
+        sleep 0.2 || :  # an exit code would be its own word
+"""
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(300)
+def test_whoever_is_killed_an_external_program_is_never_run_twice_in_silence(lives: Lives, tmp_path: Path) -> None:
+    dice, killed, unknown, runs = random.Random(4), 0, 0, 0
+    while killed < WARDENS_KILLED:
+        runs += 1
+        folder = tmp_path / f"{runs}"
+        folder.mkdir()
+        steps = [f"    - name: {name}\n      dependsOn: [{', '.join(needs)}]{ONCE}" for name, needs in FLOW.items()]
+        (folder / "workflow.yaml").write_text(HEAD + "".join(steps))
+        words: list[str] = []
+        said: set[str] = set()
+        for _ in range(LIVES_MAX):
+            code, _ = lives.live(folder, after_seconds=0.4 * dice.random(), words=words)
+            if code == 0:
+                break
+            words = [f"{name}=Succeed" for name in unknown_of(folder)]
+            said |= set(unknown_of(folder))
+            for pid in processes_of(folder):
+                if dice.random() < 0.3:
+                    killed += 1
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+        assert code == 0, (folder / "terminal").read_text()
+        for name in FLOW:
+            ran = (folder / name).read_text().splitlines() if (folder / name).exists() else []
+            assert ran == ["begun"] or (ran == [] and name in said)
+        unknown += len(said)
+        assert_none_is_left(folder)
+    assert unknown
+    print(f"{killed} killed, {unknown} unknown in {runs} runs")
+
+
+def unknown_of(folder: Path) -> list[str]:
+    """The steps of which nobody knows."""
+    try:
+        _, history = load(folder / "runs", "diamond")
+    except CannotTell:
+        return []
+    state = fold((record.event, record.ts) for record in history.records)
+    return [state.name(place) for place in state.unknown]
+
+
+FLOW = {"a": [], "b": ["a"], "c": ["a"], "d": ["b", "c"]}
+SHORT = HEAD + "    - {name: a, script: 'echo ran >> a'}\n    - {name: b, dependsOn: [a], script: 'echo ran >> b'}\n"
+LONE = HEAD + "    - {name: a, effects: External, script: 'echo ran >> a'}\n"
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("steps_yaml", [SHORT, LONE], ids=["Idempotent", "External"])
 def test_killed_before_and_after_every_step_to_the_disk_or_to_a_process_it_ends_right(
-    lives: Lives, tmp_path: Path
+    lives: Lives, tmp_path: Path, steps_yaml: str
 ) -> None:
     def fresh(name: str) -> Path:
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "workflow.yaml").write_text(SHORT)
+        (folder / "workflow.yaml").write_text(steps_yaml)
         return folder
 
+    names = "ab" if steps_yaml == SHORT else "a"
     code, steps = lives.live(fresh("whole"))
     assert code == 0
-    assert steps >= 15
+    assert steps >= 8 * len(names)
     for at in range(2 * steps):
         folder = fresh(f"{at}")
         code, _ = lives.live(folder, at=at)
         assert code in (None, 0)
         code, _ = lives.live(folder)
         assert code == 0, (folder / "terminal").read_text()
-        assert (folder / "a").read_text() == (folder / "b").read_text() == "ran\n"
+        assert [(folder / name).read_text() for name in names] == ["ran\n"] * len(names)
         assert str(ended(folder).phase) == "Succeeded"
         assert_none_is_left(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -23,13 +24,20 @@ class Warden:
     """A warden as the engine starts it."""
 
     def __init__(
-        self, attempt: Attempt, script: str, *, grace_seconds: float = 30, arguments: Sequence[str] = ()
+        self,
+        attempt: Attempt,
+        script: str,
+        *,
+        grace_seconds: float = 30,
+        arguments: Sequence[str] = (),
+        is_held: bool = False,
     ) -> None:
         attempt.prepare()
         self.attempt = attempt
         plan = {
             "intent": "1:ab",
             "mark": MARK,
+            "isHeld": is_held,
             "graceSeconds": grace_seconds,
             "arguments": arguments or ["/bin/sh", "-e", "-c", script],
             "environment": {"PATH": os.environ["PATH"], **dict([MARK.split("=")])},
@@ -109,6 +117,55 @@ def test_the_claim_names_warden_and_program_before_the_program_begins(attempt: A
     assert told["program"]["pid"] == claim.program.pid
     os.kill(warden.process.pid, signal.SIGTERM)
     assert warden.end().is_stopped
+
+
+def test_a_program_that_is_held_begins_once_it_is_released_and_then_knows_nothing_of_it(attempt: Attempt) -> None:
+    warden = Warden(attempt, "echo ran >> notes; awk '/SigPnd|ShdPnd/ {print $2}' /proc/self/status", is_held=True)
+    claim = warden.claimed()
+    assert claim.program is not None
+    os.kill(claim.program.pid, signal.SIGCONT)  # whatever it hears, it does not begin
+    assert not (attempt.folder / "notes").exists()
+    for _ in range(2):
+        warden.process.send_signal(signal.SIGUSR2)
+    assert warden.end().exit_code == 0
+    assert (attempt.folder / "notes").read_text() == "ran\n"
+    assert [int(pending, 16) for pending in attempt.tail(2)] == [0, 0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_program_that_is_held_and_told_to_stop_never_begins(attempt: Attempt, number: signal.Signals) -> None:
+    warden = Warden(attempt, "echo ran >> notes", is_held=True)
+    warden.claimed()
+    warden.process.send_signal(number)
+    end = warden.end()
+    assert (end.exit_code, end.signal, end.is_stopped) == (None, None, True)
+    assert not (attempt.folder / "notes").exists()
+
+
+def test_a_program_that_is_killed_while_it_is_held_has_ended(attempt: Attempt) -> None:
+    warden = Warden(attempt, "echo ran >> notes", is_held=True)
+    claim = warden.claimed()
+    assert claim.program is not None
+    os.kill(claim.program.pid, signal.SIGKILL)
+    assert warden.end().signal == signal.SIGKILL
+    assert not (attempt.folder / "notes").exists()
+
+
+def test_a_warden_that_is_killed_while_it_holds_its_program_leaves_nothing_running(attempt: Attempt) -> None:
+    warden = Warden(attempt, "echo ran >> notes", is_held=True)
+    claim = warden.claimed()
+    warden.process.kill()
+    warden.process.wait()
+    assert claim.program is not None
+    try:
+        descriptor = os.pidfd_open(claim.program.pid)
+    except ProcessLookupError:
+        pass
+    else:
+        assert select.select([descriptor], [], [], 5.0)[0]
+        os.close(descriptor)
+    assert not (attempt.folder / "notes").exists()
+    assert attempt.end() is None
 
 
 def test_an_attempt_that_is_claimed_is_not_begun_again(attempt: Attempt) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from kipu.core.definition import Definition, Effects, Kind
+from kipu.core.definition import Definition, Kind
 from kipu.core.errors import Problem
 from kipu.core.graph import paths
 
@@ -61,9 +61,6 @@ def problems(definition: Definition) -> Iterator[Problem]:
         template = pod_template(definition.pod_defaults, step.pod)
         for reason, hint in _reasons(template):
             yield Problem(path=path, reason=f"step '{step.name}' {reason}", hint=hint)
-        if step.effects is Effects.EXTERNAL:  # it begins only once its start is recorded: a warden does not wait yet
-            reason = f"step '{step.name}' changes the world outside, and 'kipu run' could not tell whether it has"
-            yield Problem(path=f"{path}.effects", reason=reason, hint="run this workflow on a cluster")
         if mapping(step.pod, "job"):
             reason = f"step '{step.name}' is a Job of several pods, and here each step is one process"
             yield Problem(path=f"{path}.job", reason=reason, hint="run this workflow on a cluster")

@@ -63,6 +63,13 @@ def _in_a_cluster(command: Command) -> Command:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--resume", is_flag=True, help="Go on with the newest run, whatever has become of the one before you.")
 @click.option(
+    "--resolve",
+    "words",
+    multiple=True,
+    metavar="STEP=Succeed|Fail|Retry",
+    help="With --resume: what became of an External step of which nobody knows; repeatable.",
+)
+@click.option(
     "--param", "given", multiple=True, metavar="NAME=VALUE", help="In place of the value in FILE; repeatable."
 )
 @click.option(
@@ -80,15 +87,17 @@ def _in_a_cluster(command: Command) -> Command:
     show_default=True,
     help="Steps at once, at most; spec.parallelism holds too.",
 )
-def run(file: Path, resume: bool, given: Sequence[str], base: Path, parallelism: int) -> None:
+def run(file: Path, resume: bool, words: Sequence[str], given: Sequence[str], base: Path, parallelism: int) -> None:
     """Run the Workflow in FILE here, without a cluster: each step is a process, images are not run.
 
     Killed at any moment, --resume goes on: what has succeeded does not run again. Ctrl-C cancels, twice kills.
-    Exit codes: 0 succeeded, 1 failed, 2 refused, 3 cancelled, 124 timed out.
+    Exit codes: 0 succeeded, 1 failed or nobody knows, 2 refused, 3 cancelled, 124 timed out.
     """
     from . import params, running
 
-    asked = running.Asked(resume=resume, params=params.named(given))
+    if words and not resume:
+        raise click.UsageError("--resolve is about a run that has begun: give it with --resume")
+    asked = running.Asked(resume=resume, words=running.words(words), params=params.named(given))
     sys.exit(running.run(file, base, asked, processes_max=parallelism))
 
 

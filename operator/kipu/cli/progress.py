@@ -19,6 +19,7 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptAbandoned,
     AttemptFailed,
+    AttemptUnknown,
     Event,
     ShutdownRequested,
     StepAdopted,
@@ -30,6 +31,7 @@ from kipu.core.events import (
     StepsSkipped,
     StepStarted,
     StepSucceeded,
+    UnknownResolved,
     WaitStarted,
     WorkflowFinished,
     WorkflowResumed,
@@ -37,6 +39,7 @@ from kipu.core.events import (
 )
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State
+from kipu.core.texts import NOBODY_KNOWS
 from kipu.eventlog.ports import Recorded
 
 from .details import clock, elapsed, printable, some
@@ -44,7 +47,7 @@ from .details import clock, elapsed, printable, some
 RUNNING_SHOWN_MAX = 8  # rows below the lines; a terminal has at least 24
 TAIL_LINES = 10  # of what a failed attempt has printed
 Tail = Callable[[str], tuple[str, Sequence[str]]]  # of a job: the file, and its last lines
-_STYLES = {"succeeded": "green", "failed": "red", "retries": "yellow", "taken down": "yellow"}
+_STYLES = {"succeeded": "green", "failed": "red", "retries": "yellow", "taken down": "yellow", NOBODY_KNOWS: "red"}
 
 
 class Progress:
@@ -96,7 +99,7 @@ class Progress:
             case StepScheduled():
                 self._jobs[event.step] = event.job
                 self._running[event.step] = event.attempt, ts
-            case StepSucceeded():
+            case StepSucceeded() | AttemptUnknown():
                 self._running.pop(event.step, None)
             case AttemptFailed():
                 self._running.pop(event.step, None)
@@ -120,7 +123,7 @@ class Progress:
         subject, word, details = said
         text = f"{elapsed(record.ts - (self._began or 0)):>10}  {subject:<20}  {word}"
         yield Text(printable(text + (f": {details}" if details else "")), style=_STYLES.get(word, ""))
-        if isinstance(record.event, AttemptFailed):
+        if isinstance(record.event, AttemptFailed | AttemptUnknown):
             path, lines = self._tail(self._jobs.get(record.event.step, ""))
             for line in lines:
                 yield Text(f"{'':12}| {printable(line)}", style="dim")
@@ -138,21 +141,15 @@ def _said(event: Event) -> tuple[str, str, str] | None:
             return event.step, "succeeded", "elsewhere"
         case StepExpanded():
             return event.step, "begins", "1 item" if event.count == 1 else f"{event.count} items"
-        case ApprovalRequested():
-            return event.step, "asks for approval", "answer by spec.approvals in the file"
-        case ApprovalGiven():
-            return event.step, f"{event.decision.value} by {event.by}", event.message
         case WaitStarted():
             return event.step, "waits", f"until {clock(event.due)}"
-        case WorkflowSuspended():
-            return "workflow", "suspended", "until spec.suspend is taken out of the file"
-        case WorkflowResumed():
-            return "workflow", "resumed", ""
         case StepCompleted():
             return event.step, "succeeded", ""
         case AttemptFailed():
             word = "failed" if event.retry_at is None else "retries"
             return f"{event.step}/{event.attempt}", word, event.message or event.reason
+        case AttemptUnknown():
+            return f"{event.step}/{event.attempt}", NOBODY_KNOWS, event.message or event.reason
         case AttemptAbandoned():
             return f"{event.step}/{event.attempt}", "taken down", event.message or event.reason
         case StepFailed():
@@ -161,6 +158,22 @@ def _said(event: Event) -> tuple[str, str, str] | None:
             return some(event.steps), "skipped", f"because of {event.culprit}"
         case StepsCancelled():
             return some(event.steps), "cancelled", ""
+    return _said_of_people(event)
+
+
+def _said_of_people(event: Event) -> tuple[str, str, str] | None:
+    """The same of what people were asked or have asked for, and of the run as a whole."""
+    match event:
+        case ApprovalRequested():
+            return event.step, "asks for approval", "answer by spec.approvals in the file"
+        case ApprovalGiven():
+            return event.step, f"{event.decision.value} by {event.by}", event.message
+        case WorkflowSuspended():
+            return "workflow", "suspended", "until spec.suspend is taken out of the file"
+        case WorkflowResumed():
+            return "workflow", "resumed", ""
+        case UnknownResolved():
+            return f"{event.step}/{event.attempt}", f"{event.decision.value} by {event.by}", ""
         case ShutdownRequested():
             return "workflow", "shutdown", str(event.mode)
         case WorkflowFinished():

@@ -1,7 +1,7 @@
 """`kipu run`: a workflow on this machine, without a cluster, by the same core and a log in files.
 
-Exit codes: 0 succeeded, 1 failed, 2 wrong usage, a refused spec or nothing done, 3 cancelled, 124 the workflow's own
-timeout passed. SIGINT, SIGTERM and SIGHUP cancel; the second one leaves no more time to what runs.
+Exit codes: 0 succeeded, 1 failed or nobody knows, 2 wrong usage, a refused spec or nothing done, 3 cancelled, 124 the
+workflow's own timeout passed. SIGINT, SIGTERM and SIGHUP cancel; the second one leaves no more time to what runs.
 
 Promises: nothing runs before the whole file was found sound. Must never begin a second run beside one that has not
 ended.
@@ -24,6 +24,7 @@ from rich.console import Console
 from kipu.api import programs
 from kipu.api.definition import spec_hash
 from kipu.core.errors import KipuError, Problem, TransientError, UserError
+from kipu.core.events import Resolution
 from kipu.core.evolve import fold
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
@@ -34,6 +35,7 @@ from kipu.shell.local_attempts import Attempt
 from kipu.shell.local_engine import LocalEngine
 from kipu.shell.local_runs import LocalRun, Runs
 
+from .details import printable, some
 from .errors import CannotTell
 from .progress import TAIL_LINES, Progress
 from .workflow_file import Manifest, read
@@ -66,6 +68,7 @@ class Asked:
     """What the command line asks for, beside FILE."""
 
     resume: bool = False
+    words: Mapping[str, Resolution] = field(default_factory=dict)  # by step: what became of it
     params: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,9 +84,9 @@ def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
     runs = Runs(base, manifest.name)
     try:
         runs.own()
-        chosen = _resumed(runs, path, manifest) if asked.resume else _begun(runs, path, manifest, texts)
+        chosen = _resumed(runs, path, manifest, asked) if asked.resume else _begun(runs, path, manifest, texts)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
-        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), processes_max))
+        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), asked, processes_max))
     except KeyboardInterrupt:
         raise CannotTell("interrupted before it had begun to work") from None
     except TransientError as error:
@@ -93,6 +96,18 @@ def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
     finally:
         runs.release()
     return exit_code(state)
+
+
+def words(texts: Sequence[str]) -> dict[str, Resolution]:
+    """Of `--resolve STEP=WORD`, by step. Raises CannotTell."""
+    found: dict[str, Resolution] = {}
+    for text in texts:
+        step, _, word = text.rpartition("=")
+        if not step or word not in list(Resolution):
+            choices = ", ".join(f"STEP={each}" for each in Resolution)
+            raise CannotTell(f"--resolve {printable(text[:100])}: must be one of {choices}")
+        found[step] = Resolution(word)
+    return found
 
 
 def load(base: Path, name: str) -> tuple[LocalRun, History]:
@@ -113,7 +128,7 @@ def exit_code(state: State) -> int:
             return CANCELLED
         case WorkflowPhase.FAILED:
             return TIMED_OUT if state.end_reason == "TimedOut" else 1
-    return 2
+    return 1  # it waits for somebody's word
 
 
 def _check(manifest: Manifest) -> None:
@@ -146,10 +161,18 @@ def _begun(runs: Runs, path: Path, manifest: Manifest, texts: Mapping[str, str])
     return runs.begin(manifest.spec, Path.cwd(), template=manifest.template, params=texts)
 
 
-def _resumed(runs: Runs, path: Path, manifest: Manifest) -> LocalRun:
+def _resumed(runs: Runs, path: Path, manifest: Manifest, asked: Asked) -> LocalRun:
     newest = runs.newest()
     if newest is None:
         raise CannotTell(f"there is no run of '{manifest.name}' in {runs.folder}: begin one without --resume")
+    if asked.words:
+        unknown = _unknown(_state(newest))
+        for step in asked.words:
+            if step not in unknown:
+                waiting = some(unknown) if unknown else "none"
+                raise CannotTell(
+                    f"--resolve {printable(step)}: no such step waits for a word; those that do: {waiting}"
+                )
     if newest.spec_hash != spec_hash(manifest.spec):
         click.echo(f"kipu: {path} was edited since: run {newest.number} goes on as it was begun", err=True)
     return newest
@@ -160,7 +183,12 @@ def _state(chosen: LocalRun) -> State:
     return fold((record.event, record.ts) for record in history.records) if history else State()
 
 
-async def _live(chosen: LocalRun, file: _File, processes_max: int) -> State:
+def _unknown(state: State) -> list[str]:
+    """The steps of which nobody knows whether they have done their work."""
+    return [state.name(place) for place in state.unknown]
+
+
+async def _live(chosen: LocalRun, file: _File, asked: Asked, processes_max: int) -> State:
     clock = SystemClock()
 
     def tail(job: str) -> tuple[str, Sequence[str]]:
@@ -176,6 +204,7 @@ async def _live(chosen: LocalRun, file: _File, processes_max: int) -> State:
             processes_max=processes_max,
             show=progress.show,
             spec=file.spec,
+            words=asked.words,
         )
         _listen(engine, progress)
         looking = asyncio.get_running_loop().create_task(_look(file, engine, progress, clock))
@@ -183,6 +212,12 @@ async def _live(chosen: LocalRun, file: _File, processes_max: int) -> State:
             state = await engine.run()
         finally:
             looking.cancel()
+    for step in _unknown(state):
+        click.echo(
+            f"kipu: nobody knows whether step '{step}' has done its work. Find out, then: "
+            f"kipu run {file.path} --resume --resolve {step}=Succeed (or Fail, or Retry)",
+            err=True,
+        )
     click.echo(f"{state.phase}: run {chosen.number}, log and outputs in {chosen.folder}")
     return state
 

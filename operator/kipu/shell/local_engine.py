@@ -11,15 +11,27 @@ has failed: the next engine begins from the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import getpass
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
-from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, RequestRerun, RequestShutdown
+from kipu.core.commands import (
+    Accept,
+    AttemptRef,
+    Claim,
+    Command,
+    FireTimers,
+    RequestRerun,
+    RequestShutdown,
+    ResolveUnknown,
+)
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, wants_turn
+from kipu.core.definition import Effects
 from kipu.core.effects import Effect, EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
 from kipu.core.errors import CorruptionError
-from kipu.core.events import ShutdownMode, StepScheduled
+from kipu.core.events import Resolution, ShutdownMode, StepScheduled
 from kipu.core.evolve import fold
 from kipu.core.state import State
 from kipu.eventlog.ports import EventLog, Head, Recorded, StreamId
@@ -48,9 +60,11 @@ class LocalEngine:
         processes_max: int,
         show: Show,
         spec: Mapping[str, object],
+        words: Mapping[str, Resolution] | None = None,
     ) -> None:
         self._run = run
         self._spec = spec  # as FILE has it now: what is asked of the run
+        self._words = dict(words or {})  # by step: what became of attempts of which nobody knew
         self._log = log
         self._clock: Clock = clock
         self._session_clock = SessionClock(clock, opened_ts=0)
@@ -73,7 +87,10 @@ class LocalEngine:
         self._cancels = 0
 
     async def run(self) -> State:
-        """Until the workflow has ended. Raises what the log raises, when no process of a step is left."""
+        """Until the workflow has ended, or can only go on when somebody says what became of a step (`is_stuck`).
+
+        Raises what the log raises, when no process of a step is left.
+        """
         await self._open()
         try:
             async with asyncio.TaskGroup() as self._tasks.group:
@@ -133,14 +150,31 @@ class LocalEngine:
         suspension = requests.suspension(self._spec)  # before anything could start
         await self._turn([Claim(writer=self._writer), *self._admission(), suspension])
         self.ask(self._spec)
+        for command in self._resolutions():
+            self._mailbox.put(command)
         for place in known:
             self._take_up(place)
         await asyncio.sleep(0)  # each looks once at what was written meanwhile: such an end beats a deadline
         self._may_fire = True
         self._set_alarm()
-        while not self.state.is_terminal:
+        while not self.state.is_terminal and (len(self._mailbox) or not self.is_stuck()):
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _resolutions(self) -> Iterator[ResolveUnknown]:
+        """What was said on the command line, as `spec.resolutions` would say it."""
+        for place in self.state.unknown:
+            name, number = self.state.name(place), self.state.steps[place].attempts
+            if (decision := self._words.get(name)) is not None:
+                ref = AttemptRef(run=self.state.run, step=name, attempt=number)
+                yield ResolveUnknown(ref=ref, decision=decision, by=_user())
+
+    def is_stuck(self) -> bool:
+        """Whether nothing is left that goes on by itself or by an approval, but steps of which nobody knows."""
+        state, due = self.state, wake_at(self.state)
+        goes_on = state.live or state.leaving or state.retrying or state.resting or state.expanded or state.suspended
+        is_due = due is not None and due <= self._session_clock.now()
+        return bool(state.unknown) and not (goes_on or is_due or wants_turn(state, self._free(state)))
 
     def _admission(self) -> list[Command]:
         if self.state.definition is not None:
@@ -154,6 +188,8 @@ class LocalEngine:
         ref = AttemptRef(run=self.state.run, step=self.state.name(place), attempt=attempt.number)
         kind = EnsureNoJob if place in self.state.leaving else EnsureJob
         self._perform(kind(ref=ref, job=attempt.job, position=attempt.position))
+        for effect in effects(self.state, [ref.step]):
+            self._perform(effect)
 
     async def _leave(self) -> None:
         """Take down whatever still runs; of a run that has ended this is nothing."""
@@ -210,9 +246,11 @@ class LocalEngine:
     # -- effects ---------------------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
-        assert not isinstance(effect, EnsureReleased), "External steps are refused (api.programs)"
         order = self._order(effect)
         self._orders[effect.job] = order
+        if isinstance(effect, EnsureReleased):
+            self._performer.release(order, effect.job_uid)
+            return
         if isinstance(effect, EnsureJob):
             self._tasks.once(effect.job, lambda: self._performer.ensure(order))
             return
@@ -224,5 +262,20 @@ class LocalEngine:
         job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
         place = self.state.place_of(effect.ref.step)
         assert place is not None
-        declared = self.state.step(place).outputs
-        return Order(ref=effect.ref, job=effect.job, intent=intent, program=program(job), declared=declared)
+        step = self.state.step(place)
+        return Order(
+            ref=effect.ref,
+            job=effect.job,
+            intent=intent,
+            program=program(job),
+            declared=step.outputs,
+            is_external=step.effects is Effects.EXTERNAL,
+        )
+
+
+def _user() -> str:
+    """Who has begun this process, as far as the machine has a name for that."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

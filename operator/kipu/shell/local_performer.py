@@ -27,7 +27,7 @@ from kipu.core.events import Reason
 
 from .local_attempts import Attempt, Claim, End
 from .local_processes import Process, boot_id, identify, is_alive, relatives, send
-from .local_warden import HURRY, STOP
+from .local_warden import HURRY, RELEASE, STOP
 
 SOURCE = Path(__file__).parents[2]  # the folder that holds the package `kipu`
 # Deaf to PYTHON* of the user and to modules that lie where steps run; without `site`, since it starts once an attempt.
@@ -48,6 +48,7 @@ class Order:
     intent: str
     program: Program
     declared: Sequence[Output] = ()
+    is_external: bool = False  # its program begins only once it is released
 
 
 class LocalPerformer:
@@ -113,6 +114,7 @@ class LocalPerformer:
         plan = {
             "intent": order.intent,
             "mark": _mark(order),
+            "isHeld": order.is_external,
             "graceSeconds": order.program.grace_seconds,
             "arguments": order.program.arguments,
             "environment": {**theirs, **order.program.environment, **ours},
@@ -129,6 +131,12 @@ class LocalPerformer:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def release(self, order: Order, job_uid: str) -> None:
+        """Let the program begin that is held back by just this warden; the second time nothing happens."""
+        claim = self.attempt(order.job).claim()
+        if claim is not None and claim.warden is not None and _uid(claim) == job_uid:
+            _signal(claim.warden, RELEASE)
 
     # -- an attempt is to run no more --------------------------------------------------------------------
 
@@ -184,7 +192,7 @@ class LocalPerformer:
 
 
 def _started(order: Order, claim: Claim) -> ObserveStarted:
-    return ObserveStarted(ref=order.ref, job_uid=_uid(claim), started_at=claim.started_at)
+    return ObserveStarted(ref=order.ref, job_uid=_uid(claim), started_at=claim.started_at, is_awaited=order.is_external)
 
 
 def _outcome(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
@@ -193,7 +201,9 @@ def _outcome(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
     if end.is_stopped:
         reason, message = Reason.DISRUPTED, "it was taken down together with the 'kipu run' that ran it"
     elif end.signal is not None:
-        reason, message = Reason.EXIT_CODE, f"killed by signal {end.signal} ({_signal_name(end.signal)})"
+        # No exit code, and so not the word of a program that changes the world outside.
+        reason = Reason.LOST if order.is_external else Reason.EXIT_CODE
+        message = f"killed by signal {end.signal} ({_signal_name(end.signal)})"
     elif code or end.error:
         reason, message = Reason.EXIT_CODE, end.error or f"exit code {code}"
     else:

@@ -2,7 +2,8 @@
 
 It outlives the engine. It claims the attempt, lets the program begin, waits for its end, takes down whatever the
 program left running, and writes the end down; the next engine finds it. SIGTERM asks it to take the program down
-(TERM to all of it, KILL after the grace), any number of times; SIGUSR1, to wait no longer for the KILL.
+(TERM to all of it, KILL after the grace), any number of times; SIGUSR1, to wait no longer for the KILL. Where the plan
+says `isHeld`, the program begins only at SIGUSR2, as the Job of an External step is born suspended.
 
 Promises: the program begins only after the claim that names it is on the disk, and so once at most; the end is
 written only when nothing of the program is left. Standard library only, and quick to start: there is one an attempt.
@@ -24,6 +25,7 @@ from .local_attempts import Attempt, Claim, End
 from .local_processes import Process, identify, relatives, send
 
 STOP, HURRY = signal.SIGTERM, signal.SIGUSR1
+RELEASE = signal.SIGUSR2
 HEARD = (signal.SIGCHLD, STOP, HURRY)
 MUTED = (signal.SIGINT, signal.SIGHUP)  # of a terminal: they are for the engine
 # A program would inherit what is ignored: the first two by Python, the others by nohup, or a shell in the background.
@@ -35,7 +37,7 @@ CANNOT_RUN, NOT_FOUND = 126, 127  # exit codes, as a shell gives them
 
 def main(folder: str) -> int:
     """Run the attempt in this folder; the program comes as JSON on standard input."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*HEARD, *MUTED))
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*HEARD, RELEASE, *MUTED))
     attempt, plan = Attempt(Path(folder)), json.load(sys.stdin)
     child = _Child(plan, attempt)
     process, warden = identify(child.pid), identify(os.getpid())
@@ -44,6 +46,10 @@ def main(folder: str) -> int:
     os.close(1)  # the engine hears: whoever was first, the claim is there
     if not first or process is None:
         child.forget()
+        return 0
+    if plan["isHeld"] and not _released(child.pid):
+        child.forget()
+        _write(attempt, End(is_stopped=True, started_at=claim.started_at, finished_at=_now()))
         return 0
     child.begin()
     is_stopped = _wait(child.pid, process, plan["mark"], plan["graceSeconds"])
@@ -98,12 +104,12 @@ def _become(plan: dict[str, Any], begin: int, fault: int, log: int) -> None:
     code = CANNOT_RUN
     try:
         os.setsid()
+        os.dup2(log, 1)  # at once: the engine hears the claim when nobody holds what was there any more
+        os.dup2(log, 2)
         if os.read(begin, 1):
             for number in RESET:
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
             os.chdir(plan["folder"])
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.execvpe(plan["arguments"][0], plan["arguments"], plan["environment"])
@@ -114,6 +120,15 @@ def _become(plan: dict[str, Any], begin: int, fault: int, log: int) -> None:
         os.write(fault, str(error).encode())
     finally:
         os._exit(code)
+
+
+def _released(pid: int) -> bool:
+    """Whether the program is to begin, once somebody has said so. One that was killed meanwhile has ended."""
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        heard = signal.sigwaitinfo((*HEARD, RELEASE)).si_signo
+        if heard != signal.SIGCHLD:
+            return heard == RELEASE
+    return True
 
 
 def _wait(pid: int, process: Process, mark: str, grace_seconds: float) -> bool:

@@ -49,3 +49,13 @@ async def timers_fire_before_the_ends_are_read(self: LocalEngine) -> None:
 )
 async def steps_run_on_without_an_engine(self: LocalEngine) -> None:
     """An orderly end takes nothing down."""
+
+
+@mutant(
+    "LocalEngine.is_stuck",
+    breaks="I16",
+    caught_by="tests/shell/test_local_external.py::test_one_that_was_killed_has_not_said_how_far_it_was",
+)
+def nobody_is_told_that_a_word_is_waited_for(self: LocalEngine) -> bool:
+    """`kipu run` waits for a word that can only come to the next one."""
+    return False

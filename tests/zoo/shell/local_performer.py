@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 
-from kipu.core.commands import ObserveGone
+from kipu.core.commands import ObserveGone, ObserveOutcome
+from kipu.shell.local_attempts import Claim, End
 from kipu.shell.local_performer import WARDEN, LocalPerformer, Order, _ended, _lost, _outcome, _started
 from kipu.shell.local_processes import Process, is_alive
 from tests.zoo.mutants import mutant
@@ -78,3 +80,36 @@ async def the_program_gets_no_time(self: LocalPerformer, order: Order, warden: P
 def the_mark_is_the_same_for_all(order: Order) -> str:
     """A program that left its session is not found."""
     return "KIPU_ATTEMPT_ID=none"
+
+
+EXTERNAL = "tests/shell/test_local_external.py"
+
+
+@mutant(
+    "WARDEN",
+    breaks="I8",
+    caught_by=f"{EXTERNAL}::test_it_does_not_run_when_its_start_cannot_be_recorded",
+    is_constant=True,
+)
+def an_external_program_begins_with_its_claim() -> str:
+    """Nobody waits until its start is recorded."""
+    return warden_with("w._released = lambda *_: True")
+
+
+@mutant(
+    "LocalPerformer.release",
+    breaks="I16",
+    caught_by=f"{EXTERNAL}::test_it_runs_once_its_start_is_recorded_with_who_runs_it",
+)
+def what_is_held_is_never_released(self: LocalPerformer, order: Order, job_uid: str) -> None:
+    """The program waits for ever."""
+
+
+@mutant(
+    "_outcome",
+    breaks="I5",
+    caught_by=f"{EXTERNAL}::test_one_that_was_killed_has_not_said_how_far_it_was",
+)
+def a_signal_is_an_external_program_s_own_word(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
+    """One that was killed is taken for one that has failed, and is tried again."""
+    return _outcome(replace(order, is_external=False), claim, end)

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from kipu.cli.main import main
-from tests.cli.terminal import Outcome, Terminal
+from tests.cli.local_terminal import ASKS, EXAMPLES, OwnThread, Process, workflow
+from tests.cli.terminal import Terminal
 from tests.shell.test_local_kills import assert_none_is_left
 
 pytestmark = pytest.mark.proof
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = "kipu: images are not run: each step is a process of this machine, in {}\n"
-
-
-class OwnThread(Terminal):
-    """Signals are heard in a process's first thread alone, and so this command runs nowhere else."""
-
-    def kipu(self, *arguments: str, stdin: bytes = b"") -> Outcome:
-        if arguments[0] != "run":
-            return super().kipu(*arguments, stdin=stdin)
-        with pytest.raises(SystemExit) as end:
-            main(arguments)
-        printed = self._capture.readouterr()
-        assert isinstance(end.value.code, int)
-        return Outcome(end.value.code, printed.out, printed.err)
 
 
 @pytest.fixture
@@ -42,52 +26,6 @@ def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def workflow(here: Path, steps: str, spec: str = "") -> Path:
-    file = here / "workflow.yaml"
-    head = (
-        "apiVersion: kipu.dev/v1alpha1\nkind: Workflow\nmetadata: {name: nightly}\nspec:\n  defaults: {image: unused}\n"
-    )
-    file.write_text(f"{head}{spec}  steps:\n{steps}")
-    return file
-
-
-def hear_all() -> None:
-    """The tests themselves may run where a terminal's signals are ignored, as in the background of a shell."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
-class Process:
-    """`kipu run` as a process of its own, for signals."""
-
-    def __init__(self, here: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "kipu.cli.main", "run", *arguments]
-        self._process = subprocess.Popen(
-            command,
-            cwd=here,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            preexec_fn=hear_all,
-        )
-        self._heard = ""
-
-    def hears(self, text: str) -> None:
-        """Wait until it has said this."""
-        assert self._process.stdout is not None
-        while text not in self._heard:
-            line = self._process.stdout.readline()
-            assert line, self._heard
-            self._heard += line
-
-    def send(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def end(self) -> tuple[int, str]:
-        rest, _ = self._process.communicate(timeout=60)
-        return self._process.returncode, self._heard + rest
 
 
 # -- ends ----------------------------------------------------------------------------------------------------
@@ -236,8 +174,6 @@ def test_what_needs_a_cluster_is_refused(terminal: Terminal, here: Path) -> None
 
 # -- what is asked of a run by an edit of its file ----------------------------------------------------------------
 
-ASKS = "    - {name: ask, approval: {message: go on}}\n    - {name: a, dependsOn: [ask], script: 'true'}\n"
-
 
 def test_a_run_hears_what_is_asked_by_an_edit_of_its_file(here: Path) -> None:
     process = Process(here, str(workflow(here, ASKS, spec="  suspend: true\n")))
@@ -303,82 +239,3 @@ def test_a_changed_log_is_not_gone_on_with(terminal: Terminal, here: Path) -> No
         outcome = terminal.kipu(*arguments)
         assert outcome.code == 1
         assert "kipu: not sound: .kipu/nightly/1/log/" in outcome.err
-
-
-# -- what nobody knows -------------------------------------------------------------------------------------------
-
-PAYS = """    - {name: pay, effects: External, script: 'echo "paid $KIPU_ATTEMPT" >> notes; kill -KILL $$'}\n"""
-
-
-def test_what_nobody_knows_ends_the_command_and_not_the_run_and_a_word_goes_on(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, PAYS + "    - {name: b, dependsOn: [pay], script: 'echo b >> notes'}\n")
-    for outcome in (terminal.kipu("run", str(file)), terminal.kipu("run", str(file), "--resume")):
-        assert outcome.code == 1
-        assert f"kipu run {file} --resume --resolve pay=Succeed (or Fail, or Retry)" in outcome.err
-        assert "Running: run 1, log" in outcome.out
-    assert terminal.kipu("run", str(file)).code == 2, "the run has not ended"
-    again = terminal.kipu("run", str(file), "--resume", "--resolve", "pay=Retry")
-    assert again.code == 1
-    assert "pay/1                 Retry by " in again.out
-    assert "pay/2                 nobody knows whether it has done its work: killed by signal 9" in again.out
-    assert terminal.kipu("run", str(file), "--resume", "--resolve", "pay=Succeed").code == 0
-    assert (here / "notes").read_text().splitlines() == ["paid 1", "paid 2", "b"]
-
-
-def test_a_word_about_a_step_that_waits_for_none_is_refused(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, PAYS)
-    terminal.kipu("run", str(file))
-    outcome = terminal.kipu("run", str(file), "--resume", "--resolve", "pax=Fail")
-    assert outcome == (2, "", "kipu: --resolve pax: no such step waits for a word; those that do: pay\n")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--resume", "--resolve", "pay"], "must be one of STEP=Retry, STEP=Fail, STEP=Succeed"),
-        (["--resume", "--resolve", "pay=Perhaps"], "must be one of STEP="),
-        (["--resolve", "pay=Fail"], "give it with --resume"),
-    ],
-)
-def test_what_is_no_word_is_refused(terminal: Terminal, here: Path, arguments: list[str], said: str) -> None:
-    outcome = terminal.kipu("run", str(workflow(here, PAYS)), *arguments)
-    assert outcome.code == 2
-    assert said in outcome.err
-
-
-# -- params ------------------------------------------------------------------------------------------------------
-
-GREETS = """    - {name: greet, script: 'echo "$WHO" >> notes', env: [{name: WHO, value: "${{ params.who }}"}]}\n"""
-
-
-def test_a_param_of_the_command_line_stands_in_place_of_the_file_s(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, GREETS, spec="  params: [{name: who, value: you}]\n")
-    assert terminal.kipu("run", str(file), "--param", "who=2026-11-24").code == 0
-    assert (here / "notes").read_text() == "2026-11-24\n"
-    refused = terminal.kipu("run", str(file), "--param", "whu=me")
-    assert (refused.code, refused.out) == (2, "")
-    assert "kipu: --param whu: there is no param of this name (did you mean 'who'?)\n" in refused.err
-
-
-def test_a_run_goes_on_with_the_params_that_it_was_begun_with(terminal: Terminal, here: Path) -> None:
-    file = workflow(here, ASKS + GREETS, spec="  params: [{name: who, value: you}]\n")
-    process = Process(here, str(file), "--param", "who=me")
-    process.hears("asks for approval")
-    process.hears("greet/1")
-    process.send(signal.SIGKILL)
-    process.end()
-    other = terminal.kipu("run", str(file), "--resume", "--param", "who=them")
-    assert other.code == 2
-    assert "run 1 of 'nightly' was begun with --param who=me: --resume takes no other" in other.err
-    spec = "  params: [{name: who, value: you}]\n  approvals: [{step: ask, decision: Approve, by: me}]\n"
-    outcome = terminal.kipu("run", str(workflow(here, ASKS + GREETS, spec=spec)), "--resume")
-    assert outcome.code == 0
-    assert "was edited since" not in outcome.err
-    assert (here / "notes").read_text() == "me\n"
-
-
-def test_a_template_lies_in_the_same_file_and_its_params_have_types(terminal: Terminal, here: Path) -> None:
-    assert terminal.kipu("run", str(EXAMPLES / "template.yaml"), "--param", "times=3").code == 0
-    (log,) = here.glob(".kipu/template/1/attempts/*/output.log")
-    assert log.read_text() == "hello Kipu\n" * 3
-    assert terminal.kipu("run", str(EXAMPLES / "template.yaml"), "--param", "times=4").code == 2

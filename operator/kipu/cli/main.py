@@ -1,6 +1,7 @@
 """`kipu`: what a person asks the log, and runs without a cluster.
 
-    kipu run FILE [--resume] [--param NAME=VALUE]... [--dir DIR] [--parallelism N]
+    kipu run FILE [--resume [--resolve STEP=WORD]... | --rerun [--from STEP]...] [--param NAME=VALUE]...
+                  [--dir DIR] [--parallelism N]
     kipu history NAME [-n NAMESPACE] [-o table|jsonl]
     kipu export NAME [-n NAMESPACE] [--output FILE|-]
     kipu verify FILE
@@ -62,6 +63,10 @@ def _in_a_cluster(command: Command) -> Command:
 @kipu.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--resume", is_flag=True, help="Go on with the newest run, whatever has become of the one before you.")
+@click.option("--rerun", is_flag=True, help="Run the newest run again, which has ended: what has succeeded stays done.")
+@click.option(
+    "--from", "rerun_from", multiple=True, metavar="STEP", help="With --rerun: runs again although it has succeeded."
+)
 @click.option(
     "--resolve",
     "words",
@@ -87,7 +92,16 @@ def _in_a_cluster(command: Command) -> Command:
     show_default=True,
     help="Steps at once, at most; spec.parallelism holds too.",
 )
-def run(file: Path, resume: bool, words: Sequence[str], given: Sequence[str], base: Path, parallelism: int) -> None:
+def run(
+    file: Path,
+    resume: bool,
+    rerun: bool,
+    rerun_from: Sequence[str],
+    words: Sequence[str],
+    given: Sequence[str],
+    base: Path,
+    parallelism: int,
+) -> None:
     """Run the Workflow in FILE here, without a cluster: each step is a process, images are not run.
 
     Killed at any moment, --resume goes on: what has succeeded does not run again. Ctrl-C cancels, twice kills.
@@ -97,7 +111,12 @@ def run(file: Path, resume: bool, words: Sequence[str], given: Sequence[str], ba
 
     if words and not resume:
         raise click.UsageError("--resolve is about a run that has begun: give it with --resume")
-    asked = running.Asked(resume=resume, words=running.words(words), params=params.named(given))
+    if rerun and resume:
+        raise click.UsageError("--rerun runs again what has ended, and --resume goes on with what has not: give one")
+    if rerun_from and not rerun:
+        raise click.UsageError("--from names steps that run again: give it with --rerun")
+    again = rerun_from if rerun else None
+    asked = running.Asked(resume=resume, rerun_from=again, words=running.words(words), params=params.named(given))
     sys.exit(running.run(file, base, asked, processes_max=parallelism))
 
 

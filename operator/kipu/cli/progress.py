@@ -34,6 +34,7 @@ from kipu.core.events import (
     UnknownResolved,
     WaitStarted,
     WorkflowFinished,
+    WorkflowRerun,
     WorkflowResumed,
     WorkflowSuspended,
 )
@@ -176,6 +177,8 @@ def _said_of_people(event: Event) -> tuple[str, str, str] | None:
             return f"{event.step}/{event.attempt}", f"{event.decision.value} by {event.by}", ""
         case ShutdownRequested():
             return "workflow", "shutdown", str(event.mode)
+        case WorkflowRerun():
+            return "workflow", "runs again", f"rerun {event.run}"
         case WorkflowFinished():
             return "workflow", event.end.value.lower(), event.message
     return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -23,6 +24,8 @@ from rich.console import Console
 
 from kipu.api import programs
 from kipu.api.definition import spec_hash
+from kipu.core import requests
+from kipu.core.commands import RequestRerun
 from kipu.core.errors import KipuError, Problem, TransientError, UserError
 from kipu.core.events import Resolution
 from kipu.core.evolve import fold
@@ -58,9 +61,7 @@ class _File:
 
 
 # Requests that are edits of a Workflow in a cluster, and that no edit of the file stands for here.
-AFTER_THE_BEGINNING = (
-    ("rerun", "runs a Workflow again in its own log, which 'kipu run' does not", "leave it out; run the file again"),
-)
+AFTER_THE_BEGINNING = (("rerun", "is for a Workflow in a cluster", "leave it out, and give --rerun"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,7 @@ class Asked:
     """What the command line asks for, beside FILE."""
 
     resume: bool = False
+    rerun_from: Sequence[str] | None = None  # to run again what has ended, and these steps although they have succeeded
     words: Mapping[str, Resolution] = field(default_factory=dict)  # by step: what became of it
     params: Mapping[str, str] = field(default_factory=dict)
 
@@ -84,7 +86,7 @@ def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
     runs = Runs(base, manifest.name)
     try:
         runs.own()
-        chosen = _resumed(runs, path, manifest, asked) if asked.resume else _begun(runs, path, manifest, texts)
+        chosen = _chosen(runs, path, manifest, texts, asked)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
         state = asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), asked, processes_max))
     except KeyboardInterrupt:
@@ -142,13 +144,22 @@ def _check(manifest: Manifest) -> None:
 
 def _params(base: Path, name: str | None, asked: Asked) -> Mapping[str, str]:
     """Those of the command line; of a run that goes on, those that it was begun with."""
-    newest = Runs(base, name).newest() if asked.resume and name is not None else None
+    goes_on = asked.resume or asked.rerun_from is not None
+    newest = Runs(base, name).newest() if goes_on and name is not None else None
     if newest is None:
         return asked.params
     if asked.params and asked.params != newest.params:
         begun = " ".join(f"--param {key}={text}" for key, text in newest.params.items()) or "no --param"
-        raise CannotTell(f"run {newest.number} of '{name}' was begun with {begun}: --resume takes no other")
+        raise CannotTell(f"run {newest.number} of '{name}' was begun with {begun}: it goes on with no other")
     return newest.params
+
+
+def _chosen(runs: Runs, path: Path, manifest: Manifest, texts: Mapping[str, str], asked: Asked) -> LocalRun:
+    if asked.resume:
+        return _resumed(runs, path, manifest, asked)
+    if asked.rerun_from is not None:
+        return _rerun(runs, path, manifest, asked.rerun_from)
+    return _begun(runs, path, manifest, texts)
 
 
 def _begun(runs: Runs, path: Path, manifest: Manifest, texts: Mapping[str, str]) -> LocalRun:
@@ -175,6 +186,26 @@ def _resumed(runs: Runs, path: Path, manifest: Manifest, asked: Asked) -> LocalR
                 )
     if newest.spec_hash != spec_hash(manifest.spec):
         click.echo(f"kipu: {path} was edited since: run {newest.number} goes on as it was begun", err=True)
+    return newest
+
+
+def _rerun(runs: Runs, path: Path, manifest: Manifest, from_: Sequence[str]) -> LocalRun:
+    newest = runs.newest()
+    if newest is None:
+        raise CannotTell(f"there is no run of '{manifest.name}' in {runs.folder}: begin one without --rerun")
+    state = _state(newest)
+    if not state.is_terminal:
+        raise CannotTell(
+            f"run {newest.number} of '{manifest.name}' has not ended: 'kipu run {path} --resume' goes on with it"
+        )
+    if newest.spec_hash != spec_hash(manifest.spec) or newest.template != manifest.template:
+        raise CannotTell(
+            f"{path} was edited since run {newest.number} was begun, and --rerun runs again what was begun: "
+            f"undo the edit, or begin another run by 'kipu run {path}'"
+        )
+    fault = requests.rerun_fault(state, RequestRerun(number=state.run + 1, from_=tuple(from_)))
+    if fault:
+        raise CannotTell(printable(re.sub(r"^spec\.rerun\.from\[\d+\]", "--from", fault)))
     return newest
 
 
@@ -205,6 +236,7 @@ async def _live(chosen: LocalRun, file: _File, asked: Asked, processes_max: int)
             show=progress.show,
             spec=file.spec,
             words=asked.words,
+            rerun_from=asked.rerun_from,
         )
         _listen(engine, progress)
         looking = asyncio.get_running_loop().create_task(_look(file, engine, progress, clock))
@@ -218,7 +250,8 @@ async def _live(chosen: LocalRun, file: _File, asked: Asked, processes_max: int)
             f"kipu run {file.path} --resume --resolve {step}=Succeed (or Fail, or Retry)",
             err=True,
         )
-    click.echo(f"{state.phase}: run {chosen.number}, log and outputs in {chosen.folder}")
+    again = f" (rerun {state.run})" if state.run > 1 else ""
+    click.echo(f"{state.phase}: run {chosen.number}{again}, log and outputs in {chosen.folder}")
     return state
 
 

@@ -61,10 +61,12 @@ class LocalEngine:
         show: Show,
         spec: Mapping[str, object],
         words: Mapping[str, Resolution] | None = None,
+        rerun_from: Sequence[str] | None = None,
     ) -> None:
         self._run = run
         self._spec = spec  # as FILE has it now: what is asked of the run
         self._words = dict(words or {})  # by step: what became of attempts of which nobody knew
+        self._rerun_from = rerun_from  # of a run that has ended and is to be run again: these steps too
         self._log = log
         self._clock: Clock = clock
         self._session_clock = SessionClock(clock, opened_ts=0)
@@ -94,7 +96,7 @@ class LocalEngine:
         await self._open()
         try:
             async with asyncio.TaskGroup() as self._tasks.group:
-                if not self.state.is_terminal:
+                if self._rerun_from is not None or not self.state.is_terminal:
                     await self._live()
                 self._tasks.cancel()
         except BaseExceptionGroup as group:
@@ -121,7 +123,7 @@ class LocalEngine:
         """FILE was edited: take the requests out of it, as the operator does out of a Workflow that was edited."""
         self._spec = spec
         for command in requests.read(spec):
-            if not isinstance(command, RequestRerun):  # `kipu run` begins another run instead
+            if not isinstance(command, RequestRerun):  # `kipu run --rerun` asks for it
                 self._mailbox.put(command)
 
     # -- a life ----------------------------------------------------------------------------------------
@@ -148,7 +150,7 @@ class LocalEngine:
     async def _live(self) -> None:
         known = [*self.state.live, *self.state.leaving]
         suspension = requests.suspension(self._spec)  # before anything could start
-        await self._turn([Claim(writer=self._writer), *self._admission(), suspension])
+        await self._turn([Claim(writer=self._writer), *self._admission(), suspension, *self._rerun()])
         self.ask(self._spec)
         for command in self._resolutions():
             self._mailbox.put(command)
@@ -160,6 +162,12 @@ class LocalEngine:
         while not self.state.is_terminal and (len(self._mailbox) or not self.is_stuck()):
             await self._mailbox.wait()
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
+
+    def _rerun(self) -> Iterator[RequestRerun]:
+        """What `spec.rerun` would ask for."""
+        if self._rerun_from is not None:
+            suspended = requests.suspension(self._spec).suspended
+            yield RequestRerun(number=self.state.run + 1, from_=tuple(self._rerun_from), suspended=suspended)
 
     def _resolutions(self) -> Iterator[ResolveUnknown]:
         """What was said on the command line, as `spec.resolutions` would say it."""

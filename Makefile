@@ -69,8 +69,9 @@ else
 endif
 zoo: setup ## Every seeded bug against the tests that must catch it; the last line is `K of N caught`
 	@$(BIN)/python -m tests.zoo.run
-crds: setup ## Generate crds/ and the chart's copy from the models
+crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the models
 	$(BIN)/python -m kipu.api.crd
+	$(BIN)/python -m kipu.api.reference
 
 ## A real cluster
 .PHONY: cluster-up cluster-down image install uninstall e2e measure chaos

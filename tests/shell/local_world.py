@@ -46,6 +46,7 @@ class World:
         processes_max: int = 8,
         clock: Clock | None = None,
         words: Mapping[str, Resolution] | None = None,
+        rerun_from: Sequence[str] | None = None,
     ) -> State:
         self.engine = LocalEngine(
             self.run,
@@ -56,6 +57,7 @@ class World:
             show=self._show,
             spec=self.spec,
             words=words,
+            rerun_from=rerun_from,
         )
         return await self.engine.run()
 

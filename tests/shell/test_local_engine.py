@@ -25,7 +25,7 @@ from kipu.core.events import (
 )
 from kipu.core.state import State
 from kipu.eventlog.file import FileLog
-from kipu.eventlog.ports import Head, Recorded, StreamId
+from kipu.eventlog.ports import Head, History, Recorded, StreamId
 from kipu.shell.clock import SystemClock
 from kipu.shell.local_attempts import Attempt
 from kipu.shell.local_processes import Process, identify, is_alive, relatives
@@ -310,6 +310,28 @@ async def test_a_log_that_does_not_ask_for_what_was_begun_was_rolled_back(tmp_pa
         path.unlink()
     with pytest.raises(CorruptionError, match="rolled back"):
         await world.live()
+
+
+async def test_a_rerun_runs_again_what_has_not_succeeded_and_what_is_named(tmp_path: Path) -> None:
+    note = 'echo "$KIPU_STEP $KIPU_RUN" >> notes'
+    world = World(tmp_path, step("a", note), step("b", f'{note}; [ "$KIPU_RUN" != 1 ]', dependsOn=["a"]))
+    assert str((await world.live()).phase) == "Failed"
+    assert str((await world.live(rerun_from=())).phase) == "Succeeded"
+    state = await world.live(rerun_from=("a",))
+    assert (str(state.phase), state.run) == ("Succeeded", 3)
+    assert (tmp_path / "notes").read_text().splitlines() == ["a 1", "b 1", "b 2", "a 3", "b 3"]
+
+
+async def test_a_rerun_that_is_cancelled_before_its_log_is_read_is_cancelled(tmp_path: Path) -> None:
+    class Early(FileLog):
+        async def load(self, stream: StreamId) -> History | None:
+            world.engine.cancel()
+            return await super().load(stream)
+
+    world = World(tmp_path, step("a", '[ "$KIPU_RUN" != 1 ] || exit 1; sleep 300'))
+    assert str((await world.live()).phase) == "Failed"
+    assert str((await world.live(log=Early(world.run.log), rerun_from=())).phase) == "Cancelled"
+    assert_none_is_left(tmp_path)
 
 
 async def test_a_run_that_has_ended_stays_as_it_ended(tmp_path: Path) -> None:

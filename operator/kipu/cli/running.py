@@ -78,6 +78,17 @@ def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
     """The exit code of the run that was begun, or taken up."""
     if sys.platform != "linux":
         raise CannotTell("'kipu run' needs Linux: elsewhere a step cannot be told from its namesakes, nor ended whole")
+    try:
+        return exit_code(_run(path, base, asked, processes_max))
+    except KeyboardInterrupt:
+        raise CannotTell("interrupted before it had begun to work") from None
+    except TransientError as error:
+        raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
+    except OSError as error:
+        raise CannotTell(f"cannot use {base}: {error}") from error
+
+
+def _run(path: Path, base: Path, asked: Asked, processes_max: int) -> State:
     version = _version(path)  # before it is read: a later edit is seen as one
     source = load_file(path)
     texts = _params(base, source.name, asked)
@@ -88,16 +99,9 @@ def run(path: Path, base: Path, asked: Asked, *, processes_max: int) -> int:
         runs.own()
         chosen = _chosen(runs, path, manifest, texts, asked)
         click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
-        state = asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), asked, processes_max))
-    except KeyboardInterrupt:
-        raise CannotTell("interrupted before it had begun to work") from None
-    except TransientError as error:
-        raise CannotTell(f"{error}; no step runs any more, and --resume goes on where it was") from error
-    except OSError as error:
-        raise CannotTell(f"cannot use {base}: {error}") from error
+        return asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), asked, processes_max))
     finally:
         runs.release()
-    return exit_code(state)
 
 
 def words(texts: Sequence[str]) -> dict[str, Resolution]:

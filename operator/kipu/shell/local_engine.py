@@ -87,6 +87,7 @@ class LocalEngine:
         self._may_fire = False
         self._alarm = Alarm(ring=lambda: self._mailbox.put(FireTimers()), look=self._mailbox.nudge)
         self._cancels = 0
+        self._number = 1  # of the run in this log, as far as it is known
 
     async def run(self) -> State:
         """Until the workflow has ended, or can only go on when somebody says what became of a step (`is_stuck`).
@@ -114,10 +115,13 @@ class LocalEngine:
     def cancel(self) -> None:
         """Ask for the end of the run; asked again, leave no more time to what runs."""
         self._cancels += 1
-        mode = ShutdownMode.CANCEL if self._cancels == 1 else ShutdownMode.TERMINATE
-        self._mailbox.put(RequestShutdown(run=max(1, self._state.run if self._state else 1), mode=mode))
+        self._shut_down()
         if self._cancels > 1:
             self._performer.hurry()
+
+    def _shut_down(self) -> None:
+        mode = ShutdownMode.CANCEL if self._cancels == 1 else ShutdownMode.TERMINATE
+        self._mailbox.put(RequestShutdown(run=self._number, mode=mode))
 
     def ask(self, spec: Mapping[str, object]) -> None:
         """FILE was edited: take the requests out of it, as the operator does out of a Workflow that was edited."""
@@ -152,6 +156,8 @@ class LocalEngine:
         suspension = requests.suspension(self._spec)  # before anything could start
         await self._turn([Claim(writer=self._writer), *self._admission(), suspension, *self._rerun()])
         self.ask(self._spec)
+        if self._cancels:
+            self._shut_down()  # it was asked for before it was known of which run
         for command in self._resolutions():
             self._mailbox.put(command)
         for place in known:
@@ -220,7 +226,7 @@ class LocalEngine:
             )
             self._state = state
             self._committed(records)
-        self._state = state
+        self._state, self._number = state, max(1, state.run)
         if wants_turn(state, self._free(state)):
             self._mailbox.nudge()
         self._set_alarm()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from kipu.core.commands import Claim
+from kipu.core.commands import Claim, RequestRerun, RequestShutdown
 from kipu.core.decide import COMMANDS_PER_TURN_MAX
+from kipu.core.events import ShutdownMode
 from kipu.eventlog.ports import Recorded
 from kipu.shell.local_engine import LocalEngine
 from tests.zoo.mutants import mutant
@@ -59,3 +60,24 @@ async def steps_run_on_without_an_engine(self: LocalEngine) -> None:
 def nobody_is_told_that_a_word_is_waited_for(self: LocalEngine) -> bool:
     """`kipu run` waits for a word that can only come to the next one."""
     return False
+
+
+@mutant(
+    "LocalEngine._rerun",
+    breaks="I6",
+    caught_by=f"{TESTS}::test_a_rerun_runs_again_what_has_not_succeeded_and_what_is_named",
+)
+def a_rerun_forgets_what_was_named(self: LocalEngine) -> Iterator[RequestRerun]:
+    """What `--from` names stays done."""
+    if self._rerun_from is not None:
+        yield RequestRerun(number=self.state.run + 1)
+
+
+@mutant(
+    "LocalEngine._shut_down",
+    breaks="I11",
+    caught_by=f"{TESTS}::test_a_rerun_that_is_cancelled_before_its_log_is_read_is_cancelled",
+)
+def every_shutdown_is_of_the_first_run(self: LocalEngine) -> None:
+    """Ctrl-C has no effect on a rerun."""
+    self._mailbox.put(RequestShutdown(run=1, mode=ShutdownMode.CANCEL))

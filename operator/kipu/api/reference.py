@@ -22,6 +22,7 @@ import yaml
 from .crd import definition
 from .crd_kinds import RESOURCES, Custom
 from .v1alpha1_base import API_VERSION, DURATION_PATTERN, NAME_LENGTH_MAX, NAME_PATTERN
+from .v1alpha1_workspace import CLAIM_PATTERN
 
 Schema = Mapping[str, Any]
 Uses = Mapping[tuple[str, str], str]  # the example that has a field, by the heading of its object and its name
@@ -34,6 +35,7 @@ edit. `kubectl explain` says the same. A field is optional unless it is **requir
 _PATTERNS = {
     DURATION_PATTERN: "a duration, such as `90s` or `1h30m`",
     NAME_PATTERN: f"a name: lower-case letters, digits and `-`, at most {NAME_LENGTH_MAX}",
+    CLAIM_PATTERN: "a DNS subdomain, at most 253 characters",
 }
 _LENGTHS = (("Length", "characters"), ("Items", "entries"), ("Properties", "keys"))
 

@@ -10,6 +10,8 @@ from kipu.core.events import Reason, StepEvaluated, StepFailed, StepSucceeded
 from tests.shell.local_world import World, step
 
 WRITES = [{"name": "rows", "type": "Int"}]
+PAIR = {"count": 2}
+TWICE = {"maxAttempts": 2, "backoff": {"initial": "10ms"}}
 
 
 async def test_what_one_step_writes_another_reads(tmp_path: Path) -> None:
@@ -44,3 +46,25 @@ async def test_a_success_without_its_outputs_is_none(tmp_path: Path, script: str
     world = World(tmp_path, step("fetch", script, outputs=WRITES))
     await world.live()
     assert [event.reason for event in world.events if isinstance(event, StepFailed)] == [reason]
+
+
+async def test_files_are_handed_on_from_the_attempts_that_have_succeeded(tmp_path: Path) -> None:
+    world = World(
+        tmp_path,
+        step("fetch", 'echo $KIPU_ATTEMPT > "$KIPU_STAGING/n"; [ $KIPU_ATTEMPT = 2 ]', retry=TWICE),
+        step(
+            "split", 'cp "$KIPU_INPUTS/fetch/n" "$KIPU_STAGING/$KIPU_INDEX"', dependsOn=["fetch"], forEach={"count": 2}
+        ),
+        step(
+            "join",
+            '[ "$(cat "$KIPU_INPUTS/fetch/n" "$KIPU_INPUTS"/split/0/0 "$KIPU_INPUTS"/split/1/1 | tr -d "\\n")" = 222 ]',
+            dependsOn=["split"],
+            inputs=["fetch", "split"],
+        ),
+        workspace={"claimName": "left-aside"},
+    )
+    state = await world.live()
+    assert [step.phase.value for step in state.steps[:3]] == ["Succeeded"] * 3
+    won = [event for event in world.events if isinstance(event, StepSucceeded)]
+    assert all(event.pod_uid for event in won)
+    assert won[0].attempt == 2

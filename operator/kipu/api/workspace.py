@@ -148,7 +148,7 @@ def mounts(workflow_uid: str, own: tuple[str, int | None] | None, folders: Itera
         found.append(
             {
                 "name": VOLUME,
-                "mountPath": "/".join([INPUTS, step, *_index(index)]),
+                "mountPath": f"{INPUTS}/{path_of(step, index)}",
                 "subPath": f"{_folder(workflow_uid, step, index)}/{pod_uid}",
                 "readOnly": True,
             }
@@ -161,9 +161,10 @@ def volume(claim: str) -> JsonMap:
     return {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}}
 
 
+def path_of(step: str, index: int | None) -> str:
+    """The name of a step's folder, or of an item's in it."""
+    return step if index is None else f"{step}/{index}"
+
+
 def _folder(workflow_uid: str, step: str, index: int | None) -> str:
-    return "/".join(["kipu", workflow_uid, step, *_index(index)])
-
-
-def _index(index: int | None) -> list[str]:
-    return [] if index is None else [str(index)]
+    return f"kipu/{workflow_uid}/{path_of(step, index)}"

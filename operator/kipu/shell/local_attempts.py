@@ -3,6 +3,7 @@
     claim        made once, by whoever comes first: the warden that runs the attempt, or the engine that gives it up
     end          how the program ended, written by the warden when nothing of it is left
     output.log   what the program printed      outputs, staging/   what it is to be given (KIPU_OUTPUT, KIPU_STAGING)
+    inputs/      links to the staging/ of attempts that have succeeded (KIPU_INPUTS)
 
 Promises: a claim is made at most once and is never changed, whoever was killed at which moment; both files are there
 whole or not at all, and on the disk before anybody acts on them. Standard library only: the warden imports it.
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,7 @@ class Attempt:
         self.log = folder / "output.log"
         self.outputs = folder / "outputs"
         self.staging = folder / "staging"
+        self.inputs = folder / "inputs"
 
     def prepare(self) -> None:
         """Make the folder, for a claim that must outlast a loss of power."""
@@ -62,6 +66,14 @@ class Attempt:
         for holder in (self.folder.parent, self.folder.parent.parent):
             sync(holder)
         self.outputs.touch()
+
+    def show(self, jobs: Mapping[str, str]) -> None:
+        """Let the program find, below `inputs` by these names, what these attempts have left in `staging`."""
+        for name, job in jobs.items():
+            link = self.inputs / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):  # an earlier start of the same attempt has come so far
+                link.symlink_to(self.folder.parent.resolve() / job / self.staging.name)
 
     def claim(self) -> Claim | None:
         """Who runs it, if anybody does."""

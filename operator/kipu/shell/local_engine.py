@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
+from kipu.api.workspace import keeps_files, path_of
+from kipu.core import files
 from kipu.core.commands import (
     Accept,
     AttemptRef,
@@ -274,8 +276,9 @@ class LocalEngine:
     def _order(self, effect: Effect) -> Order:
         intent = self._intents[effect.ref.step]
         job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
-        place = self.state.place_of(effect.ref.step)
+        place, definition = self.state.place_of(effect.ref.step), self.state.definition
         assert place is not None
+        assert definition is not None
         step = self.state.step(place)
         return Order(
             ref=effect.ref,
@@ -283,6 +286,8 @@ class LocalEngine:
             intent=intent,
             program=program(job),
             declared=step.outputs,
+            inputs={path_of(name, index): job for name, index, job in files.inputs(self.state, place)},
+            keeps_files=keeps_files(definition, step),
             is_external=step.effects is Effects.EXTERNAL,
         )
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kipu.api import outputs
@@ -48,6 +48,8 @@ class Order:
     intent: str
     program: Program
     declared: Sequence[Output] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)  # in a workspace: what it reads, and the jobs that left it
+    keeps_files: bool = False
     is_external: bool = False  # its program begins only once it is released
 
 
@@ -78,7 +80,7 @@ class LocalPerformer:
         attempt, starts = self.attempt(order.job), 0
         while True:
             if (end := attempt.end()) is not None:
-                self._tell(_with_outputs(_outcome(order, attempt.claim(), end), order, attempt))
+                self._tell(_with_promised(_outcome(order, attempt.claim(), end), order, attempt))
                 return
             claim = attempt.claim()
             if claim is None:
@@ -109,7 +111,9 @@ class LocalPerformer:
 
     def _spawn(self, order: Order, attempt: Attempt) -> subprocess.Popen[bytes]:
         attempt.prepare()
-        ours = {"KIPU_OUTPUT": str(attempt.outputs), "KIPU_STAGING": str(attempt.staging)}
+        attempt.show(order.inputs)
+        ours = {"KIPU_OUTPUT": str(attempt.outputs), "KIPU_STAGING": str(attempt.staging), "KIPU_POD_UID": order.job}
+        ours |= {"KIPU_INPUTS": str(attempt.inputs)} if order.inputs else {}
         theirs = {name: value for name, value in os.environ.items() if not name.startswith("KIPU_")}
         plan = {
             "intent": order.intent,
@@ -219,8 +223,10 @@ def _outcome(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
     )
 
 
-def _with_outputs(seen: ObserveOutcome, order: Order, attempt: Attempt) -> ObserveOutcome:
+def _with_promised(seen: ObserveOutcome, order: Order, attempt: Attempt) -> ObserveOutcome:
     """A success is one only with what it was to write, by the rules of a pod of one container."""
+    if seen.reason is None and order.keeps_files:
+        seen = replace(seen, pod_uid=order.job)
     if seen.reason is not None or not order.declared:
         return seen
     try:

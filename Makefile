@@ -74,10 +74,10 @@ crds: setup ## Generate crds/ and the chart's copy from the models
 
 ## A real cluster
 .PHONY: cluster-up cluster-down image install uninstall e2e measure chaos
-cluster-up: ## Start one: CLUSTER=auto|kind|local (local needs root); last line KUBECONFIG=<path>
+cluster-up: ## Start one: CLUSTER=auto|kind|local|sim (local needs root); last line KUBECONFIG=<path>
 	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
-cluster-down: ## End it and leave nothing behind
-	@e2e/cluster/down.sh
+cluster-down: ## End it and leave nothing behind [CLUSTER=sim: that of simulated nodes]
+	@CLUSTER=$(CLUSTER) e2e/cluster/down.sh
 image: setup ## Build the operator's image
 	@e2e/cluster/image.sh
 install: image ## Install the chart with that image into the current cluster

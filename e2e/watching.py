@@ -84,7 +84,7 @@ class Watch:
         accept = METADATA_LIST if self._metadata_only else "application/json"
         begun = self._api.get(self._path, accept=accept, **self._query)
         kind = str(begun["kind"]).removesuffix("List")
-        for item in begun["items"]:
+        for item in begun["items"] or ():
             self._add("ADDED", {"kind": kind, **item})
         self._version = str(begun["metadata"]["resourceVersion"])
         self._open()

@@ -21,12 +21,22 @@ API_MORE=(--endpoint-reconciler-type=none)
 # shellcheck source=pki.sh
 source "$CLUSTER_DIR/pki.sh"
 
+# of_another : true where a checkout that is not this one has started the cluster,
+# is still there, and the cluster lives
+of_another() {
+  CHECKOUT=$(cat "$STATE/checkout" 2>/dev/null || true)
+  [ -d "$CHECKOUT" ] && [ "$CHECKOUT" != "$REPO" ] && any_alive "$STATE"
+}
+
 nodes_ready() {
   [ "$(kube kubectl get nodes --request-timeout=5s -o jsonpath='{.items[*].status.conditions[?(@.type=="Ready")].status}' 2>/dev/null |
     grep -o True | wc -l)" -ge "$SIM_NODES" ]
 }
 
 cluster_up() {
+  if of_another; then
+    die "the cluster of simulated nodes of another checkout is up: $CHECKOUT" "use that one, or end it there: make cluster-down CLUSTER=sim"
+  fi
   export KUBECONFIG=$ADMIN
   BUILD=$(cat "$STATE/build" 2>/dev/null || true)
   if [ -n "$BUILD" ] && all_alive && nodes_ready; then
@@ -43,6 +53,7 @@ cluster_up() {
   mkdir -p "$STATE"/{log,pid,cfg}
   (umask 077 && mkdir -p "$PKI")
   echo sim >"$STATE/flavour"
+  echo "$REPO" >"$STATE/checkout"
   echo "$BUILD" >"$STATE/build"
   # a user of their own, in the group of kubelets: priority and fairness hold for it
   # as for them, which for an administrator it does not
@@ -59,6 +70,10 @@ cluster_down() {
   if [ ! -e "$STATE" ]; then
     say "no cluster of simulated nodes here"
     return
+  fi
+  if [ "$FORCE" = no ] && of_another; then
+    die "this cluster of simulated nodes is not of this checkout: $CHECKOUT" \
+      "end it there, or here with: CLUSTER=sim e2e/cluster/down.sh --force"
   fi
   clean
   say "the cluster of simulated nodes is down"

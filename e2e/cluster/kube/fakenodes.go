@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ const (
 type simulator struct {
 	client kubernetes.Interface
 	run    time.Duration // of pods that do not say
+	room   int           // pods that a node takes at once
 	queue  chan step
 	begun  sync.Map // UIDs already queued to run
 	ended  sync.Map // UIDs already queued to be removed
@@ -80,15 +82,16 @@ func fakenodes(args []string) int {
 	}
 	cfg.QPS, cfg.Burst = 5000, 10000
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
-	s := &simulator{client: kubernetes.NewForConfigOrDie(cfg), run: *run, queue: make(chan step, 100000)}
+	s := &simulator{client: kubernetes.NewForConfigOrDie(cfg), run: *run, room: *room, queue: make(chan step, 100000)}
 	ctx := context.Background()
 	for i := range *nodes {
-		if err := s.join(ctx, fmt.Sprint(fakePrefix, i), *room, *tainted); err != nil {
+		name := fmt.Sprint(fakePrefix, i)
+		if err := s.join(ctx, name, *tainted); err != nil {
 			fmt.Fprintln(os.Stderr, "fakenodes:", err)
 			return 1
 		}
+		go s.live(ctx, name)
 	}
-	go s.heartbeat(ctx, *nodes)
 	for range *workers {
 		go s.write(ctx)
 	}
@@ -109,9 +112,7 @@ func fakenodes(args []string) int {
 }
 
 // join makes a node, or takes one that an earlier life has made, and says it is Ready.
-func (s *simulator) join(ctx context.Context, name string, pods int, tainted bool) error {
-	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("1000"), v1.ResourceMemory: resource.MustParse("1Ti"),
-		v1.ResourcePods: *resource.NewQuantity(int64(pods), resource.DecimalSI)}
+func (s *simulator) join(ctx context.Context, name string, tainted bool) error {
 	node := &v1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{fakeKey: "true", "kubernetes.io/hostname": name}},
 	}
@@ -121,6 +122,12 @@ func (s *simulator) join(ctx context.Context, name string, pods int, tainted boo
 	if _, err := s.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
+	return s.ready(ctx, name)
+}
+
+func (s *simulator) ready(ctx context.Context, name string) error {
+	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("1000"), v1.ResourceMemory: resource.MustParse("1Ti"),
+		v1.ResourcePods: *resource.NewQuantity(int64(s.room), resource.DecimalSI)}
 	now := metav1.Now()
 	status, err := json.Marshal(map[string]any{"status": v1.NodeStatus{Capacity: room, Allocatable: room,
 		Conditions: []v1.NodeCondition{{Type: v1.NodeReady, Status: v1.ConditionTrue, Reason: "Simulated",
@@ -132,26 +139,44 @@ func (s *simulator) join(ctx context.Context, name string, pods int, tainted boo
 	return err
 }
 
-// heartbeat renews the leases, one write a node, without which the nodes would turn NotReady.
-func (s *simulator) heartbeat(ctx context.Context, nodes int) {
-	leases := s.client.CoordinationV1().Leases(leaseNS)
+// live keeps a node Ready, as a kubelet does: by its Lease, and by saying so anew
+// where the node controller has missed that for too long and taken it for lost.
+func (s *simulator) live(ctx context.Context, name string) {
 	for ; ; time.Sleep(renewEvery) {
-		for i := range nodes {
-			name, now, seconds := fmt.Sprint(fakePrefix, i), metav1.NowMicro(), int32(40)
-			lease := &coordv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: leaseNS},
-				Spec: coordv1.LeaseSpec{HolderIdentity: &name, LeaseDurationSeconds: &seconds, RenewTime: &now}}
-			patch, err := json.Marshal(map[string]any{"spec": lease.Spec})
-			if err == nil {
-				_, err = leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
-			}
-			if apierrors.IsNotFound(err) {
-				_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
-			}
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "fakenodes: lease:", err)
+		err := s.renew(ctx, name)
+		if err == nil {
+			var node *v1.Node // as the API server's cache has it
+			node, err = s.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"})
+			if err == nil && !isReady(node) {
+				err = s.ready(ctx, name)
 			}
 		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "fakenodes: node:", err)
+		}
 	}
+}
+
+func (s *simulator) renew(ctx context.Context, name string) error {
+	leases := s.client.CoordinationV1().Leases(leaseNS)
+	now, seconds := metav1.NowMicro(), int32(40)
+	lease := &coordv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: leaseNS},
+		Spec: coordv1.LeaseSpec{HolderIdentity: &name, LeaseDurationSeconds: &seconds, RenewTime: &now}}
+	patch, err := json.Marshal(map[string]any{"spec": lease.Spec})
+	if err != nil {
+		return err
+	}
+	_, err = leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
+	}
+	return err
+}
+
+func isReady(node *v1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c v1.NodeCondition) bool {
+		return c.Type == v1.NodeReady && c.Status == v1.ConditionTrue
+	})
 }
 
 // observe queues each pod of ours once to run and once to be removed.

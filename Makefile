@@ -21,7 +21,7 @@ help: ## Show this help
 .PHONY: demo test
 demo: setup cluster-up install ## Run a diamond of Jobs on a real cluster, and watch it
 	@$(IN_CLUSTER) e2e/demo.sh
-test: check simulate e2e ## Everything: checks, units, crash points, a real cluster (.ci/run calls this)
+test: check simulate e2e scale ## Everything: checks, units, crash points, real clusters (.ci/run calls this)
 	@$(BIN)/python e2e/summary.py
 
 ## Set up
@@ -74,11 +74,11 @@ crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the m
 	$(BIN)/python -m kipu.api.reference
 
 ## A real cluster
-.PHONY: cluster-up cluster-down image install uninstall e2e measure chaos
-cluster-up: ## Start one: CLUSTER=auto|kind|local (local needs root); last line KUBECONFIG=<path>
+.PHONY: cluster-up cluster-down image install uninstall e2e scale measure chaos
+cluster-up: ## Start one: CLUSTER=auto|kind|local|sim (local needs root); last line KUBECONFIG=<path>
 	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
-cluster-down: ## End it and leave nothing behind
-	@e2e/cluster/down.sh
+cluster-down: ## End it and leave nothing behind [CLUSTER=sim: that of simulated nodes]
+	@CLUSTER=$(CLUSTER) e2e/cluster/down.sh
 image: setup ## Build the operator's image
 	@e2e/cluster/image.sh
 install: image ## Install the chart with that image into the current cluster
@@ -88,6 +88,11 @@ uninstall: ## Remove the chart; the CRD and the Workflows stay
 e2e: setup cluster-up install ## The chart installed, the operator as a pod, every example, kills
 	@$(IN_CLUSTER) $(BIN)/pytest -q -n 3 -m "cluster and not alone" tests e2e --junitxml=build/results/e2e.xml
 	@$(IN_CLUSTER) $(BIN)/pytest -q -m alone e2e --junitxml=build/results/alone.xml
+scale: setup ## A chain of 1,000 steps, and a fan-out, on simulated nodes: [ITEMS=1000, at most 10000]
+	@CLUSTER=sim e2e/cluster/up.sh
+	@eval "$$(CLUSTER=sim e2e/cluster/env.sh)" && $(and $(ITEMS),KIPU_SCALE_ITEMS=$(ITEMS)) \
+	  $(BIN)/pytest -q -m sim e2e --junitxml=build/results/scale.xml
+	@$(BIN)/python e2e/summary.py scale
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log

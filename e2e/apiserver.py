@@ -23,6 +23,9 @@ T = TypeVar("T")
 REQUEST_SECONDS = 30.0
 POLL_SECONDS = 0.2
 KUBECTL_SECONDS = 120.0
+# What to ask for where labels and versions are enough: a tenth of the bytes.
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class ApiError(AssertionError):
@@ -56,9 +59,9 @@ class ApiServer:
             raise ApiError(answer.status, _message(answer.data))
         return answer.data
 
-    def get(self, path: str, **query: str) -> JsonObject:
+    def get(self, path: str, *, accept: str = "application/json", **query: str) -> JsonObject:
         """An object or a consistent list."""
-        return _object(self.request("GET", _with(path, query)))
+        return _object(self.request("GET", _with(path, query), headers={"Accept": accept}))
 
     def find(self, path: str) -> JsonObject | None:
         """An object, or None where there is none."""
@@ -92,12 +95,12 @@ class ApiServer:
             options["gracePeriodSeconds"] = grace_seconds
         self.request("DELETE", path, options)
 
-    def open_watch(self, path: str, **query: str) -> BaseHTTPResponse:
+    def open_watch(self, path: str, *, accept: str = "application/json", **query: str) -> BaseHTTPResponse:
         """The answer to a watch, to be read with `lines`; `shut` ends a read in another thread."""
         answer: BaseHTTPResponse = self._pool.request(
             "GET",
             self._host + _with(path, {**query, "watch": "true"}),
-            headers=self._headers,
+            headers={"Accept": accept, **self._headers},
             preload_content=False,
             retries=False,
             timeout=Timeout(connect=REQUEST_SECONDS, read=None),

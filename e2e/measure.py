@@ -151,8 +151,13 @@ def operator_requests(api: ApiServer) -> Counter[tuple[str, str]]:
     """All requests that the leader has made so far for workflows, by verb and resource; its Lease is not one."""
     name = Operator(api).leader()["metadata"]["name"]
     text = api.request("GET", f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/pods/{name}:{HTTP_PORT}/proxy/metrics")
+    return requests_in(text.decode())
+
+
+def requests_in(metrics: str) -> Counter[tuple[str, str]]:
+    """The same of what an operator says at /metrics."""
     counts: Counter[tuple[str, str]] = Counter()
-    for labels, value in re.findall(r"^kipu_api_requests_total\{(.*)\} (\S+)$", text.decode(), re.MULTILINE):
+    for labels, value in re.findall(r"^kipu_api_requests_total\{(.*)\} (\S+)$", metrics, re.MULTILINE):
         label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
         if label["resource"] != "leases":
             counts[label["verb"], label["resource"]] += int(float(value))

@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 RESULTS = Path("build/results")
-PHASES = ("unit", "proof", "simulation", "e2e", "alone")
+PHASES = ("unit", "proof", "simulation", "e2e", "alone", "scale")
 
 
 def main(phases: Sequence[str]) -> int:
@@ -49,10 +49,10 @@ def read(file: Path) -> tuple[dict[str, int], float]:
 
 
 def told(file: Path) -> list[str]:
-    """What the tests that kill the operator, or make another replica take over, have counted and measured."""
+    """What the tests that kill the operator, make another replica take over, or are large, have measured."""
     properties = ElementTree.parse(file).getroot().iter("property")
     named = [(each.get("name", ""), each.get("value", "")) for each in properties]
-    return [f"{name} {value}" for name, value in named if name.split()[0] in ("kills", "takeover")]
+    return [f"{name} {value}" for name, value in named if name.split()[0] in ("kills", "takeover", "scale")]
 
 
 def counted(file: Path) -> list[str]:

@@ -17,9 +17,10 @@ from typing import TypeVar
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from .apiserver import ApiServer, JsonObject, lines, shut
+from .apiserver import METADATA, METADATA_LIST, ApiServer, JsonObject, lines, shut
 
 T = TypeVar("T")
+Keep = Callable[[str, JsonObject], JsonObject | None]  # what is kept of an object, by the kind of its change, if any
 RESUMES_MAX = 20  # a server that closes more often than this within one test is a finding, not noise
 
 
@@ -45,13 +46,32 @@ class Change:
         return str(self.body.get("status", {}).get("phase", ""))
 
 
-class Watch:
-    """All changes of one list of objects, collected by a thread from `with` to its end."""
+def whole(_kind: str, body: JsonObject) -> JsonObject:
+    """All of every change."""
+    return body
 
-    def __init__(self, api: ApiServer, path: str, selector: str = "") -> None:
+
+class Watch:
+    """All changes of one list of objects, collected by a thread from `with` to its end.
+
+    Where there are tens of thousands, ask for `metadata_only` and `keep` less of them.
+    """
+
+    def __init__(
+        self,
+        api: ApiServer,
+        path: str,
+        selector: str = "",
+        *,
+        fields: str = "",
+        metadata_only: bool = False,
+        keep: Keep = whole,
+    ) -> None:
         self._api = api
         self._path = path
-        self._query = {"labelSelector": selector} if selector else {}
+        self._query = {key: text for key, text in (("labelSelector", selector), ("fieldSelector", fields)) if text}
+        self._metadata_only = metadata_only
+        self._keep = keep
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._stopping = False
@@ -61,9 +81,10 @@ class Watch:
         self.history: list[Change] = []
 
     def __enter__(self) -> Watch:
-        begun = self._api.get(self._path, **self._query)
+        accept = METADATA_LIST if self._metadata_only else "application/json"
+        begun = self._api.get(self._path, accept=accept, **self._query)
         kind = str(begun["kind"]).removesuffix("List")
-        for item in begun["items"]:
+        for item in begun["items"] or ():
             self._add("ADDED", {"kind": kind, **item})
         self._version = str(begun["metadata"]["resourceVersion"])
         self._open()
@@ -103,7 +124,8 @@ class Watch:
 
     def _open(self) -> None:
         query = {**self._query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
-        self._answer = self._api.open_watch(self._path, **query)
+        accept = METADATA if self._metadata_only else "application/json"
+        self._answer = self._api.open_watch(self._path, accept=accept, **query)
 
     def _read(self) -> None:
         try:
@@ -129,9 +151,11 @@ class Watch:
             self._version = str(event["object"]["metadata"]["resourceVersion"])
 
     def _add(self, kind: str, body: JsonObject) -> None:
-        version = int(body["metadata"]["resourceVersion"])
+        version, kept = int(body["metadata"]["resourceVersion"]), self._keep(kind, body)
+        if kept is None:
+            return
         with self._changed:
-            self.history.append(Change(kind=kind, at=time.time(), version=version, body=body))
+            self.history.append(Change(kind=kind, at=time.time(), version=version, body=kept))
             self._changed.notify_all()
 
 

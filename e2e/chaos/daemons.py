@@ -1,6 +1,6 @@
 """etcd and the API server of the local cluster: killed, started again as they were, stopped and resumed.
 
-Promises: a process is touched only by the pid that e2e/cluster/local.sh recorded, and only while that is still the
+Promises: a process is touched only by the pid that e2e/cluster/control.sh recorded, and only while that is still the
 process it recorded; it is started by the very command it ran by, with its pid file and its log, so that
 `make cluster-down` ends it as ever. After `with` both run. Only for the local cluster.
 
@@ -20,7 +20,7 @@ from types import TracebackType
 from e2e.apiserver import wait_until
 
 END_SECONDS = 10.0
-# The words of e2e/cluster/local.sh: the pid file is written by the process that becomes the daemon.
+# The words of e2e/cluster/control.sh: the pid file is written by the process that becomes the daemon.
 START = 'echo "$$ $(sed "s/.*) //" /proc/$$/stat | cut -d" " -f20)" >"$0"; exec "$@"'
 
 

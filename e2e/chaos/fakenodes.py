@@ -1,7 +1,8 @@
 """The cluster tool's simulated nodes, kept at work while the API server dies under them.
 
-`fakenodes` gives a write up when it is refused, so it is started anew after each death of the control plane: it then
-finds every pod that still waits. Promises: after `with` the process has ended and its nodes are gone.
+`fakenodes` tries again what was refused, but its watch may wait for half a minute: so it is started anew after each
+death of the control plane, and then finds every pod that still waits. Promises: after `with` the process has ended and
+its nodes are gone.
 """
 
 from __future__ import annotations

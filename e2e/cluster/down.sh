@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # down.sh [--force] : ends the cluster that up.sh of this checkout started, and
-# removes all it made but the cached binaries. It must never end a process it did
-# not start: pids are checked, shims are known by their socket, containers by
-# their cgroup. --force ends a living cluster of another checkout too.
+# removes all it made but the cached binaries; with CLUSTER=sim, that of simulated
+# nodes. It must never end a process it did not start: pids are checked, shims are
+# known by their socket, containers by their cgroup. --force ends a living cluster of
+# another checkout too.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
-# shellcheck source=host.sh
-source "$CLUSTER_DIR/host.sh"
 
 FORCE=no
 case ${1:-} in
@@ -15,7 +14,16 @@ case ${1:-} in
   --force) FORCE=yes ;;
   *) die "unknown argument: $1" "usage: down.sh [--force]" ;;
 esac
-lock cluster
+lock "${STATE##*/}"
+
+if [ "${CLUSTER:-}" = sim ]; then
+  # shellcheck source=sim.sh
+  source "$CLUSTER_DIR/sim.sh"
+  cluster_down
+  exit
+fi
+# shellcheck source=host.sh
+source "$CLUSTER_DIR/host.sh"
 
 if [ "$(cat "$STATE/flavour" 2>/dev/null || true)" = kind ]; then
   # shellcheck source=kind.sh

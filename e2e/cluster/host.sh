@@ -4,16 +4,19 @@
 # or another program, has made: see foreign and guard.
 # shellcheck shell=bash
 
+# shellcheck source=control.sh
+source "$CLUSTER_DIR/control.sh"
+
 NODE=kipu-node
 BRIDGE=kipu0
 POD_NET=10.244.0.0/24
 GATEWAY=10.244.0.1   # the machine as pods see it; the API server listens there
-SERVICE_NET=10.96.0.0/24
-SERVICE_IP=10.96.0.1 # the API server's service
+API_HOST=$GATEWAY API_PORT=6443
+ETCD_PORT=2379 CONTROLLERS_PORT=10257 SCHEDULER_PORT=10259
 CGROUP=kipu          # below it, in each hierarchy, nothing but our pods
 OWNER=$SOCKETS/owner # "state-folder<newline>checkout": one local cluster a machine
 # no kube-proxy here: the one service that pods need is one rule, on our own bridge
-DNAT=(PREROUTING -i "$BRIDGE" -d "$SERVICE_IP/32" -p tcp --dport 443 -m comment --comment kipu -j DNAT --to-destination "$GATEWAY:6443")
+DNAT=(PREROUTING -i "$BRIDGE" -d "$SERVICE_IP/32" -p tcp --dport 443 -m comment --comment kipu -j DNAT --to-destination "$GATEWAY:$API_PORT")
 KUBELET_PLUGINS=/var/lib/kubelet/device-plugins
 # in the order of their start
 DAEMONS=(etcd kube-apiserver kube-controller-manager kube-scheduler dns containerd kubelet)
@@ -35,29 +38,11 @@ foreign() {
   [ "$OWNER_STATE" != "$STATE" ] || [ -d "$OWNER_REPO" ]
 }
 
-listeners() { # PORT -> "address users" of each socket listening there
-  ss -Hlntup "sport = :$1" | awk '{print $5, $7}'
-}
-
 # guard : ends the script, with nothing touched, where something else holds what
 # this cluster would take. Only daemons that are not ours already are looked at.
 guard() {
-  local wanted daemon addr port line at dev
-  while read -r daemon addr port; do
-    if alive "$STATE/pid/$daemon"; then continue; fi
-    while read -r line; do
-      at=${line%% *} at=${at%:*}
-      case ${at%%%*} in
-        "$addr" | 0.0.0.0 | '*' | '[::]')
-          die "port $port, which $daemon needs, is taken: ${line#* }" \
-            "end that program (another cluster?), then run the same command again" ;;
-      esac
-    done < <(listeners "$port")
-  done <<<"etcd 127.0.0.1 2379
-etcd 127.0.0.1 2380
-kube-apiserver $GATEWAY 6443
-kube-controller-manager 127.0.0.1 10257
-kube-scheduler 127.0.0.1 10259
+  local wanted dev
+  guard_ports <<<"$(control_plane_ports)
 dns $GATEWAY 53
 kubelet $GATEWAY 10250
 kubelet 127.0.0.1 10248"
@@ -70,20 +55,6 @@ kubelet 127.0.0.1 10248"
 }
 
 # --- removal -------------------------------------------------------------------
-end() { # PIDFILE : by its pid, and only if that is still the process we started
-  local pid _
-  if alive "$1"; then
-    read -r pid _ <"$1"
-    # the state goes too, so there is nothing to end gracefully for
-    kill -KILL "$pid" 2>/dev/null || true
-    for _ in {1..100}; do
-      alive "$1" || break
-      sleep 0.05
-    done
-  fi
-  rm -f "$1"
-}
-
 # every process in our cgroups is a container's; this finds those, too, whose
 # shim is dead
 end_containers() {

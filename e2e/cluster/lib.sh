@@ -29,7 +29,8 @@ case $CACHE in
   /*) ;;
   *) die "the cache folder must be an absolute path: $CACHE" "set KIPU_CACHE to one" ;;
 esac
-STATE=$CACHE/cluster        # all a running cluster writes, but for:
+# all a running cluster writes, but for the next line; that of simulated nodes may stand beside another
+case ${CLUSTER:-} in sim) STATE=$CACHE/sim ;; *) STATE=$CACHE/cluster ;; esac
 SOCKETS=/run/kipu           # socket paths have a limit of 108 bytes; and the one owner's mark
 BIN=$CACHE/bin              # kubectl, helm, ...: links to the current build
 IMAGE=kipu:dev
@@ -118,11 +119,13 @@ any_alive() { # STATE-FOLDER
   return 1
 }
 
-# prune NAME KEY : drops the builds of NAME, other than KEY and that of the cluster
-# which runs, that were not used for two weeks
+# prune NAME KEY : drops the builds of NAME, other than KEY and those of clusters
+# which run, that were not used for two weeks
 prune() {
-  local running
-  running=$(cat "$STATE/build" 2>/dev/null) || true
+  local f
   touch "$CACHE/$1/$2"
-  find "$CACHE/$1" -mindepth 1 -maxdepth 1 ! -name "$2" ! -path "$running" -mtime +14 -exec rm -rf {} +
+  for f in "$CACHE"/{cluster,sim}/build; do
+    if [ -s "$f" ]; then touch -c "$(cat "$f")"; fi
+  done
+  find "$CACHE/$1" -mindepth 1 -maxdepth 1 ! -name "$2" -mtime +14 -exec rm -rf {} +
 }

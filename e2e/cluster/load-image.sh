@@ -27,6 +27,7 @@ case $(cat "$STATE/flavour" 2>/dev/null || true) in
     docker load --quiet --input "$ARCHIVE" >/dev/null # it may have been pruned since
     docker tag "$IMAGE" "${IMAGE%:*}:$TAG"
     kind load docker-image --name kipu "$IMAGE" "${IMAGE%:*}:$TAG" >&2 ;;
+  sim) die "the sim cluster runs no containers, and so no image" "Kipu runs beside it as a process: make scale" ;;
   *) die "no cluster of up.sh stands here" "start one: e2e/cluster/up.sh" ;;
 esac
 echo "$TAG"

@@ -1,5 +1,5 @@
-# pki.sh : the certificates and kubeconfigs of the local cluster, made once.
-# To be sourced by local.sh. What stands is kept; what was half made is made anew.
+# pki.sh : the certificates and kubeconfigs of the local and the sim cluster, made
+# once. To be sourced by local.sh and sim.sh. What stands is kept; what was half made is made anew.
 # shellcheck shell=bash
 
 PKI=$STATE/pki
@@ -22,7 +22,7 @@ kubeconfig() { # USER
   (umask 077 && cat >"$f.new") <<YAML
 apiVersion: v1
 kind: Config
-clusters: [{name: kipu, cluster: {server: "https://$GATEWAY:6443", certificate-authority-data: $(base64 -w0 "$PKI/ca.crt")}}]
+clusters: [{name: kipu, cluster: {server: "https://$API_HOST:$API_PORT", certificate-authority-data: $(base64 -w0 "$PKI/ca.crt")}}]
 users: [{name: $1, user: {client-certificate-data: $(base64 -w0 "$PKI/$1.crt"), client-key-data: $(base64 -w0 "$PKI/$1.key")}}]
 contexts: [{name: kipu, context: {cluster: kipu, user: $1}}]
 current-context: kipu
@@ -30,7 +30,7 @@ YAML
   mv "$f.new" "$f"
 }
 
-make_pki() {
+make_pki() { # SUBJECT [EXTENSION] : of who speaks for the nodes
   local name
   if [ ! -s "$PKI/ca.crt" ]; then
     key_ec "$PKI/ca.key"
@@ -43,11 +43,11 @@ make_pki() {
     mv "$PKI/sa.new" "$PKI/sa.pub"
   fi
   name=DNS:kubernetes
-  cert apiserver /CN=kube-apiserver "subjectAltName=DNS:localhost,$name,$name.default,$name.default.svc,$name.default.svc.cluster.local,IP:127.0.0.1,IP:$GATEWAY,IP:$SERVICE_IP"
+  cert apiserver /CN=kube-apiserver "subjectAltName=DNS:localhost,$name,$name.default,$name.default.svc,$name.default.svc.cluster.local,IP:127.0.0.1,IP:$API_HOST,IP:$SERVICE_IP"
   cert admin /O=system:masters/CN=admin
   cert kcm /CN=system:kube-controller-manager
   cert scheduler /CN=system:kube-scheduler
-  cert kubelet "/O=system:nodes/CN=system:node:$NODE" "subjectAltName=DNS:$NODE,IP:$GATEWAY"
+  cert kubelet "$1" "${2:-}"
   cert front-proxy /CN=front-proxy
   for name in admin kcm scheduler kubelet; do
     [ -s "$STATE/cfg/$name.kubeconfig" ] || kubeconfig "$name"

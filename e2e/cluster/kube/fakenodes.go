@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,33 +24,55 @@ import (
 )
 
 const (
-	fakeKey    = "kipu.dev/fake" // label and taint of a simulated node
-	exitKey    = "kipu.dev/exit" // annotation of a pod: the exit code it ends with, 0 unless told
-	fakePrefix = "fake-"
-	leaseNS    = "kube-node-lease"
+	fakeKey     = "kipu.dev/fake"          // label, and taint if asked for, of a simulated node
+	durationKey = "kipu.dev/sim-duration"  // annotations of a pod: how long it runs (250ms; 0 unless told)
+	exitKey     = "kipu.dev/sim-exit-code" // ... the exit code of its containers (0 unless told)
+	outputKey   = "kipu.dev/sim-output"    // ... what they leave in their termination message
+	fakePrefix  = "fake-"
+	leaseNS     = "kube-node-lease"
+	messageMax  = 4096 // as the kubelet cuts it
+	renewEvery  = 10 * time.Second
+	retryAfter  = time.Second
+	terminated  = 143 // the exit code of what SIGTERM has ended
 )
 
 // simulator holds nodes that have no machine: a pod bound to one of them
 // reports Running, then an end, with no container behind it. It serves tests
 // of scale, where a real container's half second of CPU would be all one sees.
+//
+// A pod that runs for no time at all goes straight to its end, one write: as
+// the kubelet does when a container ends before it looks. What the API server
+// refuses is tried again; what runs when the simulator starts is gone on with.
 type simulator struct {
 	client kubernetes.Interface
-	run    time.Duration
+	run    time.Duration // of pods that do not say
+	room   int           // pods that a node takes at once
 	queue  chan step
 	begun  sync.Map // UIDs already queued to run
 	ended  sync.Map // UIDs already queued to be removed
 }
 
-// step is one write owed to a pod: its next phase, or its removal (no phase).
+// step is one write owed to a pod, which runs since `started`.
 type step struct {
-	pod   *v1.Pod
-	phase v1.PodPhase
+	pod     *v1.Pod
+	started metav1.Time
+	next    move
 }
+
+type move int
+
+const (
+	start  move = iota // it is Running
+	finish             // its containers have ended
+	remove             // somebody deleted it: its containers are ended, then it goes
+)
 
 func fakenodes(args []string) int {
 	fs := flag.NewFlagSet("fakenodes", flag.ExitOnError)
 	nodes := fs.Int("nodes", 10, "simulated nodes")
-	run := fs.Duration("run", 0, "how long each pod runs (0: straight to its end)")
+	room := fs.Int("pods", 10000, "pods that a node takes at once")
+	tainted := fs.Bool("tainted", true, "whether pods must tolerate "+fakeKey+" to come here")
+	run := fs.Duration("run", 0, "how long pods without the annotation "+durationKey+" run (0: straight to their end)")
 	workers := fs.Int("workers", 32, "status writers")
 	fs.Parse(args)
 	cfg, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
@@ -59,37 +82,52 @@ func fakenodes(args []string) int {
 	}
 	cfg.QPS, cfg.Burst = 5000, 10000
 	cfg.ContentType = "application/vnd.kubernetes.protobuf"
-	s := &simulator{client: kubernetes.NewForConfigOrDie(cfg), run: *run, queue: make(chan step, 100000)}
+	s := &simulator{client: kubernetes.NewForConfigOrDie(cfg), run: *run, room: *room, queue: make(chan step, 100000)}
 	ctx := context.Background()
 	for i := range *nodes {
-		if err := s.join(ctx, fmt.Sprint(fakePrefix, i)); err != nil {
+		name := fmt.Sprint(fakePrefix, i)
+		if err := s.join(ctx, name, *tainted); err != nil {
 			fmt.Fprintln(os.Stderr, "fakenodes:", err)
 			return 1
 		}
+		go s.live(ctx, name)
 	}
-	go s.heartbeat(ctx, *nodes)
 	for range *workers {
 		go s.write(ctx)
 	}
 	pods := cache.NewListWatchFromClient(s.client.CoreV1().RESTClient(), "pods", v1.NamespaceAll,
 		fields.OneTermNotEqualSelector("spec.nodeName", ""))
 	informer := cache.NewSharedInformer(pods, &v1.Pod{}, 0)
-	informer.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: s.observe, UpdateFunc: func(_, o any) { s.observe(o) }})
+	informer.SetTransform(func(o any) (any, error) {
+		if p, ok := o.(*v1.Pod); ok {
+			p.ManagedFields = nil // a third of what a pod takes here
+		}
+		return o, nil
+	})
+	informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: s.observe, UpdateFunc: func(_, o any) { s.observe(o) }, DeleteFunc: s.forget})
 	fmt.Println("fakenodes: ready")
 	informer.Run(ctx.Done())
 	return 0
 }
 
-func (s *simulator) join(ctx context.Context, name string) error {
-	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("1000"),
-		v1.ResourceMemory: resource.MustParse("1Ti"), v1.ResourcePods: resource.MustParse("10000")}
+// join makes a node, or takes one that an earlier life has made, and says it is Ready.
+func (s *simulator) join(ctx context.Context, name string, tainted bool) error {
 	node := &v1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{fakeKey: "true", "kubernetes.io/hostname": name}},
-		Spec:       v1.NodeSpec{Taints: []v1.Taint{{Key: fakeKey, Effect: v1.TaintEffectNoSchedule}}},
+	}
+	if tainted {
+		node.Spec.Taints = []v1.Taint{{Key: fakeKey, Effect: v1.TaintEffectNoSchedule}}
 	}
 	if _, err := s.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
+	return s.ready(ctx, name)
+}
+
+func (s *simulator) ready(ctx context.Context, name string) error {
+	room := v1.ResourceList{v1.ResourceCPU: resource.MustParse("1000"), v1.ResourceMemory: resource.MustParse("1Ti"),
+		v1.ResourcePods: *resource.NewQuantity(int64(s.room), resource.DecimalSI)}
 	now := metav1.Now()
 	status, err := json.Marshal(map[string]any{"status": v1.NodeStatus{Capacity: room, Allocatable: room,
 		Conditions: []v1.NodeCondition{{Type: v1.NodeReady, Status: v1.ConditionTrue, Reason: "Simulated",
@@ -101,25 +139,44 @@ func (s *simulator) join(ctx context.Context, name string) error {
 	return err
 }
 
-// heartbeat renews the leases, without which the nodes would turn NotReady.
-func (s *simulator) heartbeat(ctx context.Context, nodes int) {
-	leases := s.client.CoordinationV1().Leases(leaseNS)
-	for ; ; time.Sleep(10 * time.Second) {
-		for i := range nodes {
-			name, now, seconds := fmt.Sprint(fakePrefix, i), metav1.NowMicro(), int32(40)
-			spec := coordv1.LeaseSpec{HolderIdentity: &name, LeaseDurationSeconds: &seconds, RenewTime: &now}
-			lease, err := leases.Get(ctx, name, metav1.GetOptions{})
-			if err == nil {
-				lease.Spec = spec
-				_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
-			} else if apierrors.IsNotFound(err) {
-				_, err = leases.Create(ctx, &coordv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: leaseNS}, Spec: spec}, metav1.CreateOptions{})
-			}
-			if err != nil {
-				fmt.Fprintln(os.Stderr, "fakenodes: lease:", err)
+// live keeps a node Ready, as a kubelet does: by its Lease, and by saying so anew
+// where the node controller has missed that for too long and taken it for lost.
+func (s *simulator) live(ctx context.Context, name string) {
+	for ; ; time.Sleep(renewEvery) {
+		err := s.renew(ctx, name)
+		if err == nil {
+			var node *v1.Node // as the API server's cache has it
+			node, err = s.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"})
+			if err == nil && !isReady(node) {
+				err = s.ready(ctx, name)
 			}
 		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "fakenodes: node:", err)
+		}
 	}
+}
+
+func (s *simulator) renew(ctx context.Context, name string) error {
+	leases := s.client.CoordinationV1().Leases(leaseNS)
+	now, seconds := metav1.NowMicro(), int32(40)
+	lease := &coordv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: leaseNS},
+		Spec: coordv1.LeaseSpec{HolderIdentity: &name, LeaseDurationSeconds: &seconds, RenewTime: &now}}
+	patch, err := json.Marshal(map[string]any{"spec": lease.Spec})
+	if err != nil {
+		return err
+	}
+	_, err = leases.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if apierrors.IsNotFound(err) {
+		_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
+	}
+	return err
+}
+
+func isReady(node *v1.Node) bool {
+	return slices.ContainsFunc(node.Status.Conditions, func(c v1.NodeCondition) bool {
+		return c.Type == v1.NodeReady && c.Status == v1.ConditionTrue
+	})
 }
 
 // observe queues each pod of ours once to run and once to be removed.
@@ -130,59 +187,120 @@ func (s *simulator) observe(o any) {
 	}
 	if p.DeletionTimestamp != nil {
 		if _, dup := s.ended.LoadOrStore(p.UID, true); !dup {
-			s.queue <- step{pod: p}
+			s.queue <- step{pod: p, next: remove}
 		}
 		return
 	}
-	if p.Status.Phase != v1.PodPending {
+	if p.Status.Phase != v1.PodPending && p.Status.Phase != v1.PodRunning {
 		return
 	}
 	if _, dup := s.begun.LoadOrStore(p.UID, true); dup {
 		return
 	}
-	if s.run > 0 {
-		s.queue <- step{p, v1.PodRunning}
-	} else {
-		s.queue <- step{p, v1.PodSucceeded}
+	switch {
+	case p.Status.Phase == v1.PodRunning && p.Status.StartTime != nil: // since an earlier life of ours
+		s.finishLater(p, *p.Status.StartTime)
+	case s.duration(p) > 0:
+		s.queue <- step{p, metav1.Now(), start}
+	default:
+		s.queue <- step{p, metav1.Now(), finish}
 	}
 }
 
+func (s *simulator) forget(o any) {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = gone.Obj
+	}
+	if p, ok := o.(*v1.Pod); ok {
+		s.begun.Delete(p.UID)
+		s.ended.Delete(p.UID)
+	}
+}
+
+func (s *simulator) duration(p *v1.Pod) time.Duration {
+	if d, err := time.ParseDuration(p.Annotations[durationKey]); err == nil {
+		return d
+	}
+	return s.run
+}
+
+func (s *simulator) finishLater(p *v1.Pod, since metav1.Time) {
+	time.AfterFunc(time.Until(since.Add(s.duration(p))), func() { s.queue <- step{p, since, finish} })
+}
+
+// write carries out what is owed. What was refused for any other reason than that
+// its pod is gone is owed again a little later.
 func (s *simulator) write(ctx context.Context) {
 	for w := range s.queue {
 		err := s.apply(ctx, w)
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		switch {
+		case apierrors.IsNotFound(err) || apierrors.IsConflict(err):
+		case err != nil:
 			fmt.Fprintln(os.Stderr, "fakenodes: pod:", err)
+			time.AfterFunc(retryAfter, func() { s.queue <- w })
+		case w.next == start:
+			s.finishLater(w.pod, w.started)
 		}
 	}
 }
 
 func (s *simulator) apply(ctx context.Context, w step) error {
-	pods := s.client.CoreV1().Pods(w.pod.Namespace)
-	if w.phase == "" {
-		now := int64(0)
-		return pods.Delete(ctx, w.pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &w.pod.UID}})
+	if w.next == remove {
+		return s.remove(ctx, w.pod)
 	}
-	now := metav1.Now()
-	var state v1.ContainerState
-	if w.phase == v1.PodRunning {
-		state.Running = &v1.ContainerStateRunning{StartedAt: now}
-		time.AfterFunc(s.run, func() { s.queue <- step{w.pod, v1.PodSucceeded} })
-	} else {
-		state.Terminated = &v1.ContainerStateTerminated{StartedAt: now, FinishedAt: now, Reason: "Completed"}
-		fmt.Sscan(w.pod.Annotations[exitKey], &state.Terminated.ExitCode)
-		if state.Terminated.ExitCode != 0 {
-			w.phase, state.Terminated.Reason = v1.PodFailed, "Error"
+	if _, leaving := s.ended.Load(w.pod.UID); leaving {
+		return nil
+	}
+	if w.next == start {
+		return s.report(ctx, w.pod, w.started, v1.ContainerState{Running: &v1.ContainerStateRunning{StartedAt: w.started}})
+	}
+	var code int32
+	fmt.Sscan(w.pod.Annotations[exitKey], &code)
+	return s.report(ctx, w.pod, w.started, over(w.started, code, w.pod.Annotations[outputKey]))
+}
+
+// remove ends what runs, and takes the pod away: its grace is over.
+func (s *simulator) remove(ctx context.Context, p *v1.Pod) error {
+	if p.Status.Phase == v1.PodRunning && p.Status.StartTime != nil {
+		if err := s.report(ctx, p, *p.Status.StartTime, over(*p.Status.StartTime, terminated, "")); err != nil {
+			return err
 		}
 	}
-	status := v1.PodStatus{Phase: w.phase, StartTime: &now, PodIP: "10.250.0.1"}
-	for _, c := range w.pod.Spec.Containers {
-		status.ContainerStatuses = append(status.ContainerStatuses,
-			v1.ContainerStatus{Name: c.Name, Image: c.Image, State: state, Ready: w.phase == v1.PodRunning})
+	now := int64(0)
+	return s.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name,
+		metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &p.UID}})
+}
+
+func over(started metav1.Time, code int32, message string) v1.ContainerState {
+	end := &v1.ContainerStateTerminated{StartedAt: started, FinishedAt: metav1.Now(), Reason: "Completed", ExitCode: code,
+		Message: message[:min(len(message), messageMax)]}
+	if code != 0 {
+		end.Reason = "Error"
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": w.pod.UID}, "status": status})
+	return v1.ContainerState{Terminated: end}
+}
+
+// report writes the status of a pod all of whose containers are in one state.
+func (s *simulator) report(ctx context.Context, p *v1.Pod, started metav1.Time, state v1.ContainerState) error {
+	ready := v1.PodCondition{Type: v1.PodReady, Status: v1.ConditionFalse, Reason: "PodCompleted", LastTransitionTime: metav1.Now()}
+	status := v1.PodStatus{StartTime: &started, PodIP: "10.250.0.1"}
+	switch {
+	case state.Running != nil:
+		status.Phase, ready.Status, ready.Reason = v1.PodRunning, v1.ConditionTrue, ""
+	case state.Terminated.ExitCode == 0:
+		status.Phase = v1.PodSucceeded
+	default:
+		status.Phase = v1.PodFailed
+	}
+	status.Conditions = []v1.PodCondition{ready}
+	for _, c := range p.Spec.Containers {
+		status.ContainerStatuses = append(status.ContainerStatuses,
+			v1.ContainerStatus{Name: c.Name, Image: c.Image, State: state, Ready: state.Running != nil})
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": p.UID}, "status": status})
 	if err != nil {
 		return err
 	}
-	_, err = pods.Patch(ctx, w.pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = s.client.CoreV1().Pods(p.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 	return err
 }

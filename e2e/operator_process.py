@@ -1,0 +1,138 @@
+"""Kipu as a process of this machine, for a cluster that runs no containers: started, waited for, measured, ended by id.
+
+Promises: it is the program of the image, by its entry point; it is who the chart says it is (its service account's
+token, its rights, its policies, its Lease), so that only the kubelet is left out; after `with` it has ended. It never
+starts beside an operator that is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+
+from .apiserver import ApiError, ApiServer, deployments, kubectl, wait_until
+from .namespace import OPERATOR_NAMESPACE
+
+CHART = Path(__file__).parents[1] / "charts" / "kipu"
+NAME = "kipu"  # of the release, and so of its service account and its Lease
+PARTS = ("crd", "rbac", "lease", "policies")  # all but what the kubelet would run
+READY_SECONDS = 60.0
+END_SECONDS = 30.0
+HTTP_SECONDS = 10.0
+TOKEN_SECONDS = 4 * 3_600
+LOG_BYTES = 8_000
+
+
+class OperatorProcess:
+    """From `with`, once it leads, to its end. `folder` is for its kubeconfig and its log."""
+
+    def __init__(self, api: ApiServer, folder: Path) -> None:
+        self._api = api
+        self._log = folder / "operator.log"
+        self._kubeconfig = folder / "operator.kubeconfig"
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes]
+
+    def __enter__(self) -> OperatorProcess:
+        assert self._api.find(deployments(OPERATOR_NAMESPACE, NAME)) is None, "an operator is installed in this cluster"
+        install(self._api)
+        self._kubeconfig.touch(mode=0o600)
+        self._kubeconfig.write_text(yaml.safe_dump(self._access()))
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "kipu.shell.main"]
+            self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
+        wait_until(self._leads, READY_SECONDS, "the operator leads")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    # -- what it says and costs ------------------------------------------------------------------------
+
+    def metrics(self) -> str:
+        """What it says at /metrics."""
+        return self._ask("metrics")
+
+    def cpu_seconds(self) -> float:
+        """Of CPU, user and system, since it was started."""
+        fields = self._proc("stat").rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_bytes_max(self) -> int:
+        """The most that it ever had resident."""
+        line = next(line for line in self._proc("status").splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def log(self) -> str:
+        """The end of what it has logged."""
+        return self._log.read_text()[-LOG_BYTES:]
+
+    # -- its start -------------------------------------------------------------------------------------
+
+    def _access(self) -> dict[str, object]:
+        """KUBECONFIG as it is, with the service account in the place of its user."""
+        path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{NAME}/token"
+        asked = {"spec": {"audiences": [], "expirationSeconds": TOKEN_SECONDS}}
+        token = self._api.create(path, asked)["status"]["token"]
+        given: dict[str, object] = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
+        context = {"cluster": given["clusters"][0]["name"], "user": NAME}  # type: ignore[index]
+        users = [{"name": NAME, "user": {"token": token}}]
+        return given | {"users": users, "contexts": [{"name": NAME, "context": context}], "current-context": NAME}
+
+    def _environment(self) -> dict[str, str]:
+        ours = {
+            "KUBECONFIG": str(self._kubeconfig),
+            "KIPU_HTTP_PORT": str(self._port),
+            "KIPU_LEASE_NAMESPACE": OPERATOR_NAMESPACE,
+            "KIPU_LEASE_NAME": NAME,
+        }
+        return {key: text for key, text in os.environ.items() if not key.startswith("KIPU_")} | ours
+
+    def _leads(self) -> bool:
+        assert self._process.poll() is None, f"the operator has ended:\n{self.log()}"
+        with suppress(URLError, OSError):
+            return self._ask("readyz").strip() == "ok" and "kipu_leader 1.0" in self.metrics()
+        return False
+
+    def _ask(self, what: str) -> str:
+        with urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=HTTP_SECONDS) as answer:
+            text: bytes = answer.read()
+        return text.decode()
+
+    def _proc(self, file: str) -> str:
+        return Path("/proc", str(self._process.pid), file).read_text()
+
+
+def install(api: ApiServer) -> None:
+    """What the chart holds, but for the operator's pods."""
+    with suppress(ApiError):  # it may be there
+        api.create("/api/v1/namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
+    only = [word for part in PARTS for word in ("--show-only", f"templates/{part}.yaml")]
+    command = ["helm", "template", NAME, str(CHART), "--namespace", OPERATOR_NAMESPACE, *only]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True, timeout=READY_SECONDS).stdout
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=rendered)
+    kubectl("wait", "--for=condition=Established", "crd/workflows.kipu.dev", f"--timeout={READY_SECONDS:g}s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -103,8 +103,7 @@ def _of_kind(step: Step, kind: Kind, timeout_ms: int | None) -> Step:
     if kind is Kind.RUN:
         return step
     if kind is Kind.WORKFLOW:
-        none = {"start_timeout_ms": None, "attempt_timeout_ms": None, "effects": Effects.IDEMPOTENT}
-        return replace(step, kind=kind, **none)
+        return replace(step, kind=kind, start_timeout_ms=None, attempt_timeout_ms=None, effects=Effects.IDEMPOTENT)
     bare = Step(name=step.name, depends_on=step.depends_on, run_when=step.run_when, allow_failure=step.allow_failure)
     if kind is Kind.WAIT:
         return replace(bare, kind=kind, wait_ms=3_000)

@@ -95,7 +95,9 @@ def test_a_shutdown_that_escalates_is_told_to_the_children_that_are_ending_alrea
 
 
 def test_a_fan_out_of_children_is_bounded_by_its_own_parallelism_alone() -> None:
-    given = flow(nested("each", for_each=ForEach(count=5, parallelism=2), attempts=2), step("a"), slots=1, parallelism=1)
+    given = flow(
+        nested("each", for_each=ForEach(count=5, parallelism=2), attempts=2), step("a"), slots=1, parallelism=1
+    )
     assert scheduled(given.last) == ["each[0]", "each[1]", "a"]
     given.fail("each[0]", reason=Reason.CHILD_FAILED)
     assert given.state.jobs_active == 1

@@ -13,6 +13,7 @@ from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import History, StreamId
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose
 from kipu.shell.settings import Settings
@@ -38,7 +39,7 @@ def apply(server: ApiServer, *steps: Mapping[str, Any], name: str = "w", **spec:
 @asynccontextmanager
 async def operator(server: ApiServer, identity: str = "one", **settings: Any) -> AsyncIterator[Engine]:
     """One life of it. At its end it is killed: no farewell."""
-    kube = Kube(server.connect(user=identity))
+    kube = OwnedKube(server.connect(user=identity))
     settings_ = Settings(identity=identity, **settings)
     engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry())
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(_feed(kube, engine))]

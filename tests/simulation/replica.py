@@ -14,6 +14,7 @@ from kipu.eventlog.ports import EventLog
 from kipu.shell.engine import Engine
 from kipu.shell.kube import LIST_SECONDS, Kube
 from kipu.shell.kube_http import Request
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose, compose_replica
 from kipu.shell.settings import Settings
@@ -131,7 +132,7 @@ class Replica:
             kube, self.engine = replica.kube, replica.engine
             work = replica.run()
         else:
-            kube = Kube(self.transport)
+            kube = OwnedKube(self.transport)
             self.engine = compose(kube, self._log(kube), settings, clock, telemetry)
             work = self.engine.run()
         world.auditor.engines[self.lane] = self.engine

@@ -1,4 +1,4 @@
-"""What an effect asks of the cluster: the attempt's Job as it is to be, or the placeholder in its stead.
+"""What an effect asks of the cluster: the attempt's Job, or child, as it is to be, or the placeholder in its stead.
 
 Promises: pure; the same effect of the same state gives the same plan, so that performing it twice is harmless.
 Must never look at the cluster.
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from kipu.api import jobs
+from kipu.api import jobs, sub_workflows
 from kipu.core.commands import AttemptRef
+from kipu.core.definition import Kind
 from kipu.core.effects import Effect
+from kipu.core.events import ShutdownMode
 from kipu.core.state import State
 from kipu.eventlog.ports import StreamId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One attempt's Job as it is to be, or to be no more."""
+    """One attempt's Job as it is to be, or to be no more; of a sub-workflow step, its child."""
 
     namespace: str
     workflow_uid: str
@@ -27,10 +29,16 @@ class Plan:
     intent: str
     manifest: Callable[[], Mapping[str, object]]
     placeholder: Callable[[], Mapping[str, object]]
+    is_child: bool = False
+    child_uid: str | None = None  # as recorded, once it was seen
+    mode: ShutdownMode = ShutdownMode.CANCEL  # in which it is asked to end, if it is
 
 
-def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:
-    """Of an effect of this state; `intent` is "position:hash" of the attempt's StepScheduled."""
+def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: int = 0) -> Plan:
+    """Of an effect of this state; `intent` is "position:hash" of the attempt's StepScheduled.
+
+    `depth` is how many Workflows are above this one.
+    """
     ref, definition = effect.ref, state.definition
     assert definition is not None
     place = state.place_of(ref.step)
@@ -53,12 +61,24 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         redone=state.steps[place if fanout is None else fanout.parent].redone,
         outcome=None if state.outcome is None else state.outcome.value,
     )
+    known, is_child = state.steps[place].attempt, step.kind is Kind.WORKFLOW
     return Plan(
         namespace=stream.namespace,
         workflow_uid=stream.uid,
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: jobs.job_manifest(definition, step, attempt),
-        placeholder=lambda: jobs.placeholder_manifest(attempt),
+        manifest=lambda: (
+            sub_workflows.manifest(definition, step, attempt, depth=depth + 1)
+            if is_child
+            else jobs.job_manifest(definition, step, attempt)
+        ),
+        placeholder=lambda: (
+            sub_workflows.placeholder_manifest(definition, step, attempt, depth=depth + 1)
+            if is_child
+            else jobs.placeholder_manifest(attempt)
+        ),
+        is_child=is_child,
+        child_uid=known.job_uid if is_child and known is not None else None,
+        mode=ShutdownMode.TERMINATE if state.shutdown is ShutdownMode.TERMINATE else ShutdownMode.CANCEL,
     )

@@ -7,7 +7,7 @@ from kipu.core.events import Reason
 from kipu.eventlog.ports import Answer, Unanswered
 from kipu.shell.kube_views import JobView, PodView, decode_job
 from kipu.shell.observations import is_placeholder
-from kipu.shell.performer import Performer, Reports, Backoff
+from kipu.shell.performer import Backoff, Performer, Reports
 from kipu.shell.plans import Plan
 from tests.zoo.mutants import mutant
 

@@ -241,7 +241,11 @@ async def test_a_cancel_before_the_child_exists_leaves_a_placeholder_that_runs_n
     created: list[Request] = []
 
     def slow_create(_index: int, request: Request) -> Fault | None:
-        if request.method != "POST" or not request.path.endswith("/workflows") or b"placeholder" in request.body:
+        if (
+            request.method != "POST"
+            or not request.path.endswith("/workflows")
+            or b"placeholder" in (request.body or b"")
+        ):
             return None
         created.append(request)
         return Delayed(seconds=5.0)

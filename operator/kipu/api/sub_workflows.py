@@ -83,7 +83,9 @@ def _workflow(
 def depth_of(annotations: Mapping[str, str]) -> int:
     """How many Workflows are above the one that is annotated so."""
     text = annotations.get(DEPTH_ANNOTATION, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(DEPTH_MAX)) else 0
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return min(int(text[:3]), DEPTH_MAX)
 
 
 def too_deep(definition: Definition, depth: int) -> tuple[Problem, ...]:

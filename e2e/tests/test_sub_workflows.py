@@ -1,4 +1,4 @@
-"""Steps that are Workflows of their own, on a real cluster: the example, and what cancelled and deleted mean for them."""
+"""Steps that are Workflows of their own, on a real cluster: the example, and what a cancel and a deletion mean."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def test_who_cancels_the_parent_cancels_the_child_and_its_pods(namespace: Namesp
         pods.wait_for(lambda watched: running(watched) == 1, IN_TIME_SECONDS, "the pod of the child runs")
         cancel(namespace, "outer")
         cancelled = seen.wait_for(
-            lambda watched: watched.first(lambda change: change.name == "outer" and change.phase == "Cancelled"),
+            lambda watched: watched.first(
+                lambda change: change.body["metadata"]["name"] == "outer" and change.phase == "Cancelled"
+            ),
             IN_TIME_SECONDS,
             "phase Cancelled",
         )

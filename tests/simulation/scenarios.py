@@ -7,7 +7,7 @@ from dataclasses import replace
 from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 
-from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, spec, step
+from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, nested, spec, step
 
 FAILS = Program(run_seconds=0.5, exit_code=1)
 HANGS = Program(run_seconds=FOREVER_SECONDS)
@@ -191,6 +191,33 @@ RERUN = _one(
         edits=((2.0, {"rerun": {"number": 2, "from": ["first"]}}),),
     ),
 )
+# A child that fails and is tried again, beside a window of two; then what comes after them.
+NESTED = _one(
+    "nested",
+    Plan(
+        spec=spec(
+            nested("train", of="model", retry={"maxAttempts": 2, "backoff": SOON}),
+            nested("each", of="model", forEach={"count": 3, "parallelism": 2}),
+            step("after", "train", "each"),
+        ),
+        fates={"train/two": (FAILS, WELL)},
+        templates={"model": spec(step("one"), step("two", "one"), **{"finally": [step("tidy")]})},
+    ),
+)
+# Cancelled, and then terminated while the child still runs its finally, two Workflows below.
+NESTED_SHUTDOWN = _one(
+    "nested-shutdown",
+    Plan(
+        spec=spec(nested("outer", of="middle"), step("never", "outer")),
+        fates={"outer/inner/long": (HANGS,), "outer/inner/tidy": (HANGS,)},
+        templates={
+            "middle": spec(nested("inner", of="leaf")),
+            "leaf": spec(step("long"), **{"finally": [step("tidy")]}),
+        },
+        shutdown=(7.0, "Cancel"),
+        edits=((12.0, {"shutdown": {"mode": "Terminate", "run": 1}}),),
+    ),
+)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -210,5 +237,7 @@ SCENARIOS = {
         DRAIN,
         APPROVAL,
         RERUN,
+        NESTED,
+        NESTED_SHUTDOWN,
     )
 }

@@ -7,7 +7,7 @@ Must never look at the cluster.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kipu.api import jobs, sub_workflows
 from kipu.core.commands import AttemptRef
@@ -61,24 +61,27 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         redone=state.steps[place if fanout is None else fanout.parent].redone,
         outcome=None if state.outcome is None else state.outcome.value,
     )
-    known, is_child = state.steps[place].attempt, step.kind is Kind.WORKFLOW
-    return Plan(
+    whole = Plan(
         namespace=stream.namespace,
         workflow_uid=stream.uid,
         ref=ref,
         job=effect.job,
         intent=intent,
-        manifest=lambda: (
-            sub_workflows.manifest(definition, step, attempt, depth=depth + 1)
-            if is_child
-            else jobs.job_manifest(definition, step, attempt)
-        ),
-        placeholder=lambda: (
-            sub_workflows.placeholder_manifest(definition, step, attempt, depth=depth + 1)
-            if is_child
-            else jobs.placeholder_manifest(attempt)
-        ),
-        is_child=is_child,
-        child_uid=known.job_uid if is_child and known is not None else None,
+        manifest=lambda: jobs.job_manifest(definition, step, attempt),
+        placeholder=lambda: jobs.placeholder_manifest(attempt),
+    )
+    return _of_child(whole, state, place, attempt, depth) if step.kind is Kind.WORKFLOW else whole
+
+
+def _of_child(whole: Plan, state: State, place: int, attempt: jobs.AttemptRef, depth: int) -> Plan:
+    """The same where the attempt is a Workflow."""
+    assert state.definition is not None
+    definition, step, known = state.definition, state.step(place), state.steps[place].attempt
+    return replace(
+        whole,
+        manifest=lambda: sub_workflows.manifest(definition, step, attempt, depth=depth + 1),
+        placeholder=lambda: sub_workflows.placeholder_manifest(definition, step, attempt, depth=depth + 1),
+        is_child=True,
+        child_uid=None if known is None else known.job_uid,
         mode=ShutdownMode.TERMINATE if state.shutdown is ShutdownMode.TERMINATE else ShutdownMode.CANCEL,
     )

@@ -191,31 +191,24 @@ RERUN = _one(
         edits=((2.0, {"rerun": {"number": 2, "from": ["first"]}}),),
     ),
 )
-# A child that fails and is tried again, beside a window of two; then what comes after them.
+# A child that fails and is tried again as another one.
 NESTED = _one(
     "nested",
     Plan(
-        spec=spec(
-            nested("train", of="model", retry={"maxAttempts": 2, "backoff": SOON}),
-            nested("each", of="model", forEach={"count": 3, "parallelism": 2}),
-            step("after", "train", "each"),
-        ),
-        fates={"train/two": (FAILS, WELL)},
-        templates={"model": spec(step("one"), step("two", "one"), **{"finally": [step("tidy")]})},
+        spec=spec(nested("train", of="model", retry={"maxAttempts": 2, "backoff": SOON}), step("after", "train")),
+        fates={"train/fit": (FAILS, WELL)},
+        templates={"model": spec(step("fit"))},
     ),
 )
-# Cancelled, and then terminated while the child still runs its finally, two Workflows below.
+# Cancelled, and then terminated while the child still runs its finally.
 NESTED_SHUTDOWN = _one(
     "nested-shutdown",
     Plan(
-        spec=spec(nested("outer", of="middle"), step("never", "outer")),
-        fates={"outer/inner/long": (HANGS,), "outer/inner/tidy": (HANGS,)},
-        templates={
-            "middle": spec(nested("inner", of="leaf")),
-            "leaf": spec(step("long"), **{"finally": [step("tidy")]}),
-        },
-        shutdown=(7.0, "Cancel"),
-        edits=((12.0, {"shutdown": {"mode": "Terminate", "run": 1}}),),
+        spec=spec(nested("train", of="model"), step("never", "train")),
+        fates={"train/fit": (HANGS,), "train/tidy": (HANGS,)},
+        templates={"model": spec(step("fit"), **{"finally": [step("tidy")]})},
+        shutdown=(5.0, "Cancel"),
+        edits=((9.0, {"shutdown": {"mode": "Terminate", "run": 1}}),),
     ),
 )
 SCENARIOS = {

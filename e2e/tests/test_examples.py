@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from e2e.apiserver import wait_until
+from e2e.apiserver import kubectl, wait_until
 from e2e.history import read
 from e2e.namespace import Namespace, attempts, phases
 from e2e.watching import Watch, executions
@@ -29,7 +31,7 @@ def wait_for_end(namespace: Namespace, name: str) -> None:
 
 def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
-    tested |= {"approval", "external", "finally", "gather", "outputs", "template", "when"}
+    tested |= {"approval", "external", "finally", "gather", "outputs", "template", "when", "workspace"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
     tested |= {"sub-workflow"}  # in e2e/tests/test_sub_workflows.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
@@ -75,6 +77,34 @@ def test_retry_fails_twice_and_then_succeeds(namespace: Namespace) -> None:
     assert max(attempts(status).values()) == 3
     assert [phase for _, phase in ran].count("Failed") == 2
     assert Counter(attempt for attempt, phase in ran if phase == "Failed") == {1: 1, 2: 1}
+
+
+@pytest.fixture
+def volume() -> Iterator[None]:
+    """A volume for a claim without a class, where nothing provisions one: /tmp of the node, which anybody may write."""
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/tmp"}}
+    name = f"kipu-e2e-{uuid4().hex[:8]}"
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    kubectl("create", "--filename", "-", stdin=json.dumps(volume))
+    yield
+    kubectl("delete", "persistentvolume", name, "--wait=false")
+
+
+def test_files_are_handed_on_from_the_attempt_that_succeeded(namespace: Namespace, volume: None) -> None:
+    apply(namespace, "workspace")
+    wait_for_end(namespace, "workspace")
+    status = namespace.status("workspace")
+    assert (status["phase"], status["progress"]) == ("Succeeded", "3/3")
+    uid = namespace.uid("workspace")
+    log = read(namespace, uid)
+    (won,) = [record["podUid"] for record in log.of("StepSucceeded") if record["step"] == "fetch-data"]
+    (join,) = [job for job in namespace.jobs() if job["metadata"]["labels"]["kipu.dev/step"] == "join"]
+    (main,) = join["spec"]["template"]["spec"]["containers"]
+    read_only = {each["mountPath"]: each["subPath"] for each in main["volumeMounts"] if each.get("readOnly")}
+    assert read_only["/kipu/inputs/fetch-data"] == f"kipu/{uid}/fetch-data/{won}"
+    assert namespace.kubectl("logs", "--selector", "kipu.dev/step=join").split("\n")[:3] == ["attempt 2"] * 3
+    namespace.kubectl("delete", "workflow/workspace", "--cascade=foreground")
+    assert namespace.kubectl("get", "persistentvolumeclaims", "--output=name") == ""
 
 
 def test_a_template_runs_with_the_values_of_its_workflow(namespace: Namespace) -> None:

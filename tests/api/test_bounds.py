@@ -34,6 +34,18 @@ def main(**fields: Any) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "main", **fields}]}}
 
 
+CLAIM = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+SHARED = {"claimName": "shared"}
+
+
+def reading(*inputs: str, **more: Any) -> dict[str, Any]:
+    """A workspace in which the last step waits for all others but the first, and reads these."""
+    steps = [step("a"), step("b"), step("many", forEach={"count": 250}), step("c", wait=None)]
+    steps += [{"name": "w", "wait": {"duration": "1s"}}, step("several", job={"completions": 2})]
+    needs = [one["name"] for one in steps[1:]]
+    return spec(*steps, step("last", dependsOn=needs, inputs=list(inputs)), workspace=SHARED, **more)
+
+
 TYPED = [{"name": "n", "type": "Int"}, {"name": "j", "type": "Json"}]
 MANY = [step(f"s{number}") for number in range(STEPS_MAX)]
 NESTED: dict[str, Any] = {"name": "a", "workflow": {"templateRef": {"name": "t"}}}
@@ -651,6 +663,69 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(retry={"backoff": {"max": "5m"}}),
         one(retry={"backoff": {"maximum": "5m"}}),
         "spec.steps[0].retry.backoff.maximum: is not a field of this object (did you mean 'max'?)",
+    ),
+    "a workspace has one claim": (
+        spec(workspace={"claimTemplate": CLAIM}),
+        spec(workspace={**SHARED, "claimTemplate": CLAIM}),
+        "spec.workspace: needs one of claimName and claimTemplate "
+        "(name a claim that is there (claimName), or say which one to make (claimTemplate))",
+    ),
+    "a claim's name": (
+        spec(workspace={"claimName": "a" * 253}),
+        spec(workspace={"claimName": "a" * 254}),
+        "spec.workspace.claimName: must have at most 253 characters",
+    ),
+    "a claim has a spec": (
+        spec(workspace={"claimTemplate": CLAIM}),
+        spec(workspace={"claimTemplate": {}}),
+        "spec.workspace.claimTemplate.spec: is required",
+    ),
+    "no workspace beside adoption": (
+        spec(workspace=SHARED),
+        spec(workspace=SHARED, adopt=adopt("only")),
+        "spec.adopt: cannot stand beside spec.workspace: the files of the steps that it adopts are not in it "
+        "(leave it out: all steps run again)",
+    ),
+    "inputs need a workspace": (
+        reading("b"),
+        spec(step("a"), step("b", dependsOn=["a"], inputs=["a"])),
+        "spec.steps[1].inputs: there is no workspace to read from (say in spec.workspace where files are kept)",
+    ),
+    "an input is a step": (
+        reading("b"),
+        reading("bb"),
+        "spec.steps[6].inputs[0]: there is no step 'bb' (did you mean 'b'?)",
+    ),
+    "an input once": (
+        reading("b", "c"),
+        reading("b", "b"),
+        "spec.steps[6].inputs[1]: 'b' is listed twice (remove one of the two)",
+    ),
+    "an input goes upstream": (
+        reading("b"),
+        reading("a"),
+        "spec.steps[6].inputs[0]: step 'a' need not be over when this one begins (add 'a' to dependsOn)",
+    ),
+    "an input keeps files": (
+        reading("c"),
+        reading("several"),
+        "spec.steps[6].inputs[0]: step 'several' keeps no files: it has several pods (remove it)",
+    ),
+    "an input has run": (
+        reading("c"),
+        reading("w"),
+        "spec.steps[6].inputs[0]: step 'w' keeps no files: it has no Job (remove it)",
+    ),
+    "at most 250 folders": (
+        reading("many"),
+        reading("many", "b"),
+        "spec.steps[6].inputs: come to 251 folders, at most 250 can be mounted in a pod "
+        "(say in inputs which steps' files it needs)",
+    ),
+    "the volume is Kipu's": (
+        one(template={"spec": {"volumes": [{"name": "kipu", "emptyDir": {}}]}}),
+        one(template={"spec": {"volumes": [{"name": "kipu-workspace", "emptyDir": {}}]}}),
+        "spec.steps[0].template.spec.volumes[0].name: is the name of Kipu's own volume",
     ),
     "adoption names a workflow": (
         spec(adopt=adopt("only")),

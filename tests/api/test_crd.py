@@ -100,9 +100,10 @@ def test_lists_are_atomic_but_the_conditions(kind: str) -> None:
 def test_nothing_has_a_default_and_few_rules_run_at_a_write(kind: str) -> None:
     assert not [path for path, field in FIELDS[kind].items() if "default" in field]
     ruled = {path for path, field in FIELDS[kind].items() if "x-kubernetes-validations" in field}
+    workspace = f"{SPECS[kind]}.workspace"
     workflow = {".spec", ".spec.shutdown", ".spec.rerun"}
     allowed = {"Workflow": workflow, "CronWorkflow": {SPECS["CronWorkflow"]}, "WorkflowTemplate": {".spec"}}
-    assert ruled == allowed[kind]  # nothing below a list: their cost is constant
+    assert ruled == {*allowed[kind], workspace}  # nothing below a list: their cost is constant
 
 
 @EACH
@@ -123,7 +124,8 @@ def test_only_what_core_v1_owns_passes_through(kind: str) -> None:
     # The outputs of what is adopted are what another log holds.
     params = {path for path in ANY_VALUE if ".params[]." in path and path in FIELDS[kind]}
     language = {*params, f"{spec}.adopt.steps[].outputs"}
-    assert through == {f"{spec}.defaults.template.spec", *steps, *language}
+    templates = {f"{spec}.defaults.template.spec", f"{spec}.workspace.claimTemplate.spec"}
+    assert through == {*templates, *steps, *language}
 
 
 @pytest.mark.parametrize(("custom", "rest"), [(WORKFLOW, 0), (CRON_WORKFLOW, len("-29712960") + 2)])

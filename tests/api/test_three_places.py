@@ -29,7 +29,7 @@ from tests.api.test_reuse import told as reuse_problems
 # Of the rules of a CronWorkflow: what no pattern can say, and what a rule of CEL says (x-kubernetes-validations).
 CRON_PARSER_ALONE = {"schedule", "schedule that never comes", "zone", "labels", "the rules of a Workflow"}
 CRON_BY_CEL = {"a request of one run", "adoption"}
-BY_CEL = {"steps must be given"}
+BY_CEL = {"steps must be given", "a workspace has one claim"}
 TEMPLATE_BY_SCHEMA = {message for *_, message in TEMPLATES if "must have at most" in message} | {
     "spec.params[0].name",
     "spec.params[0].type: must be one of",

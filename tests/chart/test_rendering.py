@@ -30,6 +30,7 @@ CLUSTER_RIGHTS = {
     ("kipu.dev", "cronworkflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
     ("", "pods"): {"get", "list", "watch"},
+    ("", "persistentvolumeclaims"): {"create"},
     ("", "configmaps"): {"get", "list", "create", "patch", "delete"},
     ("events.k8s.io", "events"): {"create", "patch"},
     ("apiextensions.k8s.io", "customresourcedefinitions"): {"get"},

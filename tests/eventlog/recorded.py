@@ -30,6 +30,7 @@ from kipu.core.definition import (
     RunWhen,
     Step,
     ValueType,
+    Workspace,
 )
 from kipu.core.errors import Problem
 from kipu.core.events import (
@@ -495,7 +496,54 @@ EXTERNAL = History(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL, NESTED)
+WORKSPACE = History(
+    name="workspace-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="5d4c3b2a-1f0e-4d9c-8b7a-695847362514"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(name="fetch"),
+                        Step(name="shard", for_each=ForEach(count=1)),
+                        Step(name="join", depends_on=("fetch", "shard"), inputs=("fetch", "shard")),
+                    ),
+                    workspace=Workspace(claim_template={"spec": {"accessModes": ["ReadWriteOnce"]}}),
+                ),
+            ),
+            StepScheduled(run=1, step="fetch", attempt=1, job=JOB),
+        ),
+        (StepSucceeded(run=1, step="fetch", attempt=1, job_uid="j", pod="p", pod_uid="f0"),),
+        (StepExpanded(run=1, step="shard", count=1), StepScheduled(run=1, step="shard[0]", attempt=1, job=JOB)),
+        (StepSucceeded(run=1, step="shard[0]", attempt=1, job_uid="k", pod="q", pod_uid="s0"),),
+        (
+            StepCompleted(run=1, step="shard"),
+            StepScheduled(run=1, step="join", attempt=1, job=JOB),
+        ),
+    ),
+)
+CLAIMED = replace(
+    WORKSPACE,
+    name="workspace-claim-v1",
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(steps=(Step(name="only"),), workspace=Workspace(claim_name="shared")),
+            ),
+        ),
+    ),
+)
+HISTORIES = (
+    *(EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL),
+    *(WORKSPACE, CLAIMED, NESTED),
+)
 
 
 async def write(history: History, store: Store) -> None:

@@ -145,6 +145,19 @@ def _check_pod(before: Json, after: Json) -> None:
         raise invalid("Pod", before["metadata"]["name"], "spec", "Forbidden: pod updates may not change fields")
 
 
+# -- Claims -----------------------------------------------------------------------------------------------
+
+
+def _prepare_claim(body: Json) -> None:
+    name, spec = body["metadata"]["name"], body.setdefault("spec", {})
+    if not spec.get("accessModes"):
+        why = "Required value: at least 1 access mode is required"
+        raise invalid("PersistentVolumeClaim", name, "spec.accessModes", why)
+    if "storage" not in ((spec.get("resources") or {}).get("requests") or {}):
+        raise invalid("PersistentVolumeClaim", name, "spec.resources[storage]", "Required value")
+    body["status"] = {"phase": "Pending"}
+
+
 # -- Leases -----------------------------------------------------------------------------------------------
 
 
@@ -216,6 +229,14 @@ KINDS = (
         plural="workflowtemplates",
         has_generation=True,
         is_custom=True,
+    ),
+    Kind(
+        group="",
+        version="v1",
+        kind="PersistentVolumeClaim",
+        plural="persistentvolumeclaims",
+        has_status=True,
+        prepare=_prepare_claim,
     ),
     Kind(group="", version="v1", kind="ResourceQuota", plural="resourcequotas", has_status=True),
     Kind(group="events.k8s.io", version="v1", kind="Event", plural="events"),

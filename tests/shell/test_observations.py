@@ -9,7 +9,7 @@ from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.definition import Output, ValueType
 from kipu.core.events import Reason
 from kipu.shell.kube_views import JobView, Metadata, PodSpec, PodView
-from kipu.shell.observations import TRACKING, needs_pods, observe, waiting_reason
+from kipu.shell.observations import TRACKING, Promise, needs_pods, observe, waiting_reason
 
 START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
 START_MS, END_MS = 1_795_489_200_000, 1_795_489_205_000
@@ -102,7 +102,8 @@ def test_a_pod_that_its_job_let_go_uncounted_decides_nothing(phase: str, code: i
     assert isinstance(observe(done, [ended], advance_on_pod=True), ObserveOutcome)
 
 
-ROWS = (Output(name="rows", type=ValueType.INT),)
+ROWS = Promise(outputs=(Output(name="rows", type=ValueType.INT),))
+FILES = Promise(files=True)
 
 
 def wrote(message: str, *, containers: int = 1, ephemeral: int = 0) -> PodView:
@@ -115,7 +116,7 @@ def wrote(message: str, *, containers: int = 1, ephemeral: int = 0) -> PodView:
 
 
 def test_a_success_brings_what_it_has_written_and_the_uid_of_its_pod() -> None:
-    seen = outcome(observe(job(), [wrote("rows=42\n")], advance_on_pod=True, declared=ROWS))
+    seen = outcome(observe(job(), [wrote("rows=42\n")], advance_on_pod=True, promise=ROWS))
     assert (seen.reason, seen.outputs, seen.pod_uid) == (None, {"rows": 42}, "pod-uid")
 
 
@@ -140,14 +141,14 @@ def test_a_success_without_its_outputs_is_none(
     message: str, containers: int, ephemeral: int, reason: Reason | None
 ) -> None:
     ended = wrote(message, containers=containers, ephemeral=ephemeral)
-    seen = outcome(observe(job(), [ended], advance_on_pod=True, declared=ROWS))
+    seen = outcome(observe(job(), [ended], advance_on_pod=True, promise=ROWS))
     assert (seen.reason, seen.exit_code) == (reason, 0)
     assert (seen.outputs is None) is (reason is not None)
 
 
 def test_a_failure_stays_what_it_is_whatever_it_has_written() -> None:
     failed = pod("Failed", exit_code=3, terminated={"message": "rows=42"})
-    seen = outcome(observe(job(), [failed], advance_on_pod=True, declared=ROWS))
+    seen = outcome(observe(job(), [failed], advance_on_pod=True, promise=ROWS))
     assert (seen.reason, seen.outputs, seen.message) == (Reason.EXIT_CODE, None, "exit code 3: rows=42")
 
 
@@ -157,11 +158,21 @@ def test_a_job_that_is_complete_without_a_pod_that_says_with_what_asks_for_a_lis
     assert needs_pods(done, [pod("Running")], ROWS)
     assert not needs_pods(done, [wrote("rows=1")], ROWS)
     assert not needs_pods(done, [])
-    seen = outcome(observe(done, [], advance_on_pod=False, declared=ROWS))
+    seen = outcome(observe(done, [], advance_on_pod=False, promise=ROWS))
     assert (seen.reason, seen.message) == (
         Reason.LOST,
-        "its pod vanished, and with it what it had written to $KIPU_OUTPUT",
+        "its pod vanished, and with it what says which outputs or files stand",
     )
+
+
+def test_a_success_in_a_workspace_names_its_pod_and_is_none_without_one() -> None:
+    seen = outcome(observe(job(), [pod("Succeeded", exit_code=0)], advance_on_pod=True, promise=FILES))
+    assert (seen.reason, seen.outputs, seen.pod_uid) == (None, None, "pod-uid")
+    failed = outcome(observe(job(), [pod("Failed", exit_code=1)], advance_on_pod=True, promise=FILES))
+    assert (failed.reason, failed.pod_uid) == (Reason.EXIT_CODE, None)
+    done = job(conditions=[condition("Complete")])
+    assert needs_pods(done, [], FILES)
+    assert outcome(observe(done, [], advance_on_pod=False, promise=FILES)).reason is Reason.LOST
 
 
 def test_advancing_on_the_job_waits_for_its_condition() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from kipu.core.events import Event, StreamClaimed, WorkflowFinished
+from kipu.core.events import Event, StepSucceeded, StreamClaimed, WorkflowFinished
 from kipu.core.state import canonical
 from kipu.eventlog.ports import EventLog, Head, History, Recorded, StreamId
 from kipu.shell.engine import Engine
@@ -163,6 +163,9 @@ class Auditor:
                 case.is_cut = case.is_reopened = False
                 self.note("I19", self._ignores(case))
             case.believe(record)
+            definition = case.story.definition
+            if isinstance(record.event, StepSucceeded) and definition is not None and definition.workspace is not None:
+                self.note("I13", invariants.i13_the_winner_has_ended_well(record.event, self._server.executions))
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
                 self.note("I11", invariants.i11_nothing_runs_at_the_end(case.running()))
 
@@ -195,6 +198,7 @@ class Auditor:
             self.note("I7", invariants.i7_a_job_has_a_committed_intent(case.story, job))
             self.note("I11", invariants.i11_no_job_after_the_end(case.story, job))
             self.note("I13", invariants.i13_a_job_reads_what_was_committed(case.story, job))
+            self.note("I13", invariants.i13_a_job_mounts_what_was_committed(case.story, job))
 
     def _pods(self) -> None:
         """Programs that were started since the last look."""

@@ -26,7 +26,9 @@ STEPS_MAX = 8
 LOOSE = "10m"
 WRITES, ASKS, HANDLES = 60, 120, 600  # of one replica in a run of average size
 SECONDS = 25.0
-CHILDLESS = frozenset({"outputs", "effects", "onUnknown", "attemptTimeout", "startTimeout"})  # of a step with a Job
+CHILDLESS = frozenset(
+    {"outputs", "effects", "onUnknown", "attemptTimeout", "startTimeout", "inputs"}
+)  # of a step with a Job
 SCRIPTS_PER_SCENARIO = 8  # seeds in a row share a scenario, so that its run without faults is made once
 
 
@@ -37,7 +39,9 @@ def scenario_of(seed: int) -> Scenario:
     plans = tuple(_plan(draw, place) for place in range(count))
     repeats = random.Random(f"fan-outs {seed // SCRIPTS_PER_SCENARIO}")  # apart, so that all else stays as it was drawn
     plans = tuple(_repeated(repeats, plan) for plan in plans)
-    nests = random.Random(f"children {seed // SCRIPTS_PER_SCENARIO}")  # likewise
+    files = random.Random(f"workspaces {seed // SCRIPTS_PER_SCENARIO}")
+    plans = tuple(_handing_on(files, plan) for plan in plans)
+    nests = random.Random(f"children {seed // SCRIPTS_PER_SCENARIO}")
     plans = tuple(_nested(nests, plan, place) for place, plan in enumerate(plans))
     replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
     return Scenario(
@@ -259,9 +263,29 @@ def _fan_out(
     return for_each, own
 
 
+def _handing_on(draw: random.Random, plan: Plan) -> Plan:
+    """In some workflows the steps hand files on, as they say or by what they wait for."""
+    if draw.random() < 0.7:
+        return plan
+    claim = {"spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}}
+    steps = []
+    for given in plan.spec["steps"]:
+        needs = [need for need in given.get("dependsOn", ()) if "script" in _named(plan, need)]
+        says = "script" in given and draw.random() < 0.6
+        steps.append({**given, **({"inputs": draw.sample(needs, draw.randint(0, len(needs)))} if says else {})})
+    workspace = draw.choice(({"claimTemplate": claim}, {"claimName": "shared"}))
+    return replace(plan, spec={**plan.spec, "steps": steps, "workspace": workspace})
+
+
+def _named(plan: Plan, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(step for step in plan.spec["steps"] if step["name"] == name)
+    return found
+
+
 # -- scripts ---------------------------------------------------------------------------------------------
 
 PLURALS = ("jobs", "pods", "workflows")
+COUNTED = ("configmaps", "jobs.batch", "persistentvolumeclaims")
 
 
 def _entry(draw: random.Random, replicas: int) -> At:
@@ -324,7 +348,9 @@ def _mishap(draw: random.Random) -> Strike:
         lambda: SlowWatch(plural, draw.choice((0.5, 5.0, 30.0))),
         lambda: RepeatWatch(plural, draw.randint(1, 5)),
         lambda: EditWorkflow(draw.randrange(4)),
-        lambda: Quota(draw.choice(("configmaps", "jobs.batch")), draw.choice((0.5, 5.0, 30.0))),
+        lambda: Quota(
+            draw.choice(("configmaps", "jobs.batch", "persistentvolumeclaims")), draw.choice((0.5, 5.0, 30.0))
+        ),
         Compact,
     ]
     return draw.choice(makers)()

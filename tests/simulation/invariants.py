@@ -7,7 +7,7 @@ be said at the end is in `ending`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from kipu.core.definition import DISRUPTIONS_MAX
@@ -244,7 +244,9 @@ def i13_a_job_reads_what_was_committed(story: Story, job: Job) -> str | None:
     labels = job["metadata"]["labels"]
     step = labels["kipu.dev/step"]
     name_of_it = f"{step}[{labels['kipu.dev/index']}]" if "kipu.dev/index" in labels else step
-    given = {each["name"]: each["value"] for each in job["spec"]["template"]["spec"]["containers"][0].get("env", ())}
+    given = {
+        each["name"]: each.get("value", "") for each in job["spec"]["template"]["spec"]["containers"][0].get("env", ())
+    }
     for name, value in given.items():
         if name.startswith("IN_"):
             committed = story.read(name.removeprefix("IN_"))
@@ -253,6 +255,26 @@ def i13_a_job_reads_what_was_committed(story: Story, job: Job) -> str | None:
             if value not in story.values.get(name_of_it, {}).values():
                 return f"Job {job['metadata']['name']} reads {name}={value!r}, which is not recorded for it"
     return None
+
+
+def i13_a_job_mounts_what_was_committed(story: Story, job: Job) -> str | None:
+    """I13: in a workspace a Job reads the folders of the pods that were committed, all of them and no other."""
+    if is_placeholder(job) or story.definition is None or story.definition.workspace is None:
+        return None
+    metadata, (main, *_) = job["metadata"], job["spec"]["template"]["spec"]["containers"]
+    uid, step = metadata["labels"]["kipu.dev/workflow-uid"], metadata["labels"]["kipu.dev/step"]
+    given = {each["mountPath"]: each["subPath"] for each in main.get("volumeMounts", ()) if each.get("readOnly")}
+    files = {where: pod for name in story.by_name[step].inputs for where, pod in story.files(name).items()}
+    committed = {f"/kipu/inputs/{where}": f"kipu/{uid}/{where}/{pod}" for where, pod in files.items()}
+    return None if given == committed else f"Job {metadata['name']} mounts {given}, committed is {committed}"
+
+
+def i13_the_winner_has_ended_well(event: StepSucceeded, executions: Sequence[Execution]) -> str | None:
+    """I13: the pod whose files stand is one of just this attempt, and its program has ended well."""
+    won = [each for each in executions if each.pod_uid == event.pod_uid]
+    if [(each.step, each.attempt, each.exit_code) for each in won] == [(event.step, str(event.attempt), 0)]:
+        return None
+    return f"the files of pod {event.pod_uid} stand for step {event.step} attempt {event.attempt}, it was {won}"
 
 
 def i11_no_job_after_the_end(story: Story, job: Job) -> str | None:

@@ -59,6 +59,7 @@ class Account:
     intent: str = ""  # "position:hash" of its newest StepScheduled
     is_unwanted: bool = False  # its own `when` did not hold
     outputs: dict[str, object] | None = None  # of its success
+    pod_uid: str | None = None  # likewise: whose files stand
     decision: Decision | None = None  # what was answered, if it asks
     due: int | None = None  # when its wait is over
     items: int | None = None  # of a fan-out that has begun
@@ -145,7 +146,7 @@ class Story:
                 account.successes, account.end = account.successes + 1, "Succeeded"
             case StepSucceeded():
                 account = self.steps[event.step]
-                account.successes += 1
+                account.successes, account.pod_uid = account.successes + 1, event.pod_uid
                 account.is_open, account.end = False, "Succeeded"
                 account.outputs = None if event.outputs is None else dict(event.outputs)
             case WaitStarted():
@@ -190,6 +191,15 @@ class Story:
         items = [f"{name}[{index}]" for index in range(self.steps[name].items or 0)]
         outputs = [self.steps[item].outputs if item in self.steps else None for item in items]
         return json.dumps([each and each["text"] for each in outputs], separators=(",", ":"))
+
+    def files(self, name: str) -> dict[str, str]:
+        """Where a step that reads these files finds them, and whose they are: of a fan-out, those of its items."""
+        if self.by_name[name].for_each is None:
+            items = {name: self.steps[name]}
+        else:
+            items = {item: each for item, each in self.steps.items() if parent_of(item) == name and item != name}
+        where = {item: item.replace("[", "/").rstrip("]") for item in items}
+        return {where[item]: each.pod_uid for item, each in items.items() if each.end == "Succeeded" and each.pod_uid}
 
     def items_of(self, name: str) -> list[Account]:
         """The items of a step that have begun."""

@@ -67,6 +67,12 @@ RERUN_RULES: tuple[Rule, ...] = (
         "fieldPath": ".number",
     },
 )
+WORKSPACE_RULES: tuple[Rule, ...] = (
+    {
+        "rule": "has(self.claimName) != has(self.claimTemplate)",
+        "message": "needs one of claimName and claimTemplate",
+    },
+)
 COLUMNS: tuple[Column, ...] = (
     ("Phase", "string", ".status.phase", 0),
     ("Progress", "string", ".status.progress", 0),
@@ -111,7 +117,12 @@ WORKFLOW = Custom(
     name_description="It becomes a label of every Job and pod.",
     columns=COLUMNS,
     selectable=(".status.phase",),
-    rules={"spec": (*WHOLE_RULES, *SPEC_RULES), "spec.shutdown": SHUTDOWN_RULES, "spec.rerun": RERUN_RULES},
+    rules={
+        "spec": (*WHOLE_RULES, *SPEC_RULES),
+        "spec.shutdown": SHUTDOWN_RULES,
+        "spec.rerun": RERUN_RULES,
+        "spec.workspace": WORKSPACE_RULES,
+    },
 )
 CRON_WORKFLOW = Custom(
     kind=CRON_KIND,
@@ -123,7 +134,10 @@ CRON_WORKFLOW = Custom(
     name_length_max=CRON_NAME_LENGTH_MAX,
     name_description="Its Workflows are called by it and by the minute they are for: NAME-29712960.",
     columns=CRON_COLUMNS,
-    rules={"spec.workflowTemplate.spec": (*WHOLE_RULES, *TEMPLATE_RULES)},
+    rules={
+        "spec.workflowTemplate.spec": (*WHOLE_RULES, *TEMPLATE_RULES),
+        "spec.workflowTemplate.spec.workspace": WORKSPACE_RULES,
+    },
 )
 WORKFLOW_TEMPLATE = Custom(
     kind=TEMPLATE_KIND,
@@ -139,7 +153,8 @@ WORKFLOW_TEMPLATE = Custom(
         "spec": (
             {"rule": "has(self.steps) && !has(self.templateRef)", "message": "steps are required"},
             *TEMPLATE_RULES,
-        )
+        ),
+        "spec.workspace": WORKSPACE_RULES,
     },
 )
 RESOURCES = (WORKFLOW, CRON_WORKFLOW, WORKFLOW_TEMPLATE)

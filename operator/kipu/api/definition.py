@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -34,9 +35,9 @@ from kipu.core.definition import (
     Step,
 )
 from kipu.core.errors import Problem, UserError
-from kipu.core.graph import check
+from kipu.core.graph import PROBLEMS_MAX, check
 
-from . import fan_out, language, sub_workflows, v1alpha1, v1alpha1_base, v1alpha1_pod
+from . import fan_out, language, sub_workflows, v1alpha1, v1alpha1_base, v1alpha1_pod, workspace
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
@@ -79,7 +80,10 @@ def parse(raw: object) -> Definition:
         raise UserError(tuple(problems))
     params = language.params(spec.params or (), problems)
     definition = _definition(spec, defaults or {}, pods, retries, fans, params)
+    silent = {step.name for step in (*(spec.steps or ()), *(spec.finally_ or ())) if step.inputs is None}
+    definition = workspace.with_inputs(replace(definition, workspace=workspace.read(spec.workspace, problems)), silent)
     problems.extend(language.problems(definition, knows_order=not graph_problems))
+    problems.extend(islice(workspace.problems(definition, knows_order=not graph_problems), PROBLEMS_MAX))
     if problems:
         raise UserError(tuple(problems))
     return definition
@@ -283,6 +287,7 @@ def _definition(
                 for_each=fans.get(f"spec.{field}[{place}]"),
                 when=step.when,
                 outputs=language.outputs(step.outputs),
+                inputs=tuple(step.inputs or ()),
             )
             for field, steps in (("steps", spec.steps or ()), ("finally", spec.finally_ or ()))
             for place, step in enumerate(steps)

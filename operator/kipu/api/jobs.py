@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kipu.core.definition import Definition, Effects, Step
+from kipu.core.files import Folder
 from kipu.core.naming import attempt_id, idempotency_key, item_name
 
+from . import workspace
 from .durations import timestamp
-from .passthrough import merge
+from .passthrough import JsonMap, merge
 from .pods import MAIN, literal, main_container, mapping, pod_template
 from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
@@ -48,12 +50,14 @@ class AttemptRef:
     values: Mapping[str, str] = field(default_factory=dict)  # recorded: what the step's expressions came to
     redone: int = 0  # how many successes of the step were given up by reruns
     outcome: str | None = None  # of the steps before, for those of finally
+    inputs: tuple[Folder, ...] = ()  # in the workspace: whose files it reads
 
 
 def job_manifest(definition: Definition, step: Step, attempt: AttemptRef) -> dict[str, object]:
     """The batch/v1 Job of this attempt. The step is one of this definition."""
     pod = filled(step.pod, attempt.values)
     template = _with_ours(pod_template(definition.pod_defaults, pod), attempt, has_outputs=bool(step.outputs))
+    template = _with_files(template, definition, step, attempt)
     spec = {**mapping(step.pod, "job"), **_deadline(attempt), "template": template}
     if step.effects is Effects.EXTERNAL:
         # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
@@ -95,16 +99,18 @@ def owned(attempt: AttemptRef, annotations: Mapping[str, str]) -> dict[str, obje
         "namespace": attempt.namespace,
         "labels": labels(attempt),
         "annotations": {INTENT_ANNOTATION: attempt.intent, **annotations},
-        "ownerReferences": [
-            {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": attempt.workflow_name,
-                "uid": attempt.workflow_uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": [_owner(attempt)],
+    }
+
+
+def _owner(attempt: AttemptRef) -> dict[str, object]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": attempt.workflow_name,
+        "uid": attempt.workflow_uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
     }
 
 
@@ -129,10 +135,8 @@ def _deadline(attempt: AttemptRef) -> dict[str, object]:
 
 def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs: bool) -> dict[str, object]:
     spec, main = mapping(template, "spec"), main_container(template)
-    containers, env = spec["containers"], main.get("env")
-    assert isinstance(containers, list)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
-    ours = {**main, "env": [*_environment(attempt, has_outputs), *(env if isinstance(env, list) else [])]}
+    ours = {**main, "env": [*_environment(attempt, has_outputs), *_list(main, "env")]}
     if has_outputs:
         ours |= {"terminationMessagePath": OUTPUT_PATH, "terminationMessagePolicy": "File"}
     return {
@@ -140,9 +144,44 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs:
         "spec": {
             **spec,
             "restartPolicy": "Never",
-            "containers": [ours if container is main else container for container in containers],
+            "containers": [ours if container is main else container for container in _list(spec, "containers")],
         },
     }
+
+
+def _with_files(
+    template: dict[str, object], definition: Definition, step: Step, attempt: AttemptRef
+) -> dict[str, object]:
+    """The pod mounts its own folder of the workspace, and those that its step reads."""
+    claim = workspace.claim(definition, attempt.workflow_name, attempt.workflow_uid)
+    index = None if attempt.item is None else attempt.item[0]
+    own = (attempt.step, index) if workspace.keeps_files(definition, step) else None
+    if claim is None or (own is None and not attempt.inputs):
+        return template
+    spec, main = mapping(template, "spec"), main_container(template)
+    env = workspace.environment(stages=own is not None, reads=bool(attempt.inputs))
+    mounts = workspace.mounts(attempt.workflow_uid, own, attempt.inputs)
+    ours = {**main, "env": [*env, *_list(main, "env")], "volumeMounts": [*_list(main, "volumeMounts"), *mounts]}
+    containers = [ours if container is main else container for container in _list(spec, "containers")]
+    volumes = [*_list(spec, "volumes"), workspace.volume(claim)]
+    return {**template, "spec": {**spec, "containers": containers, "volumes": volumes}}
+
+
+def _list(raw: JsonMap, key: str) -> list[object]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def claim_manifest(definition: Definition, attempt: AttemptRef) -> dict[str, object] | None:
+    """The claim that is made for the workflow of this attempt; None if none is. It is deleted with the workflow."""
+    ours = {MANAGED_BY_LABEL: MANAGED_BY, "kipu.dev/workflow": attempt.workflow_name}
+    metadata = {
+        "namespace": attempt.namespace,
+        "labels": ours | {"kipu.dev/workflow-uid": attempt.workflow_uid},
+        "ownerReferences": [_owner(attempt)],
+    }
+    name = workspace.claim(definition, attempt.workflow_name, attempt.workflow_uid)
+    return None if name is None else workspace.claim_manifest(definition, name, metadata)
 
 
 def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:

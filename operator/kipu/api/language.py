@@ -13,7 +13,7 @@ from itertools import islice
 
 from kipu.core.definition import Definition, Output, Step, ValueType
 from kipu.core.errors import Problem
-from kipu.core.graph import PROBLEMS_MAX, Graph, build, paths
+from kipu.core.graph import PROBLEMS_MAX, Upstream, paths
 
 from . import scopes, values
 from .expressions import Expected, Expression, parse
@@ -62,7 +62,7 @@ def problems(definition: Definition, *, knows_order: bool = True) -> list[Proble
 
 def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
     yield from _adoption_problems(definition)
-    names, upstream, count = scopes.names(definition), _Upstream(definition), 0
+    names, upstream, count = scopes.names(definition), Upstream(definition), 0
     for step, path in zip(definition.steps, paths(definition.steps), strict=True):
         yield from _outputs_twice(step, path)
         said = list(scopes.templates(step.pod))
@@ -142,36 +142,3 @@ def _has_fraction(value: object) -> bool:
         case Mapping():
             return any(map(_has_fraction, value.values()))
     return False
-
-
-class _Upstream:
-    """Which steps are over before another one starts: all that it waits for, through any number of others."""
-
-    def __init__(self, definition: Definition) -> None:
-        self._definition = definition
-        self._last = {step.name for step in definition.steps if step.in_finally}
-        self._graph: Graph | None = None
-        self._ancestors: list[int] = []  # of each step, as bits: 5,000 x 625 bytes, filled when first asked for
-
-    def holds(self, later: str, earlier: str) -> bool:
-        """Whether the one starts after the other is over."""
-        if later in self._last and earlier not in self._last:
-            return True
-        if self._graph is None:
-            self._graph = build(self._definition)
-            self._ancestors = _ancestors(self._graph)
-        return bool(self._ancestors[self._graph.index[later]] >> self._graph.index[earlier] & 1)
-
-
-def _ancestors(graph: Graph) -> list[int]:
-    """Of a graph without cycles, as one number of bits for each step. Each edge costs one union of them."""
-    found = [0] * len(graph.needs)
-    unmet = [len(needs) for needs in graph.needs]
-    free = [place for place, count in enumerate(unmet) if count == 0]
-    for place in free:
-        for dependent in graph.dependents[place]:
-            found[dependent] |= found[place] | 1 << place
-            unmet[dependent] -= 1
-            if unmet[dependent] == 0:
-                free.append(dependent)
-    return found

@@ -52,6 +52,9 @@ def program(job: JsonMap) -> Program:
 
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
+    if definition.workspace is not None:
+        reason = "is a volume, which only a cluster can give"
+        yield Problem(path="spec.workspace", reason=reason, hint="run this workflow on a cluster")
     for path, step in zip(paths(definition.steps), definition.steps, strict=True):
         if step.kind is Kind.WORKFLOW:
             reason = f"step '{step.name}' is a Workflow of its own, which takes a cluster to create"

@@ -13,6 +13,7 @@ from kipu.core.errors import Problem
 from .passthrough import JsonMap
 from .pods import MAIN, main_container, mapping, pod_template
 from .scopes import templates
+from .workspace import VOLUME
 
 RUNS = ("command", "args")
 JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailure"})
@@ -95,6 +96,9 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
     if spec.get("restartPolicy") not in (None, "Never"):
         hint = "an attempt that failed is tried again by the step's retry"
         yield Problem(path=f"{where}.restartPolicy", reason="must be Never", hint=hint)
+    for place, volume in enumerate(volumes if isinstance(volumes := spec.get("volumes"), list) else []):
+        if isinstance(volume, Mapping) and volume.get("name") == VOLUME:
+            yield Problem(path=f"{where}.volumes[{place}].name", reason="is the name of Kipu's own volume")
     containers = spec.get("containers")
     if containers is None:
         return

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from kipu.core.definition import (
     ATTEMPTS_MAX,
     FINALLY_MAX,
+    INPUTS_MAX,
     ITEMS_MAX,
     ITEMS_UNDER_WAY_MAX,
     STEPS_MAX,
@@ -46,6 +47,7 @@ from .v1alpha1_base import (
 from .v1alpha1_control import ANSWERS_MAX, Answer, Approval, Rerun, Shutdown, Wait
 from .v1alpha1_language import Expression, Outputs, Params
 from .v1alpha1_pod import Container, PodTemplate
+from .v1alpha1_workspace import Workspace
 
 USER_LENGTH_MAX = 253  # x 4 bytes = 1 KiB of a record
 RESOLUTIONS_MAX = 100  # compared by the chart's policy with as many that were there before
@@ -192,6 +194,9 @@ class Step(Container):
     outputs: Outputs | None = None
     """What the step's program writes to the file $KIPU_OUTPUT, and later steps read as steps['NAME'].outputs.X. All of
     it must be written, of the type declared and in less than 4,096 bytes; else the attempt has failed."""
+    inputs: Annotated[list[Name], Field(max_length=INPUTS_MAX)] | None = None
+    """The steps whose files this one reads in the workspace, under KIPU_INPUTS/STEP: any that are over when it begins.
+    Absent: those of dependsOn that are no fan-outs. A step that did not succeed has no folder."""
     job: JobShape | None = None
     """How many pods the step has; one if absent."""
     approval: Approval | None = None
@@ -288,6 +293,8 @@ class WorkflowSpec(Model):
     template_ref: TemplateRef | None = None
     """The WorkflowTemplate that says what to run, in place of steps and all that belongs to them. It is read once, when
     the Workflow is accepted, and recorded whole in its log. Beside it stand params, the values for the template's."""
+    workspace: Workspace | None = None
+    """The volume on which steps hand files on. Absent: none."""
     steps: Annotated[list[Step], Field(min_length=1, max_length=STEPS_MAX)] | None = None
     """The steps, in any order; required without a templateRef. Up to about 1,000 can be applied with kubectl apply;
     above, use --server-side."""

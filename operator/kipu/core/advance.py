@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import chain, islice
 
-from . import ending, fanout, policies
+from . import ending, fanout, files, policies
 from .definition import Kind
 from .events import ApprovalRequested, Reason, SkipReason, StepEvaluated, StepScheduled, WaitStarted
 from .language import Evaluated, Unevaluated
@@ -167,6 +167,9 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
         return False
     if not asked.holds:
         turn.skip([place], name, SkipReason.CONDITION_FALSE)
+        return False
+    if excess := files.excess(turn.state, place):
+        turn.fail_step(place, Reason.INVALID_JOB, excess)
         return False
     if asked.values:
         turn.record(StepEvaluated(run=turn.state.run, step=name, values=asked.values))

@@ -135,7 +135,13 @@ def start(state: State, event: StepStarted) -> None:
 def succeed(state: State, event: StepSucceeded) -> None:
     """The attempt, and with it the step, has ended well."""
     place, old, attempt = live(state, event.step, event.attempt)
-    seen = replace(attempt, job_uid=event.job_uid, pod=event.pod or attempt.pod, node=event.node or attempt.node)
+    seen = replace(
+        attempt,
+        job_uid=event.job_uid,
+        pod=event.pod or attempt.pod,
+        node=event.node or attempt.node,
+        pod_uid=event.pod_uid,
+    )
     started_at = old.started_at if old.started_at is not None else event.started_at
     code = 0 if state.step(place).kind is Kind.RUN else None  # a child has none
     new = replace(old, attempt=seen, started_at=started_at, exit_code=code, message="", reason=None)

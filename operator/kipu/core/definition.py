@@ -24,6 +24,7 @@ ITEMS_MAX = 10_000
 ITEMS_IN_ALL_MAX = 50_000
 # Of one fan-out begun and not over, those that wait for a retry included: x 1 KiB of state = 1 MiB.
 ITEMS_UNDER_WAY_MAX = 1_000
+INPUTS_MAX = 250  # folders that one pod mounts, each a mount of its own on the node
 DISRUPTIONS_MAX = 10  # evictions and node losses do not use up maxAttempts, but they end too
 
 
@@ -153,6 +154,15 @@ class Step:
     in_finally: bool = False  # runs once all others are over; these stand behind all others
     approval: Approval | None = None
     wait_ms: int | None = None
+    inputs: tuple[str, ...] = ()  # the steps whose files it reads; those of a fan-out item by item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The volume on which steps hand files on: either a claim that is there, or one that is made for the workflow."""
+
+    claim_name: str | None = None
+    claim_template: JsonObject | None = None  # opaque to the core
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,3 +197,4 @@ class Definition:
     adopt: Adoption | None = None
     params: JsonObject = field(default_factory=dict)  # name -> value; read by expressions alone
     finally_timeout_ms: int | None = None  # all steps of `finally`, from their beginning
+    workspace: Workspace | None = None

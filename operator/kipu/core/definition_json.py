@@ -25,6 +25,7 @@ from .definition import (
     RunWhen,
     Step,
     ValueType,
+    Workspace,
 )
 
 
@@ -41,6 +42,7 @@ def to_json(definition: Definition) -> dict[str, object]:
             "priority": definition.priority or None,
             "steps": [_step_to_json(step) for step in definition.steps],
             "timeoutMs": definition.timeout_ms,
+            "workspace": None if definition.workspace is None else _workspace_to_json(definition.workspace),
         }
     )
 
@@ -57,6 +59,18 @@ def from_json(raw: Mapping[str, object]) -> Definition:
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
         params=_object(raw.get("params", {})),
         finally_timeout_ms=_optional_int(raw.get("finallyTimeoutMs")),
+        workspace=_workspace_from_json(_object(raw["workspace"])) if "workspace" in raw else None,
+    )
+
+
+def _workspace_to_json(workspace: Workspace) -> dict[str, object]:
+    return _without_none({"claimName": workspace.claim_name, "claimTemplate": workspace.claim_template})
+
+
+def _workspace_from_json(raw: Mapping[str, object]) -> Workspace:
+    return Workspace(
+        claim_name=_text(raw["claimName"]) if "claimName" in raw else None,
+        claim_template=_object(raw["claimTemplate"]) if "claimTemplate" in raw else None,
     )
 
 
@@ -97,6 +111,7 @@ def _step_to_json(step: Step) -> dict[str, object]:
             "dependsOn": list(step.depends_on) or None,
             "effects": None if step.effects is Effects.IDEMPOTENT else step.effects.value,
             "finally": step.in_finally or None,
+            "inputs": list(step.inputs) or None,
             "kind": None if step.kind is Kind.RUN else step.kind.value,
             "forEach": None if step.for_each is None else _for_each_to_json(step.for_each),
             "name": step.name,
@@ -155,6 +170,7 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         in_finally=_bool(raw.get("finally", False)),
         approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
         wait_ms=_optional_int(raw.get("waitMs")),
+        inputs=tuple(_text(name) for name in _list(raw.get("inputs", []))),
         for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
         when=None if raw.get("when") is None else _text(raw["when"]),
         outputs=tuple(

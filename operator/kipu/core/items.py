@@ -6,6 +6,7 @@ over keeps no memory of its own. Called by the fold alone. Must never decide any
 
 from __future__ import annotations
 
+from . import files
 from .definition import ITEMS_UNDER_WAY_MAX, ForEach, Kind
 from .errors import CorruptionError
 from .events import Items
@@ -64,6 +65,7 @@ def come_due(state: State, fanout: Fanout, place: int) -> None:
 def finish(state: State, fanout: Fanout, place: int) -> None:
     """An item is over: keep what is still asked of it."""
     phase, outputs = state.steps[place].phase, state.steps[place].outputs
+    pod_uid = files.winner(state, place)
     if place == fanout.base + fanout.begun:
         fanout.begun += 1  # it has ended instead of beginning: an expression of it has no value
     fanout.under_way.pop(place, None)
@@ -75,6 +77,8 @@ def finish(state: State, fanout: Fanout, place: int) -> None:
         state.steps[place] = _LIKE_ALL[phase]
     if outputs is not None:
         fanout.outputs[place - fanout.base] = outputs
+    if phase is StepPhase.SUCCEEDED and pod_uid is not None:
+        fanout.pods[place - fanout.base] = pod_uid
     refresh(state, fanout)
 
 

@@ -47,6 +47,12 @@ def job_name(*, workflow: str, workflow_uid: str, run: int, step: str, attempt: 
     return f"{prefix or 'kipu'}-{identity}"
 
 
+def claim_name(*, workflow: str, workflow_uid: str) -> str:
+    """The name of the claim that is made for a workflow: a DNS label of at most 63 characters."""
+    identity = _digest("claim", workflow_uid)[:HASH_LENGTH]
+    return f"{workflow[: JOB_NAME_LENGTH_MAX - HASH_LENGTH - 1].strip('-')}-{identity}"
+
+
 def keyed_fraction(limit: int, *parts: str) -> int:
     """A whole number from 0 to `limit` drawn evenly by a keyed hash: jitter that a replay draws again."""
     return int(_digest("jitter", *parts)[:16], 16) % (limit + 1)

@@ -38,6 +38,7 @@ class Attempt:
     job_uid: str | None = None
     pod: str | None = None
     node: str | None = None
+    pod_uid: str | None = None  # of the pod whose outputs and files stand, once it has succeeded
     started_at: int | None = None
     start_deadline: int | None = None
     deadline: int | None = None
@@ -103,6 +104,7 @@ class Fanout:
     over: Counter[StepPhase] = field(default_factory=Counter)
     failures: list[int] = field(default_factory=list)  # the first FAILURES_KEPT_MAX places
     outputs: dict[int, Outputs] = field(default_factory=dict)  # of those that have succeeded, by index
+    pods: dict[int, str] = field(default_factory=dict)  # likewise: the uids of those whose files stand
     is_late: bool = False  # its step's timeout has passed
 
 
@@ -306,6 +308,7 @@ def canonical(state: State) -> bytes:
     meaning["leaving"] = list(state.leaving)
     meaning["fanouts"] = [_fanout_meaning(fanout) for fanout in state.fanouts.values()]
     meaning["gathered"] = [sorted(fanout.outputs.items()) for fanout in state.fanouts.values()]
+    meaning["files"] = [sorted(fanout.pods.items()) for fanout in state.fanouts.values()]
     return json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -52,6 +52,7 @@ READ_TRIES_MAX = len(BACKOFF_SECONDS) + 1
 RETRY_AFTER_SECONDS_MAX = 10.0
 
 EVENTS = "/apis/events.k8s.io/v1", "events"
+CLAIMS = "/api/v1", "persistentvolumeclaims"
 LEASES = "/apis/coordination.k8s.io/v1", "leases"
 JSON_PATCH = "application/json-patch+json"
 
@@ -122,6 +123,10 @@ class Kube:
         ]
         path = _path(JOBS.group_path, JOBS.plural, namespace, name)
         return await self._patch("jobs", path, msgspec.json.encode(operations), JSON_PATCH)
+
+    async def create_claim(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
+        """POST of a PersistentVolumeClaim. 201, or 409 AlreadyExists."""
+        return await self._create(*CLAIMS, namespace, manifest)
 
     async def list_pods(self, namespace: str, label_selector: str) -> list[PodView]:
         """A consistent list, read in pages. Raises Unanswered."""

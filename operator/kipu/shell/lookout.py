@@ -6,12 +6,13 @@ attempt; an absence is concluded only from a consistent read. Must never decide 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kipu.api.workspace import keeps_files
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
-from kipu.core.definition import Kind, Output
+from kipu.core.definition import Definition, Kind
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.naming import split_item
@@ -22,6 +23,7 @@ from . import child_observations, observations, witnesses
 from .child_performer import ChildPerformer
 from .kube_owned import RunView
 from .kube_views import JobView
+from .observations import Promise
 from .observer import Observer, Sighting
 from .performer import Performer, until_read
 from .settings import AdvanceOn
@@ -58,8 +60,8 @@ class Lookout:
         self._advance_on = advance_on
         self._tell = tell
         self._once = once
-        self._declared: dict[str, Sequence[Output]] = {}  # by step: what it is to write
         self._nested: set[str] = set()  # the sub-workflow steps
+        self._promises: dict[str, Promise] = {}  # by step, of those that have made one
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
         self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
@@ -67,12 +69,12 @@ class Lookout:
     # -- whose Job it is -----------------------------------------------------------------------------
 
     def remember(self, records: Iterable[Recorded]) -> None:
-        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's; and what is declared."""
+        """Keep the (position, hash) of each intent: what proves that a Job is this attempt's; and what is promised."""
         for record in records:
             if isinstance(record.event, WorkflowAccepted):
-                steps = record.event.definition.steps
-                self._declared = {step.name: step.outputs for step in steps if step.outputs}
-                self._nested = {step.name for step in steps if step.kind is Kind.WORKFLOW}
+                definition = record.event.definition
+                self._promises = _promises(definition)
+                self._nested = {step.name for step in definition.steps if step.kind is Kind.WORKFLOW}
             if isinstance(record.event, StepScheduled):
                 text = f"{record.position}:{record.hash}"
                 self._intents[record.event.step] = Intent(text=text, job=record.event.job)
@@ -126,12 +128,12 @@ class Lookout:
         job = sighting.job
         if job is None or not self._is_intended(job):
             return
-        declared = self._outputs_of(job)
-        if observations.needs_pods(job, sighting.pods.values(), declared):
+        promise = self._promise_of(job)
+        if observations.needs_pods(job, sighting.pods.values(), promise):
             self._once(f"{name}/pods", lambda: self._inspect(job))
             return
         on_pod = self._advance_on is AdvanceOn.POD
-        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, declared=declared)
+        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, promise=promise)
         if seen is not None:
             self._tell(seen)
 
@@ -162,14 +164,15 @@ class Lookout:
             and not observations.is_placeholder(job)
         )
 
-    def _outputs_of(self, job: JobView) -> Sequence[Output]:
+    def _promise_of(self, job: JobView) -> Promise:
         ref = observations.attempt_of(job)
-        return () if ref is None else self._declared.get((split_item(ref.step) or (ref.step,))[0], ())
+        step = "" if ref is None else (split_item(ref.step) or (ref.step,))[0]
+        return self._promises.get(step, observations.NOTHING)
 
     async def _inspect(self, job: JobView) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""
         pods = await until_read(lambda: self._performer.pods_of(self._stream.namespace, job.metadata.uid))
-        seen = observations.observe(job, pods, advance_on_pod=False, declared=self._outputs_of(job))
+        seen = observations.observe(job, pods, advance_on_pod=False, promise=self._promise_of(job))
         if seen is not None:
             self._tell(seen)
 
@@ -192,3 +195,8 @@ class Lookout:
             self._tell(ObserveMissing(ref=ref))
         else:
             self._observer.saw_job(view)
+
+
+def _promises(definition: Definition) -> dict[str, Promise]:
+    made = {step.name: Promise(outputs=step.outputs, files=keeps_files(definition, step)) for step in definition.steps}
+    return {step: promise for step, promise in made.items() if promise.is_any}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kipu.api import outputs
 from kipu.api.jobs import EFFECTS_ANNOTATION, INTENT_ANNOTATION, PLACEHOLDER_ANNOTATION
@@ -26,6 +26,22 @@ TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its
 DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
 
 Observation = ObserveStarted | ObserveOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """What a success of a step has to bring along, and thus which pod it is whose success counts."""
+
+    outputs: Sequence[Output] = ()
+    files: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """Whether a success without a pod that is known is none."""
+        return self.files or bool(self.outputs)
+
+
+NOTHING = Promise()
 
 
 def is_placeholder(job: JobView | RunView) -> bool:
@@ -60,18 +76,18 @@ def attempt_of(job: JobView | RunView) -> AttemptRef | None:
 
 
 def observe(
-    job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool, declared: Sequence[Output] = ()
+    job: JobView, pods: Iterable[PodView], *, advance_on_pod: bool, promise: Promise = NOTHING
 ) -> Observation | None:
-    """The most that can be said of the attempt now, or None. A success is one only with the outputs declared."""
+    """The most that can be said of the attempt now, or None. A success is one only with what was promised."""
     ref = attempt_of(job)
     if ref is None or is_placeholder(job):
         return None
     own = [pod for pod in pods if controller_uid(pod) == job.metadata.uid]
     ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
     if finished_condition(job) is not None:
-        return _job_outcome(ref, job, own, declared)
+        return _job_outcome(ref, job, own, promise)
     if ended is not None and advance_on_pod and _pod_decides(job, ended):
-        return _pod_outcome(ref, job, ended, declared)
+        return _pod_outcome(ref, job, ended, promise)
     running = next((pod for pod in own if pod.status.phase == "Running"), ended)
     if running is None:
         return _born(ref, job)
@@ -92,12 +108,12 @@ def _born(ref: AttemptRef, job: JobView) -> ObserveStarted | None:
     return ObserveStarted(ref=ref, job_uid=job.metadata.uid, started_at=born_at, is_awaited=True)
 
 
-def needs_pods(job: JobView, pods: Iterable[PodView], declared: Sequence[Output] = ()) -> bool:
+def needs_pods(job: JobView, pods: Iterable[PodView], promise: Promise = NOTHING) -> bool:
     """Whether the Job has ended and no pod was seen that says how, or with what: a list must tell, or its absence."""
     condition = finished_condition(job)
     if condition == "Failed":
         telling: Sequence[str] = ("Succeeded", "Failed") if _has_one_pod(job) else ("Failed",)
-    elif condition == "Complete" and declared:
+    elif condition == "Complete" and promise.is_any:
         telling = ("Succeeded",)
     else:
         return False
@@ -153,7 +169,7 @@ def _has_one_pod(job: JobView) -> bool:
     return job.spec.completions == 1 and job.spec.parallelism == 1
 
 
-def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, declared: Sequence[Output]) -> ObserveOutcome:
+def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, promise: Promise) -> ObserveOutcome:
     main = next((c for c in pod.status.container_statuses if c.name == MAIN), None)
     end = main.state.terminated if main is not None else None
     reason, message = _judge(pod)
@@ -168,20 +184,22 @@ def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, declared: Sequence
         pod=pod.metadata.name,
         node=pod.spec.node_name or None,
     )
-    return _with_outputs(seen, pod, end.message if end is not None else "", declared) if declared else seen
+    if reason is not None or not promise.is_any:
+        return seen
+    seen = replace(seen, pod_uid=pod.metadata.uid)
+    message = end.message if end is not None else ""
+    return _with_outputs(seen, pod, message, promise.outputs) if promise.outputs else seen
 
 
 def _with_outputs(seen: ObserveOutcome, pod: PodView, message: str, declared: Sequence[Output]) -> ObserveOutcome:
     """What the program has written makes the success, or unmakes it."""
-    if seen.reason is not None:
-        return seen
     spec = pod.spec  # as it is now: the kubelet counts the containers each time it writes the status
     containers = len(spec.containers) + len(spec.init_containers) + len(spec.ephemeral_containers)
     try:
         written = outputs.read(message, declared, containers=containers)
-        return replace(seen, outputs=written, pod_uid=pod.metadata.uid)
+        return replace(seen, outputs=written)
     except outputs.OutputError as error:
-        return replace(seen, reason=error.reason, message=str(error))
+        return replace(seen, reason=error.reason, message=str(error), pod_uid=None)
 
 
 def _judge(pod: PodView) -> tuple[Reason | None, str]:
@@ -203,13 +221,13 @@ def _judge(pod: PodView) -> tuple[Reason | None, str]:
     return Reason.POD_FAILED, f"{pod.status.reason}: {pod.status.message}".strip(": ") or "the pod failed"
 
 
-def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView], declared: Sequence[Output]) -> ObserveOutcome:
+def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView], promise: Promise) -> ObserveOutcome:
     condition = next(c for c in job.status.conditions if c.type in ("Complete", "Failed") and c.status == "True")
     ended = _telling_pod(job, condition, own)
     if ended is not None:
-        return _pod_outcome(ref, job, ended, declared)
-    if condition.type == "Complete" and declared:
-        reason, message = Reason.LOST, "its pod vanished, and with it what it had written to $KIPU_OUTPUT"
+        return _pod_outcome(ref, job, ended, promise)
+    if condition.type == "Complete" and promise.is_any:
+        reason, message = Reason.LOST, "its pod vanished, and with it what says which outputs or files stand"
     elif condition.type == "Complete":
         reason, message = None, ""
     elif condition.reason == "DeadlineExceeded":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from kipu.core.commands import Command, ObserveGone, ObserveRefused
@@ -27,6 +27,7 @@ from .plans import Plan
 
 T = TypeVar("T")
 CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
+CLAIMS_KEPT_MAX = 10_000  # x 0.1 KiB; of one that is forgotten a create is sent once more
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
 ENDING_SECONDS = (0.1, 0.2, 0.5, 1.0)  # while a Job and its pods end: a person waits for Cancelled
 
@@ -47,6 +48,7 @@ class Performer:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
+        self._claimed: dict[str, None] = {}  # Workflows whose claim is there: the newest, by uid
 
     async def ensure_job(self, plan: Plan, reports: Reports) -> None:
         """Until the attempt's Job exists, or never can."""
@@ -54,7 +56,7 @@ class Performer:
         while True:
             try:
                 async with self._creating:
-                    answer = await self._kube.create_job(plan.namespace, plan.manifest())
+                    answer = await self._create(plan)
                 if answer.status == 201 and is_clear:
                     reports.created(plan.job, decode_job(answer.body).metadata.uid)
                 if await self._settled(answer, plan, reports):
@@ -64,6 +66,17 @@ class Performer:
                 is_clear = False
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
             await backoff.wait()
+
+    async def _create(self, plan: Plan) -> Answer:
+        """The answer to the Job, or a refusal of the claim that its pods are to mount."""
+        if plan.claim is not None and plan.workflow_uid not in self._claimed:
+            answer = await self._kube.create_claim(plan.namespace, plan.claim)
+            if answer.status not in (201, 409):
+                return replace(answer, message=f"the claim of the workspace: {answer.message}")
+            self._claimed[plan.workflow_uid] = None  # a 409 is ours: the uid is in the name
+            if len(self._claimed) > CLAIMS_KEPT_MAX:
+                del self._claimed[next(iter(self._claimed))]
+        return await self._kube.create_job(plan.namespace, plan.manifest())
 
     async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
         """Whether the answer to a create was definite."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from kipu.api import jobs, sub_workflows
+from kipu.core import files
 from kipu.core.commands import AttemptRef
 from kipu.core.definition import Kind
 from kipu.core.effects import Effect
@@ -32,6 +33,7 @@ class Plan:
     is_child: bool = False
     child_uid: str | None = None  # as recorded, once it was seen
     mode: ShutdownMode = ShutdownMode.CANCEL  # in which it is asked to end, if it is
+    claim: Mapping[str, object] | None = None  # what its pods mount, if it is made for the workflow
 
 
 def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: int = 0) -> Plan:
@@ -60,6 +62,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         values=state.steps[place].values,
         redone=state.steps[place if fanout is None else fanout.parent].redone,
         outcome=None if state.outcome is None else state.outcome.value,
+        inputs=tuple(files.inputs(state, place)),
     )
     whole = Plan(
         namespace=stream.namespace,
@@ -69,6 +72,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         intent=intent,
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
+        claim=jobs.claim_manifest(definition, attempt),
     )
     return _of_child(whole, state, place, attempt, depth) if step.kind is Kind.WORKFLOW else whole
 

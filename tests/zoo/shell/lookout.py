@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kipu.core.commands import AttemptRef, ObserveMissing
+from kipu.core.definition import Definition
 from kipu.core.state import State
 from kipu.shell import observations
 from kipu.shell.kube_views import JobView
 from kipu.shell.lookout import Lookout
+from kipu.shell.observations import Promise
 from kipu.shell.observer import Sighting
 from tests.zoo.mutants import mutant
 
@@ -34,3 +36,9 @@ def a_restart_misses_nobody(self: Lookout, state: State, known: Mapping[str, Sig
 def any_job_with_our_labels_speaks(self: Lookout, job: JobView) -> bool:
     """Whoever copies the labels of an attempt speaks for it."""
     return observations.attempt_of(job) is not None
+
+
+@mutant("_promises", breaks="I13", caught_by="tests/shell/test_workspace.py")
+def a_success_in_a_workspace_needs_no_pod(definition: Definition) -> dict[str, Promise]:
+    """A Job that is complete has done it, whichever folder its pod has written."""
+    return {step.name: Promise(outputs=step.outputs) for step in definition.steps if step.outputs}

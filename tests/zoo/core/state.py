@@ -14,7 +14,7 @@ def active_jobs_are_counted_step_by_step(self: State) -> int:
 
 
 @mutant(
-    "State.jobs_active", breaks="I16, parents lock their children out", caught_by="tests/core/test_sub_workflows.py"
+    "State.jobs_active", breaks="I16", caught_by="tests/core/test_sub_workflows.py"
 )
 def a_child_holds_a_place(self: State) -> int:
     """An attempt is an attempt."""

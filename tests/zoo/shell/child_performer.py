@@ -18,7 +18,7 @@ def a_child_is_ours_by_its_name(child: RunView, plan: Plan) -> bool:
     return child.metadata.name == plan.job
 
 
-@mutant("ChildPerformer._end", breaks="I11, I16, a cancel that does not reach the child", caught_by=NESTED)
+@mutant("ChildPerformer._end", breaks="I11, I16", caught_by=NESTED)
 async def a_child_is_left_to_end_by_itself(
     self: ChildPerformer, child: RunView | None, plan: Plan, reports: Reports
 ) -> None:
@@ -27,6 +27,6 @@ async def a_child_is_left_to_end_by_itself(
         await _end(self, child, plan, reports)
 
 
-@mutant("ChildPerformer._remains_gone", breaks="I8, two attempts at once", caught_by=NESTED)
+@mutant("ChildPerformer._remains_gone", breaks="I8", caught_by=NESTED)
 async def what_a_deleted_child_leaves_is_nobodys(self: ChildPerformer, plan: Plan, uid: str, reports: Reports) -> None:
     """A child that somebody has deleted is gone, whatever still runs of it."""

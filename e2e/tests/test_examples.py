@@ -33,6 +33,7 @@ def test_every_example_has_a_test_here() -> None:
     tested = {"hello", "diamond", "retry", "skip-on-failure", "cancel-me", "timeout", "indexed", "fan-out"}
     tested |= {"approval", "external", "finally", "gather", "outputs", "template", "when", "workspace"}
     tested |= {"cron"}  # in e2e/tests/test_cron.py
+    tested |= {"sub-workflow"}  # in e2e/tests/test_sub_workflows.py
     assert {path.stem for path in EXAMPLES.glob("*.yaml")} == tested
 
 

@@ -48,6 +48,13 @@ def reading(*inputs: str, **more: Any) -> dict[str, Any]:
 
 TYPED = [{"name": "n", "type": "Int"}, {"name": "j", "type": "Json"}]
 MANY = [step(f"s{number}") for number in range(STEPS_MAX)]
+NESTED: dict[str, Any] = {"name": "a", "workflow": {"templateRef": {"name": "t"}}}
+
+
+def given(*params: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "a", "workflow": {"templateRef": {"name": "t"}, "params": list(params)}}
+
+
 RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "at least one step": (spec(), {"steps": []}, "spec.steps: must not be empty"),
     "steps must be given": (spec(), {}, "spec.steps: is required"),
@@ -823,6 +830,48 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}, "runWhen": "AllFinished"}),
         spec({"name": "a", "approval": {}, "retry": {"maxAttempts": 2}}),
         "spec.steps[0].retry: has no meaning beside approval: it has no Job (remove it)",
+    ),
+    "a sub-workflow says nothing of what it runs": (
+        spec(NESTED | {"retry": {"maxAttempts": 2}, "timeout": "1h", "forEach": {"count": 2}, "allowFailure": True}),
+        spec(NESTED | {"image": "i"}),
+        "spec.steps[0].image: has no meaning beside workflow: the template says what runs (remove it)",
+    ),
+    "a sub-workflow has no outputs": (
+        spec(NESTED | {"when": "1 < 2"}),
+        spec(NESTED | {"outputs": [{"name": "a"}]}),
+        "spec.steps[0].outputs: has no meaning beside workflow: the template says what runs (remove it)",
+    ),
+    "a sub-workflow has no exit code": (
+        spec(NESTED | {"retry": {"maxAttempts": 2}}),
+        spec(NESTED | {"retry": {"nonRetryableExitCodes": [2]}}),
+        "spec.steps[0].retry.nonRetryableExitCodes: has no meaning beside workflow: it has no exit code (remove it)",
+    ),
+    "a sub-workflow names a template": (
+        spec(NESTED),
+        spec({"name": "a", "workflow": {}}),
+        "spec.steps[0].workflow.templateRef: is required",
+    ),
+    "a param of a sub-workflow once": (
+        spec(given({"name": "x", "value": 1}, {"name": "y", "value": 1})),
+        spec(given({"name": "x", "value": 1}, {"name": "x", "value": 2})),
+        "spec.steps[0].workflow.params[1].name: 'x' is already the name of a param",
+    ),
+    "a param of a sub-workflow is whole": (
+        spec(given({"name": "x", "value": "0.5"})),
+        spec(given({"name": "x", "value": 0.5})),
+        "spec.steps[0].workflow.params[0].value: holds a fraction (put it in quotes, and write double(params.NAME)"
+        " where a number is needed)",
+    ),
+    "an expression is a whole param": (
+        spec(given({"name": "x", "value": "${{ [1] }}"})),
+        spec(given({"name": "x", "value": ["${{ 1 }}"]})),
+        "spec.steps[0].workflow.params[0].value[0]: expressions stand in a param's own text (write the whole value as"
+        " one ${{ }}, which keeps its type)",
+    ),
+    "an expression in a param of a sub-workflow": (
+        spec(given({"name": "x", "value": "${{ params.a }}"}), params=[{"name": "a", "value": 1}]),
+        spec(given({"name": "x", "value": "${{ params.b }}"}), params=[{"name": "a", "value": 1}]),
+        "spec.steps[0].workflow.params[0].value: ${{ params.b }}: there is no param 'b'",
     ),
     "the question of an approval": (
         spec({"name": "a", "approval": {"message": "x" * TEXT_LENGTH_MAX}}),

@@ -39,10 +39,11 @@ def fields_of(custom: Custom) -> dict[str, dict[str, Any]]:
 
 
 PARAMS = ("params[].value", "params[].default", "params[].enum[]")
+GIVEN = ("steps[].workflow.params[].value", "finally[].workflow.params[].value")
 ANY_VALUE = {
     f"{spec}.{path}"
     for spec in (".spec", ".spec.workflowTemplate.spec")
-    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", *PARAMS)
+    for path in ("steps[].forEach.items[]", "finally[].forEach.items[]", *PARAMS, *GIVEN)
 }
 FIELDS = {custom.kind: fields_of(custom) for custom in RESOURCES}
 EACH = pytest.mark.parametrize("kind", list(FIELDS))

@@ -17,17 +17,20 @@ from kipu.core.definition import Definition
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 
 
-def specs(manifests: list[dict[str, Any]]) -> Definition:
+def specs(manifests: list[dict[str, Any]]) -> list[Definition]:
     """What its Workflows are asked to do. Raises UserError."""
     match [manifest["kind"] for manifest in manifests]:
         case ["CronWorkflow"]:
             (asked,) = manifests
-            return parse(cron.parse(asked["metadata"]["name"], asked["spec"]).template["spec"])
+            return [parse(cron.parse(asked["metadata"]["name"], asked["spec"]).template["spec"])]
         case ["WorkflowTemplate", "Workflow"]:
             template, workflow = manifests
-            return resolve(workflow["spec"], template["spec"])
+            if "templateRef" in workflow["spec"]:
+                return [resolve(workflow["spec"], template["spec"])]
+            nested = {"templateRef": {"name": "sub-workflow"}, "params": [{"name": "region", "value": "eu"}]}
+            return [parse(workflow["spec"]), resolve(nested, template["spec"])]
     (whole,) = manifests
-    return parse(whole["spec"])
+    return [parse(whole["spec"])]
 
 
 def test_there_are_the_examples_that_the_readme_names() -> None:
@@ -47,8 +50,8 @@ def test_an_example_is_sound_and_explained(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_asks_for_no_privilege(path: Path) -> None:
-    definition = specs(list(yaml.safe_load_all(path.read_text(encoding="utf-8"))))
-    for step in definition.steps:
+    definitions = specs(list(yaml.safe_load_all(path.read_text(encoding="utf-8"))))
+    for definition, step in ((each, step) for each in definitions for step in each.steps):
         template: Any = pod_template(definition.pod_defaults, step.pod)
         pod, main = template["spec"]["securityContext"], main_container(template)
         assert pod["runAsNonRoot"] is True

@@ -25,6 +25,13 @@ pytestmark = pytest.mark.cluster
 
 # What the CRD cannot say: it is for the admission policy or for the operator.
 PARSER_ALONE = {
+    "a param of a sub-workflow is whole",
+    "a param of a sub-workflow once",
+    "a sub-workflow has no exit code",
+    "a sub-workflow has no outputs",
+    "a sub-workflow says nothing of what it runs",
+    "an expression in a param of a sub-workflow",
+    "an expression is a whole param",
     "an input goes upstream",
     "an input has run",
     "an input is a step",

@@ -113,8 +113,13 @@ def test_steps_of_finally_have_their_own_place_and_what_runs_nothing_needs_no_pr
         "steps": [
             {"name": "ask", "approval": {"message": "go on"}},
             {"name": "rest", "wait": {"duration": "1s"}},
+            {"name": "train", "workflow": {"templateRef": {"name": "train"}}},
         ],
         "finally": [{"name": "fine", "script": "true"}, {"name": "odd", "image": "busybox"}],
     }
-    (found,) = problems(parse(spec))
+    nested, found = problems(parse(spec))
+    assert str(nested) == (
+        "spec.steps[2].workflow: step 'train' is a Workflow of its own, which takes a cluster to create "
+        "(run this workflow on a cluster)"
+    )
     assert found.path == "spec.finally[1]"

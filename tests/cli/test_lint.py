@@ -56,7 +56,7 @@ def written(folder: Path, text: str) -> str:
 
 
 def test_the_examples_have_no_fault(terminal: Terminal) -> None:
-    assert terminal.kipu("lint", *map(str, EXAMPLES)) == (0, "", f"kipu: {len(EXAMPLES) + 1} manifests, no fault\n")
+    assert terminal.kipu("lint", *map(str, EXAMPLES)) == (0, "", f"kipu: {len(EXAMPLES) + 2} manifests, no fault\n")
 
 
 def test_every_fault_of_every_document_is_told_with_its_line(terminal: Terminal, tmp_path: Path) -> None:

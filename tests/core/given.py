@@ -104,6 +104,11 @@ def approval(name: str, *needs: str, timeout: int | None = None, allow_failure: 
     )
 
 
+def nested(name: str, *needs: str, for_each: ForEach | None = None, **policies: Any) -> Step:
+    """A step that is a Workflow of its own."""
+    return replace(step(name, *needs, for_each=for_each, **policies), kind=Kind.WORKFLOW)
+
+
 def wait(name: str, *needs: str, milliseconds: int = MINUTE) -> Step:
     """A step in which time passes."""
     return replace(step(name, *needs), kind=Kind.WAIT, wait_ms=milliseconds)

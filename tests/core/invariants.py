@@ -37,9 +37,9 @@ def check_indexes(state: State) -> None:
     assert [*state.unadopted] == [place for place in _to_adopt(state) if place in pending]
     free = {place for place in entered if state.unmet[place] == 0} - doomed
     jobless = {place for place in free if state.step(place).kind is not Kind.RUN}
-    assert set(state.jobless) == jobless
     again = {place for place in retrying if state.steps[place].retry_at is None and place in places}
-    assert set(state.ready) == (free - jobless) | again
+    nested = {place for place in everything if state.step(place).kind is Kind.WORKFLOW}
+    assert set(state.ready) == (free - jobless) | (again - nested)
     assert set(state.resting) == {place for place in places if state.steps[place].phase is StepPhase.SUSPENDED}
     assert set(state.live) == {place for place in everything if _has_attempt(state, place, abandoned=False)}
     open_places = {*state.live, *state.retrying, *state.unknown, *state.resting}
@@ -47,7 +47,10 @@ def check_indexes(state: State) -> None:
     assert set(state.leaving) == {place for place in everything if _has_attempt(state, place, abandoned=True)}
     cancelled = [step for step in state.steps if step.attempt and step.attempt.abandoned is Reason.CANCELLED]
     assert state.cancelling == sum(step.phase in STARTED for step in cancelled)
-    assert state.jobs_active == sum(step.phase in STARTED and step.attempt is not None for step in state.steps)
+    assert set(state.jobless) == jobless | (again & nested)
+    started = {p for p in everything if state.steps[p].phase in STARTED and state.steps[p].attempt is not None}
+    assert state.jobs_active == len(started - nested), "a child holds no place"
+    assert state.nested == len(started & nested)
     assert due_timers(state) <= {(timer.kind, timer.due, timer.place) for timer in relevant_timers(state)}
 
 
@@ -64,7 +67,9 @@ def check_fanouts(state: State) -> None:
     assert set(state.expanded) == open_ones
     assert set(state.idle) == {p for p in open_ones if not _under_way(state, state.fanouts[p])}
     assert set(state.spent) == {p for p in state.idle if not _has_more(state, state.fanouts[p])}
-    assert set(state.startable) == {p for p in open_ones if _may_start(state, state.fanouts[p])}
+    may_start = {p for p in open_ones if _may_start(state, state.fanouts[p])}
+    assert set(state.spawnable) == {p for p in may_start if state.step(p).kind is Kind.WORKFLOW}
+    assert set(state.startable) == may_start - {*state.spawnable}
     late = {p for p in open_ones if state.fanouts[p].is_late}
     assert set(state.overdue) == {p for p in late if {*_under_way(state, state.fanouts[p])} - {*state.leaving}}
     for fanout in state.fanouts.values():

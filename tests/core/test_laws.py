@@ -70,7 +70,7 @@ def definitions(draw: st.DrawFn, *, timeouts: bool = True) -> Definition:
 
 def _steps(name: str, earlier: list[str], waits: st.SearchStrategy[int | None]) -> st.SearchStrategy[Step]:
     needs = st.lists(st.sampled_from(earlier), max_size=3, unique=True) if earlier else st.just([])
-    kinds = st.sampled_from([Kind.RUN] * 6 + [Kind.APPROVAL, Kind.WAIT])
+    kinds = st.sampled_from([Kind.RUN] * 6 + [Kind.WORKFLOW] * 2 + [Kind.APPROVAL, Kind.WAIT])
     plain = st.builds(
         Step,
         name=st.just(name),
@@ -102,6 +102,8 @@ def _sound(step: Step) -> Step:
 def _of_kind(step: Step, kind: Kind, timeout_ms: int | None) -> Step:
     if kind is Kind.RUN:
         return step
+    if kind is Kind.WORKFLOW:
+        return replace(step, kind=kind, start_timeout_ms=None, attempt_timeout_ms=None, effects=Effects.IDEMPOTENT)
     bare = Step(name=step.name, depends_on=step.depends_on, run_when=step.run_when, allow_failure=step.allow_failure)
     if kind is Kind.WAIT:
         return replace(bare, kind=kind, wait_ms=3_000)

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from kipu.core.commands import Accept, Claim, Reject
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, ForEach
 from kipu.core.errors import Problem
-from kipu.core.events import Event, ShutdownMode
+from kipu.core.events import Event, Reason, ShutdownMode
 from kipu.core.evolve import evolve
 from kipu.core.state import State, canonical
 from kipu.eventlog.chain import beginning, extend, replay
 from kipu.eventlog.ports import Recorded, StreamId
-from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, approval, fan, last, step, wait
+from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, approval, fan, last, nested, step, wait
 
 FOLDER = Path(__file__).parent / "golden"
 STREAM = StreamId(namespace="lab", name=IDENTITY.name, uid=IDENTITY.uid)
@@ -154,6 +154,20 @@ def fanned_out() -> Flow:
     return given
 
 
+def nested_in_another() -> Flow:
+    """A step whose first child fails and whose second succeeds, and a fan-out of children that is ended."""
+    each = nested("each", for_each=ForEach(count=2, parallelism=1))
+    given = accepted(nested("train", attempts=2), each, step("join", "train"))
+    given.start("train", "each[0]", after=SECOND)
+    given.fail("train", reason=Reason.CHILD_FAILED, exit_code=None, after=SECOND)
+    given.pass_time(SECOND)
+    given.tell(Claim(writer="kipu-1"), after=SECOND)
+    given.succeed("train", after=SECOND)
+    given.shut_down()
+    given.gone("each[0]", "join", after=SECOND)
+    return given
+
+
 ENDS: dict[str, Callable[[], Flow]] = {
     "succeeded": succeeded,
     "failed": failed,
@@ -164,6 +178,7 @@ ENDS: dict[str, Callable[[], Flow]] = {
     "approved": approved,
     "drained": drained,
     "fanned-out": fanned_out,
+    "nested": nested_in_another,
 }
 
 

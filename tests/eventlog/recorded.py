@@ -398,6 +398,68 @@ LANGUAGE = History(
         ),
     ),
 )
+NESTED = History(
+    name="sub-workflow-v1",
+    stream=StreamId(namespace="lab", name="nightly", uid="5c0e9a74-1b2d-4e3f-8a6b-7c8d9e0f1a2b"),
+    spec_hash=SPEC_HASH,
+    batches=(
+        (
+            StreamClaimed(epoch=1, writer="kipu-0"),
+            WorkflowAccepted(
+                run=1,
+                spec_hash=SPEC_HASH,
+                definition=Definition(
+                    steps=(
+                        Step(
+                            name="train",
+                            kind=Kind.WORKFLOW,
+                            retry=Retry(max_attempts=2),
+                            timeout_ms=3_600_000,
+                            pod={
+                                "workflow": {
+                                    "templateRef": {"name": "train-model"},
+                                    "params": [{"name": "rows", "value": "${{ params.rows }}"}],
+                                }
+                            },
+                        ),
+                        Step(name="each", kind=Kind.WORKFLOW, for_each=ForEach(count=2, parallelism=10)),
+                    ),
+                    params={"rows": 42},
+                ),
+            ),
+            StepEvaluated(run=1, step="train", values={"workflow.params[0].value": "42"}),
+            StepScheduled(run=1, step="train", attempt=1, job=JOB, step_deadline=TS + 3_600_000),
+            StepExpanded(run=1, step="each", count=2),
+            StepScheduled(run=1, step="each[0]", attempt=1, job=JOB),
+            StepScheduled(run=1, step="each[1]", attempt=1, job=JOB),
+        ),
+        (
+            StepStarted(run=1, step="train", attempt=1, job_uid="j", started_at=TS),
+            StepSucceeded(run=1, step="each[0]", attempt=1, job_uid="k", started_at=TS, finished_at=TS),
+            AttemptAbandoned(run=1, step="each[1]", attempt=1, reason=Reason.CANCELLED, message="x"),
+        ),
+        (
+            AttemptFailed(
+                run=1,
+                step="train",
+                attempt=1,
+                reason=Reason.CHILD_FAILED,
+                message=f"Workflow '{JOB}' has ended as Failed: Größe",
+                job_uid="j",
+                started_at=TS,
+                finished_at=TS,
+                retry_at=TS,
+            ),
+            StepsCancelled(run=1, steps=("each[1]",)),
+            TimerFired(run=1, kind=TimerKind.BACKOFF, due=TS, step="train"),
+        ),
+        (StepScheduled(run=1, step="train", attempt=2, job=JOB),),
+        (
+            AttemptFailed(run=1, step="train", attempt=2, reason=Reason.CHILD_FAILED),
+            StepFailed(run=1, step="train", reason=Reason.CHILD_FAILED),
+        ),
+    ),
+)
 EXTERNAL = History(
     name="external-v1",
     stream=StreamId(namespace="lab", name="nightly", uid="2f6c8b1a-9d3e-4c57-8a0b-5e4d3c2b1a09"),
@@ -478,7 +540,10 @@ CLAIMED = replace(
         ),
     ),
 )
-HISTORIES = (EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL, WORKSPACE, CLAIMED)
+HISTORIES = (
+    *(EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL),
+    *(WORKSPACE, CLAIMED, NESTED),
+)
 
 
 async def write(history: History, store: Store) -> None:

@@ -13,12 +13,14 @@ from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import History, StreamId
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import FaultHook
 
 PATIENCE_SECONDS = 600.0  # of virtual time
 
@@ -36,9 +38,11 @@ def apply(server: ApiServer, *steps: Mapping[str, Any], name: str = "w", **spec:
 
 
 @asynccontextmanager
-async def operator(server: ApiServer, identity: str = "one", **settings: Any) -> AsyncIterator[Engine]:
+async def operator(
+    server: ApiServer, identity: str = "one", faults: FaultHook | None = None, **settings: Any
+) -> AsyncIterator[Engine]:
     """One life of it. At its end it is killed: no farewell."""
-    kube = Kube(server.connect(user=identity))
+    kube = OwnedKube(server.connect(user=identity, faults=faults))
     settings_ = Settings(identity=identity, **settings)
     engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry())
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(_feed(kube, engine))]

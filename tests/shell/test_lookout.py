@@ -11,7 +11,8 @@ import pytest
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
 from kipu.core.events import StepScheduled
 from kipu.eventlog.ports import Recorded, StreamId
-from kipu.shell.kube import Kube
+from kipu.shell.child_performer import ChildPerformer
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.lookout import Lookout
 from kipu.shell.observer import Observer, Sighting
 from kipu.shell.performer import Performer
@@ -31,13 +32,15 @@ class Listening:
     """A lookout that expects attempt 2 of step a, with what it has told."""
 
     def __init__(self, server: ApiServer) -> None:
-        kube = Kube(server.connect(user="operator"))
+        kube = OwnedKube(server.connect(user="operator"))
+        observer = Observer(kube)
         self.told: list[Command] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.lookout = Lookout(
             StreamId(namespace="default", name="w", uid="workflow-uid"),
             Performer(kube),
-            Observer(kube),
+            observer,
+            ChildPerformer(kube, observer.saw_child),
             advance_on=AdvanceOn.POD,
             tell=self.told.append,
             once=self._once,

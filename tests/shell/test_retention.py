@@ -11,6 +11,7 @@ from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import StreamId
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS, decode_workflow
 from kipu.shell.main import compose
 from kipu.shell.retention import Retirement, Shelf
@@ -98,7 +99,7 @@ async def test_an_edit_in_the_last_moment_keeps_a_workflow() -> None:
 
 async def serve(server: ApiServer, settings: Settings, until: str) -> None:
     """The operator that ships, until the Workflow has ended and a minute more."""
-    kube = Kube(server.connect(user="operator"))
+    kube = OwnedKube(server.connect(user="operator"))
     engine = compose(kube, ConfigMapLog(kube), settings, server.clock, Telemetry())
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
     while (server.get("workflows", "default", until) or {}).get("status", {}).get("phase") != "Succeeded":

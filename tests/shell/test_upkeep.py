@@ -13,6 +13,7 @@ from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.main import compose
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
@@ -31,7 +32,7 @@ WIDE = 120  # steps: more than 16 chunks
 @asynccontextmanager
 async def operator(server: ApiServer, name: str = "one") -> AsyncIterator[None]:
     """The operator that ships, alive within the block."""
-    kube = Kube(server.connect(user="operator"))
+    kube = OwnedKube(server.connect(user="operator"))
     engine = compose(kube, ConfigMapLog(kube), Settings(identity=name), server.clock, Telemetry())
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
     try:

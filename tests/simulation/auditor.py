@@ -101,7 +101,20 @@ class Auditor:
         if case is None:
             namespace = change.key.namespace
             case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
+            self._child(case, workflow)
         self._look_at(case, workflow)
+
+    def _child(self, case: Case, workflow: Json) -> None:
+        """A Workflow was made, perhaps by another one."""
+        parent = self.cases.get(workflow["metadata"].get("labels", {}).get(UID_LABEL, ""))
+        if parent is None:
+            return
+        parent.adopt(case)
+        if not parent.is_leaving and not parent.is_tampered:
+            self.note("I7", invariants.i7_a_job_has_a_committed_intent(parent.story, workflow))
+            self.note("I11", invariants.i11_no_job_after_the_end(parent.story, workflow))
+            if not case.is_placeholder:
+                self.note("I8", invariants.i8_one_child_runs_at_once(case))
 
     def _look_at(self, case: Case, workflow: Json) -> None:
         """What the Workflow shows."""
@@ -154,7 +167,7 @@ class Auditor:
             if isinstance(record.event, StepSucceeded) and definition is not None and definition.workspace is not None:
                 self.note("I13", invariants.i13_the_winner_has_ended_well(record.event, self._server.executions))
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
-                self.note("I11", invariants.i11_nothing_runs_at_the_end(case.executions))
+                self.note("I11", invariants.i11_nothing_runs_at_the_end(case.running()))
 
     def restored(self) -> None:
         """etcd holds an earlier state: what is stored now is what history is, and a workflow may be gone, or back."""
@@ -196,6 +209,7 @@ class Auditor:
                 continue
             same = [each for each in case.executions if each.step == started.step]
             self.note("I8", invariants.i8_one_attempt_runs_at_once(started, same))
+            self.note("I8", invariants.i8_one_child_runs_at_once(case))
             if not self._was_uncounted(started, same):
                 self.note("I5", invariants.i5_nothing_runs_after_success(case.story, started))
                 self.note("I11", invariants.i11_nothing_starts_after_the_end(case.story, started))
@@ -213,7 +227,7 @@ class Auditor:
     def sent(self, lane: str, request: Request, engine: Engine) -> None:
         """A replica sends a write."""
         path = request.path
-        if request.method == "POST" and path.endswith("/jobs"):
+        if request.method == "POST" and path.endswith(("/jobs", "/workflows")):
             job = msgspec.json.decode(request.body or b"{}")
             case = self.cases.get(job["metadata"]["labels"].get(UID_LABEL, ""))
             if case is not None and not case.is_leaving and not case.is_lost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from kipu.core.evolve import evolve
 from kipu.core.state import State
@@ -13,6 +13,8 @@ from tests.fakes.nodes import Execution
 from .ledger import Breach, Ledger
 from .story import Story
 
+PLACEHOLDER = "kipu.dev/placeholder"
+
 
 class Case:
     """One workflow."""
@@ -21,6 +23,10 @@ class Case:
         metadata = workflow["metadata"]
         self.name: str = metadata["name"]
         self.uid: str = metadata["uid"]
+        self.labels: Mapping[str, str] = metadata.get("labels", {})
+        self.is_placeholder = metadata.get("annotations", {}).get(PLACEHOLDER) == "true"
+        self.parent: Case | None = None  # of a child
+        self.children: list[Case] = []
         self.head_name = f"kipu-log-{self.uid}"
         self.ledger = Ledger(self.uid, read)
         self.heads: list[Mapping[str, str]] = []  # the data of each generation
@@ -43,6 +49,37 @@ class Case:
         self.loaded_at: dict[str, float] = {}  # by lane: when its newest session began to read the log
         self.is_reopened = False  # but one has claimed it: it has seen all witnesses
         self._is_foreign = False  # the next change of the head is not the operator's
+
+    # -- children --------------------------------------------------------------------------------------------
+
+    def adopt(self, child: Case) -> None:
+        """This is the parent."""
+        child.parent = self
+        self.children.append(child)
+
+    def running(self) -> Iterator[Execution]:
+        """What runs of it and of all below it."""
+        yield from (each for each in self.executions if each.ended is None)
+        for child in self.children:
+            yield from child.running()
+
+    def beside(self) -> Iterator[Case]:
+        """The other children of the same step or item, those of its ancestors included: other attempts."""
+        if self.parent is not None:
+            yield from (each for each in self.parent.children if each is not self and each.item == self.item)
+            yield from self.parent.beside()
+
+    @property
+    def item(self) -> tuple[str | None, ...]:
+        """Of which step or item of its parent it is an attempt."""
+        return self.labels.get("kipu.dev/step"), self.labels.get("kipu.dev/index")
+
+    def fate(self, step: str, attempt: int) -> tuple[str, str, int]:
+        """The root, and under which name and by which attempt its plan knows what this step's program does."""
+        if self.parent is None:
+            return self.name, step, attempt
+        name = f"{self.labels['kipu.dev/step']}/{step.partition('[')[0]}"
+        return self.parent.fate(name, int(self.labels["kipu.dev/attempt"]))
 
     def believe(self, record: Recorded) -> None:
         """Take in what was committed."""

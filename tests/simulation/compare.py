@@ -83,7 +83,7 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
     for step, (phase, _) in found.steps.items():
         allowed = {each.steps[step][0] for each in (right, free) if step in each.steps} | {*CUT}
         declares = any("outputs" in each for each in plan.steps if each["name"] == parent_of(step))
-        if any(fate.exit_code or (declares and not writes_well(fate)) for fate in plan.fates_of(step)):
+        if any(fate.exit_code or (declares and not writes_well(fate)) for fate in plan.fates_within(step)):
             allowed.add("Failed")  # it was not tried again
         if phase not in allowed:
             return f"step {step} ended {phase}, allowed are {sorted(allowed)}"

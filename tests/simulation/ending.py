@@ -81,8 +81,8 @@ async def _load(world: World, case: Case) -> History | None:
 
 
 def i12_nothing_is_left(world: World, case: Case) -> Iterator[str]:
-    """I12: once a Workflow is deleted and collected, no Job, pod or ConfigMap of it is left."""
-    for plural in ("jobs", "pods", "configmaps"):
+    """I12: once a Workflow is deleted and collected, no Job, child, pod or ConfigMap of it is left."""
+    for plural in ("jobs", "workflows", "pods", "configmaps"):
         left = [
             body["metadata"]["name"]
             for body in world.server.all(plural)

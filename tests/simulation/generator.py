@@ -26,6 +26,9 @@ STEPS_MAX = 8
 LOOSE = "10m"
 WRITES, ASKS, HANDLES = 60, 120, 600  # of one replica in a run of average size
 SECONDS = 25.0
+CHILDLESS = frozenset(
+    {"outputs", "effects", "onUnknown", "attemptTimeout", "startTimeout", "inputs"}
+)  # of a step with a Job
 SCRIPTS_PER_SCENARIO = 8  # seeds in a row share a scenario, so that its run without faults is made once
 
 
@@ -38,6 +41,8 @@ def scenario_of(seed: int) -> Scenario:
     plans = tuple(_repeated(repeats, plan) for plan in plans)
     files = random.Random(f"workspaces {seed // SCRIPTS_PER_SCENARIO}")
     plans = tuple(_handing_on(files, plan) for plan in plans)
+    nests = random.Random(f"children {seed // SCRIPTS_PER_SCENARIO}")
+    plans = tuple(_nested(nests, plan, place) for place, plan in enumerate(plans))
     replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
     return Scenario(
         name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas, lease=draw.random() < 0.3
@@ -51,7 +56,9 @@ def script_of(seed: int, scenario: Scenario, depth: int) -> Script:
     entries = [_entry(draw, scenario.replicas) for _ in range(count)]
     meddling = draw.random()
     if meddling < 0.35:
-        makes = _third_party if meddling < 0.25 else _tampering
+        # A child whose log is damaged is Stalled, and so its parent waits for ever: that is as it should be.
+        has_children = any(plan.templates for plan in scenario.plans)
+        makes = _third_party if meddling < 0.25 or has_children else _tampering
         for place in range(draw.randint(1, count)):
             entries[place] = At(_anywhere(draw, draw.randrange(scenario.replicas)), makes(draw))
     return tuple(entries)
@@ -201,6 +208,23 @@ def _repeated(draw: random.Random, plan: Plan) -> Plan:
         steps.append(step)
     last = [_reading_lists(step, chosen) for step in plan.spec.get("finally", ())]
     return replace(plan, spec={**plan.spec, "steps": steps, **({"finally": last} if last else {})}, fates=fates)
+
+
+def _nested(draw: random.Random, plan: Plan, place: int) -> Plan:
+    """Some steps become Workflows of their own, which do what the step would have done, and a little more."""
+    steps, fates, templates = [], dict(plan.fates), dict[str, dict[str, Any]]()
+    for given in plan.spec["steps"]:
+        if draw.random() >= 0.12 or "script" not in given or not CHILDLESS.isdisjoint(given):
+            steps.append(given)
+            continue
+        name, of = given["name"], f"t{place}-{given['name']}"
+        kept = {key: value for key, value in given.items() if key not in ("script", "env", "retry")}
+        retry = {key: value for key, value in given.get("retry", {}).items() if key != "nonRetryableExitCodes"}
+        steps.append({**kept, **({"retry": retry} if retry else {}), "workflow": {"templateRef": {"name": of}}})
+        last = {"finally": [step("tidy")]} if draw.random() < 0.3 else {}
+        templates[of] = spec(step("one"), *([step("two", "one")] if draw.random() < 0.5 else []), **last)
+        fates[f"{name}/one"] = fates[name]
+    return replace(plan, spec={**plan.spec, "steps": steps}, fates=fates, templates=templates)
 
 
 def _reading_lists(step: dict[str, Any], fans: set[str]) -> dict[str, Any]:

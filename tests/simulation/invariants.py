@@ -227,11 +227,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 
 def i7_a_job_has_a_committed_intent(story: Story, job: Job) -> str | None:
-    """I7: every Job names a record that decided it; a placeholder names one that was given up."""
+    """I7: every Job, or child, names a record that decided it; a placeholder names one that was given up."""
     metadata = job["metadata"]
     intent = metadata.get("annotations", {}).get(INTENT, "")
     if story.jobs.get(intent) != metadata["name"]:
-        return f"Job {metadata['name']} has no committed intent, but {intent!r}"
+        return f"{metadata['name']} has no committed intent, but {intent!r}"
     if is_placeholder(job) and intent not in story.abandoned:
         return f"a placeholder stands for {metadata['name']}, which was not given up"
     return None
@@ -278,9 +278,9 @@ def i13_the_winner_has_ended_well(event: StepSucceeded, executions: Sequence[Exe
 
 
 def i11_no_job_after_the_end(story: Story, job: Job) -> str | None:
-    """I11: once a run has ended, no Job that runs anything is made."""
+    """I11: once a run has ended, no Job, or child, that runs anything is made."""
     if story.end and not is_placeholder(job):
-        return f"Job {job['metadata']['name']} is made after the run has ended"
+        return f"{job['metadata']['name']} is made after the run has ended"
     return None
 
 
@@ -289,6 +289,14 @@ def i8_one_attempt_runs_at_once(started: Execution, others: Iterable[Execution])
     for other in others:
         if other.ended is None and other.attempt != started.attempt:
             return f"step {started.step}: attempt {started.attempt} runs beside attempt {other.attempt}"
+    return None
+
+
+def i8_one_child_runs_at_once(case: Case) -> str | None:
+    """I8, of children: while anything runs below one attempt of a step, nothing does below another one."""
+    for other in case.beside():
+        if (running := next(other.running(), None)) is not None:
+            return f"{case.name} runs beside {other.name}, of which {running.step} still runs"
     return None
 
 

@@ -14,6 +14,7 @@ from kipu.eventlog.ports import EventLog
 from kipu.shell.engine import Engine
 from kipu.shell.kube import LIST_SECONDS, Kube
 from kipu.shell.kube_http import Request
+from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose, compose_replica
 from kipu.shell.settings import Settings
@@ -131,7 +132,7 @@ class Replica:
             kube, self.engine = replica.kube, replica.engine
             work = replica.run()
         else:
-            kube = Kube(self.transport)
+            kube = OwnedKube(self.transport)
             self.engine = compose(kube, self._log(kube), settings, clock, telemetry)
             work = self.engine.run()
         world.auditor.engines[self.lane] = self.engine
@@ -187,13 +188,13 @@ def _lasts_seconds(fault: Answer) -> float:
 def _is_out_of_place(fault: Answer, request: Request) -> bool:
     """Answers that a request like this never gets.
 
-    To a Job, 422 is no mishap: the API server says that it will never take this one, and that is believed. And a
-    list may only be stale where a watch follows that catches up; one that proves an absence is consistent.
+    To a Job, or a child, 422 is no mishap: the API server says that it will never take this one, and that is believed.
+    And a list may only be stale where a watch follows that catches up; one that proves an absence is consistent.
     """
     if isinstance(fault, Stale):
         is_list = request.method == "GET" and "limit" in request.query and "watch" not in request.query
         return not is_list or "/namespaces/" in request.path or "continue" in request.query
-    return isinstance(fault, Status) and fault.code == 422 and request.path.endswith("/jobs")
+    return isinstance(fault, Status) and fault.code == 422 and request.path.endswith(("/jobs", "/workflows"))
 
 
 async def _feed(kube: Kube, engine: Engine) -> None:

@@ -24,7 +24,9 @@ class Plan:
 
     spec: Mapping[str, Any]
     # By step, or by item where it is another than its step's; the last stands for all later ones.
+    # Of a step of a child it is written as train/one, and counted by the attempts of `train`.
     fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
+    templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # WorkflowTemplates by name: their specs
     at_seconds: float = 0.0
     shutdown: tuple[float, str] | None = None  # seconds after the beginning of the run, mode
     edits: tuple[tuple[float, Mapping[str, Any]], ...] = ()  # likewise: fields of the spec that are set then
@@ -37,6 +39,12 @@ class Plan:
     def fates_of(self, step: str) -> tuple[Program, ...]:
         """Of a step or an item."""
         return self.fates.get(step) or self.fates.get(step.partition("[")[0], (WELL,))
+
+    def fates_within(self, step: str) -> tuple[Program, ...]:
+        """Of a step or an item, and of all that runs in its children."""
+        below = f"{step.partition('[')[0]}/"
+        nested = (fates for name, fates in self.fates.items() if name.startswith(below))
+        return (*self.fates_of(step), *(fate for fates in nested for fate in fates))
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -74,6 +82,11 @@ class Scenario:
 def step(name: str, *needs: str, **more: object) -> dict[str, object]:
     """One step of a spec."""
     return {"name": name, "script": "true", **({"dependsOn": list(needs)} if needs else {}), **more}
+
+
+def nested(name: str, *needs: str, of: str, **more: object) -> dict[str, object]:
+    """A step that is a Workflow of its own."""
+    return {"name": name, "dependsOn": list(needs), "workflow": {"templateRef": {"name": of}}, **more}
 
 
 def spec(*steps: dict[str, object], **more: object) -> dict[str, object]:

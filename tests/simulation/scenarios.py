@@ -7,7 +7,7 @@ from dataclasses import replace
 from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 
-from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, spec, step
+from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, nested, spec, step
 
 FAILS = Program(run_seconds=0.5, exit_code=1)
 HANGS = Program(run_seconds=FOREVER_SECONDS)
@@ -191,6 +191,26 @@ RERUN = _one(
         edits=((2.0, {"rerun": {"number": 2, "from": ["first"]}}),),
     ),
 )
+# A child that fails and is tried again as another one.
+NESTED = _one(
+    "nested",
+    Plan(
+        spec=spec(nested("train", of="model", retry={"maxAttempts": 2, "backoff": SOON}), step("after", "train")),
+        fates={"train/fit": (FAILS, WELL)},
+        templates={"model": spec(step("fit"))},
+    ),
+)
+# Cancelled, and then terminated while the child still runs its finally.
+NESTED_SHUTDOWN = _one(
+    "nested-shutdown",
+    Plan(
+        spec=spec(nested("train", of="model"), step("never", "train")),
+        fates={"train/fit": (HANGS,), "train/tidy": (HANGS,)},
+        templates={"model": spec(step("fit"), **{"finally": [step("tidy")]})},
+        shutdown=(5.0, "Cancel"),
+        edits=((9.0, {"shutdown": {"mode": "Terminate", "run": 1}}),),
+    ),
+)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -210,5 +230,7 @@ SCENARIOS = {
         DRAIN,
         APPROVAL,
         RERUN,
+        NESTED,
+        NESTED_SHUTDOWN,
     )
 }

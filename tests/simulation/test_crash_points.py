@@ -36,6 +36,8 @@ ENDS = {
     "drain": "Failed",  # cancelled, and then a step of finally fails
     "approval": "Succeeded",
     "rerun": "Failed",
+    "nested": "Succeeded",
+    "nested-shutdown": "Cancelled",
 }
 Record = Callable[[str, object], None]
 

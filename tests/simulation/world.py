@@ -140,6 +140,8 @@ class World:
             self._settled.set()
 
     def _apply(self, place: int) -> None:
+        for name, spec in self.scenario.plans[place].templates.items():
+            self.server.create({"kind": "WorkflowTemplate", "metadata": {"name": name}, "spec": dict(spec)})
         workflow = {
             "apiVersion": "kipu.dev/v1alpha1",
             "kind": "Workflow",
@@ -168,9 +170,10 @@ class World:
 
     def _program(self, pod: dict[str, Any]) -> Program:
         labels = pod["metadata"]["labels"]
-        plan = self.scenario.plans[self.scenario.place(labels["kipu.dev/workflow"])]
         index = f"[{labels[INDEX]}]" if INDEX in labels else ""
-        return plan.fate(labels["kipu.dev/step"] + index, int(labels["kipu.dev/attempt"]))
+        case = self.auditor.cases[labels["kipu.dev/workflow-uid"]]
+        root, step, attempt = case.fate(labels["kipu.dev/step"] + index, int(labels["kipu.dev/attempt"]))
+        return self.scenario.plans[self.scenario.place(root)].fate(step, attempt)
 
 
 def _lags(seconds: float) -> Lags:

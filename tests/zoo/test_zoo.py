@@ -54,6 +54,7 @@ FAILURES = (
     "an expression that takes all memory",
     "more Jobs than there are slots",
     "early deletion of any finished Job",
+    "a Job that no node can run",
     # Of runs without a cluster (issue 5, item 8).
     "torn tail not cut",
     "two processes own the log",

@@ -77,7 +77,15 @@ def copies(custom: Custom = WORKFLOW) -> tuple[Path, ...]:
 
 def render(custom: Custom = WORKFLOW) -> str:
     """The file as it is committed."""
-    return HEADER + yaml.safe_dump(definition(custom), sort_keys=False, width=118, allow_unicode=True)
+    return HEADER + yaml.dump(definition(custom), Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Whatever stands twice is written twice: people and tools read anchors badly."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """See above."""
+        return True
 
 
 def structural(model: type[BaseModel]) -> Schema:

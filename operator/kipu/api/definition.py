@@ -18,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from kipu.core import adoption
 from kipu.core.definition import (
     FINALLY_MAX,
+    ITEMS_UNDER_WAY_MAX,
     STEPS_MAX,
     AdoptedStep,
     Adoption,
@@ -36,7 +37,7 @@ from kipu.core.definition import (
 from kipu.core.errors import Problem, UserError
 from kipu.core.graph import PROBLEMS_MAX, check
 
-from . import fan_out, language, v1alpha1, v1alpha1_base, v1alpha1_pod, workspace
+from . import fan_out, language, sub_workflows, v1alpha1, v1alpha1_base, v1alpha1_pod, workspace
 from .durations import for_people, to_ms
 from .passthrough import DEPTH_MAX, INT_MAX, JsonMap, clean, merge
 from .pods import mapping
@@ -68,7 +69,7 @@ def parse(raw: object) -> Definition:
         problems.extend(step_problems(step, pods[path], defaults, path))
     problems.extend(_count_problems(sound))
     fans = {
-        path: fan_out.read(mapping(step, "forEach"), f"{path}.forEach", problems)
+        path: fan_out.read(mapping(step, "forEach"), f"{path}.forEach", problems, at_once=_at_once(step))
         for path, step in steps
         if step.get("forEach") is not None
     }
@@ -161,6 +162,8 @@ def _is_sound(model: type[v1alpha1_base.Model], raw: object) -> bool:
 
 def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]:
     """What the step runs, unmerged: the log keeps it as small as it was written."""
+    if step.get("workflow") is not None:
+        return {"workflow": sub_workflows.read(mapping(step, "workflow"), f"{path}.workflow", problems)}
     container = {key: step[key] for key in CONTAINER_FIELDS if step.get(key) is not None}
     pod = {"container": clean(container, path, problems), "script": step.get("script"), "template": None}
     if pod["script"] is not None:
@@ -169,6 +172,11 @@ def _pod(step: JsonMap, path: str, problems: list[Problem]) -> dict[str, object]
         pod["template"] = clean(step["template"], f"{path}.template", problems)
     pod["job"] = {key: value for key, value in mapping(step, "job").items() if value is not None}
     return {key: value for key, value in pod.items() if value}
+
+
+def _at_once(step: JsonMap) -> int:
+    """How many items of a fan-out are under way at once, if it does not say."""
+    return ITEMS_UNDER_WAY_MAX if step.get("workflow") is None else sub_workflows.CHILDREN_AT_ONCE
 
 
 # -- retries -----------------------------------------------------------------------------------------
@@ -316,6 +324,8 @@ def _step(
         return replace(common, kind=Kind.APPROVAL, approval=asked)
     if step.wait is not None:
         return replace(common, kind=Kind.WAIT, wait_ms=_ms(step.wait.duration))
+    if step.workflow is not None:
+        return replace(common, kind=Kind.WORKFLOW, retry=retries[path], timeout_ms=_ms(step.timeout), pod=pods[path])
     return replace(
         common,
         retry=retries[path],

@@ -20,6 +20,7 @@ from kipu.core.texts import json_bytes
 from . import fan_out, scopes, values
 from .cel_cost import COST_MAX, Cost, Shared
 from .expressions import Absent, Expected, Expression, Failure, Lookup, parse
+from .passthrough import clean
 from .references import Fault, Path, Scope
 from .templates import Template, parse_template
 
@@ -163,13 +164,29 @@ def _evaluate(path: str, text: str, expected: Expected, scope: Scope, lookup: Lo
 
 
 def _render(path: str, text: str, scope: Scope, lookup: Lookup, cost: Cost) -> str:
+    """The text as it is recorded: as it will stand in the manifest, or of a param its JSON."""
     template = parse_template(text, scope)
     if not isinstance(template, Template):
         raise Failure(f"{path}: {_first(template)}")
     try:
-        return template.render(lookup, cost)
+        if not path.startswith(scopes.PARAMS):
+            return template.render(lookup, cost)
+        return _param(template.value(lookup, cost))
     except Failure as failure:
         raise Failure(f"{path}: {failure}") from None
+
+
+def _param(value: object) -> str:
+    """The JSON of a param's value, which the child's own rules will judge."""
+    problems: list[Problem] = []
+    clean(value, "it", problems)
+    try:
+        written = values.canonical(value)
+    except ValueError as error:
+        raise Failure(str(error)) from None
+    if problems or value is None:
+        raise Failure(str(problems[0]) if problems else "null is no value of a param")
+    return written
 
 
 def _first(faults: Sequence[Fault]) -> str:

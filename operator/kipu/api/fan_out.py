@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kipu.core.definition import ITEMS_IN_ALL_MAX, ITEMS_MAX, ForEach
+from kipu.core.definition import ITEMS_IN_ALL_MAX, ITEMS_MAX, ITEMS_UNDER_WAY_MAX, ForEach
 from kipu.core.errors import Problem
 from kipu.core.texts import item_text
 
@@ -21,8 +21,8 @@ SOURCES = ("items", "count", "expression")
 ONE_OF = "give it one of items, count and expression"
 
 
-def read(given: JsonMap, path: str, problems: list[Problem]) -> ForEach:
-    """What a step's forEach asks for. Its shape is sound."""
+def read(given: JsonMap, path: str, problems: list[Problem], *, at_once: int = ITEMS_UNDER_WAY_MAX) -> ForEach:
+    """What a step's forEach asks for. Its shape is sound. `at_once`: its parallelism, if it does not say."""
     for_each, default = v1alpha1.ForEach.model_validate(given), ForEach()
     said = [key for key in SOURCES if given.get(key) is not None]
     if len(said) != 1:
@@ -32,7 +32,7 @@ def read(given: JsonMap, path: str, problems: list[Problem]) -> ForEach:
         items=None if for_each.items is None else checked(for_each.items, f"{path}.items", problems),
         count=for_each.count,
         expression=for_each.expression,
-        parallelism=for_each.parallelism or default.parallelism,
+        parallelism=for_each.parallelism or at_once,
         max_failures=for_each.max_failures or default.max_failures,
     )
 

@@ -81,13 +81,7 @@ def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str,
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": attempt.job_name,
-            "namespace": attempt.namespace,
-            "labels": labels(attempt),
-            "annotations": {INTENT_ANNOTATION: attempt.intent} | annotations,
-            "ownerReferences": [_owner(attempt)],
-        },
+        "metadata": owned(attempt, annotations),
         "spec": {
             "completions": 1,
             "parallelism": 1,
@@ -95,6 +89,17 @@ def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str,
             "podReplacementPolicy": "Failed",
             **spec,
         },
+    }
+
+
+def owned(attempt: AttemptRef, annotations: Mapping[str, str]) -> dict[str, object]:
+    """The metadata of what stands for this attempt: its Job, or its child Workflow."""
+    return {
+        "name": attempt.job_name,
+        "namespace": attempt.namespace,
+        "labels": labels(attempt),
+        "annotations": {INTENT_ANNOTATION: attempt.intent, **annotations},
+        "ownerReferences": [_owner(attempt)],
     }
 
 

@@ -27,11 +27,11 @@ PARAMS_BYTES_MAX = 64 * 1024  # of all values as JSON: they are read again for e
 EXPRESSIONS_MAX = 10_000  # of a workflow: 2 for each of 5,000 steps, 0.1 ms each to check = 1 s at most
 
 
-def params(given: Sequence[Param], problems: list[Problem]) -> dict[str, object]:
-    """The params by name, fit for the log."""
+def params(given: Sequence[Param], problems: list[Problem], whole: str = "spec.params") -> dict[str, object]:
+    """The params by name, fit for the log. `whole` is the path of all of them."""
     found: dict[str, object] = {}
     for place, param in enumerate(given):
-        path = f"spec.params[{place}]"
+        path = f"{whole}[{place}]"
         if param.name in found:
             problems.append(Problem(path=f"{path}.name", reason=f"'{param.name}' is already the name of a param"))
         if param.value is None:
@@ -43,7 +43,7 @@ def params(given: Sequence[Param], problems: list[Problem]) -> dict[str, object]
             found[param.name] = clean(param.value, f"{path}.value", problems)
     if not problems and (size := len(values.canonical(found).encode())) > PARAMS_BYTES_MAX:
         reason = f"come to {size} bytes of JSON, at most {PARAMS_BYTES_MAX} are allowed"
-        problems.append(Problem(path="spec.params", reason=reason, hint="keep large data in a volume or a ConfigMap"))
+        problems.append(Problem(path=whole, reason=reason, hint="keep large data in a volume or a ConfigMap"))
     return found
 
 

@@ -53,6 +53,9 @@ def program(job: JsonMap) -> Program:
 def problems(definition: Definition) -> Iterator[Problem]:
     """What of these steps cannot be had without a cluster."""
     for path, step in zip(paths(definition.steps), definition.steps, strict=True):
+        if step.kind is Kind.WORKFLOW:
+            reason = f"step '{step.name}' is a Workflow of its own, which takes a cluster to create"
+            yield Problem(path=f"{path}.workflow", reason=reason, hint="run this workflow on a cluster")
         if step.kind is not Kind.RUN:
             continue
         template = pod_template(definition.pod_defaults, step.pod)

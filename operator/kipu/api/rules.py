@@ -17,6 +17,7 @@ from .workspace import VOLUME
 
 RUNS = ("command", "args")
 JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailure"})
+NESTED_FIELDS = JOBLESS_FIELDS | {"retry", "timeout", "forEach"}
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
 KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -27,6 +28,9 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
     """Everything wrong within one step. `defaults` None: they are wrong themselves, conclude nothing from them."""
     if step.get("approval") is not None or step.get("wait") is not None:
         yield from _jobless_problems(step, path)
+        return
+    if step.get("workflow") is not None:
+        yield from _nested_problems(step, path)
         return
     yield from _twice_said(step, path)
     yield from _external_problems(step, path)
@@ -69,6 +73,17 @@ def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     for key, value in step.items():
         if value is not None and key not in JOBLESS_FIELDS and key != kind:
             yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {kind}: it has no Job", hint="remove it")
+
+
+def _nested_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+    """A step that is a Workflow of its own: what runs, and how, is its template's."""
+    for key, value in step.items():
+        if value is not None and key not in NESTED_FIELDS and key != "workflow":
+            reason = "has no meaning beside workflow: the template says what runs"
+            yield Problem(path=f"{path}.{key}", reason=reason, hint="remove it")
+    if mapping(step, "retry").get("nonRetryableExitCodes") is not None:
+        reason = "has no meaning beside workflow: it has no exit code"
+        yield Problem(path=f"{path}.retry.nonRetryableExitCodes", reason=reason, hint="remove it")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ not know how many steps there are. Must never know a state: what the names stand
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from .pods import mapping
 from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, WORKFLOW, Scope
 from .templates import has_expression
 
+PARAMS = "workflow.params"
 _TYPES = {
     ValueType.STRING: STRING,
     ValueType.INT: INT,
@@ -91,6 +93,15 @@ def texts(pod: JsonMap) -> Iterator[tuple[str, str]]:
         value = variable.get("value") if isinstance(variable, Mapping) else None
         if isinstance(value, str):
             yield f"env[{place}].value", value
+    for place, value in enumerate(_params(pod)):
+        if isinstance(value, str):
+            yield f"{PARAMS}[{place}].value", value
+
+
+def _params(pod: JsonMap) -> Iterator[object]:
+    """Those that a sub-workflow step gives."""
+    params = mapping(pod, "workflow").get("params")
+    return (mapping({"param": param}, "param").get("value") for param in (params if isinstance(params, list) else ()))
 
 
 def templates(pod: JsonMap) -> Iterator[tuple[str, str]]:
@@ -111,4 +122,16 @@ def filled(pod: JsonMap, values: Mapping[str, str]) -> JsonMap:
             {**variable, "value": values[path]} if (path := f"env[{place}].value") in values else variable
             for place, variable in enumerate(env)
         ]
-    return {**pod, "container": container}
+    found = {**pod, "container": container} if container else {**pod}
+    if "workflow" in pod:
+        found["workflow"] = _with_params(mapping(pod, "workflow"), values)
+    return found
+
+
+def _with_params(workflow: JsonMap, values: Mapping[str, str]) -> JsonMap:
+    """Of a param the JSON text is recorded, which has its type."""
+    params = workflow.get("params")
+    places = enumerate(params if isinstance(params, list) else ())
+    given = [(f"{PARAMS}[{place}].value", param) for place, param in places]
+    said = [{**param, "value": json.loads(values[path])} if path in values else param for path, param in given]
+    return {**workflow, "params": said} if said else workflow

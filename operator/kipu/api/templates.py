@@ -36,6 +36,13 @@ class Template:
             raise Failure("the text holds a NUL character, which no environment and no argument can")
         return text
 
+    def value(self, lookup: Lookup, cost: Cost) -> object:
+        """What it comes to where no kubelet reads it: of a single expression the value itself. Raises Failure."""
+        pieces = [piece for piece in self.pieces if piece != ""]
+        if len(pieces) == 1 and isinstance(pieces[0], Expression):
+            return pieces[0].evaluate(lookup, cost)
+        return "".join(piece if isinstance(piece, str) else _text(piece, lookup, cost) for piece in pieces)
+
 
 def has_expression(text: object) -> bool:
     """Whether there is anything to evaluate in it."""

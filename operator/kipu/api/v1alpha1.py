@@ -126,6 +126,23 @@ class ForEach(Model):
     and the step fails when those that have started are over."""
 
 
+class TemplateRef(Model):
+    """A WorkflowTemplate of the same namespace."""
+
+    name: Name
+    """The WorkflowTemplate's name."""
+
+
+class SubWorkflow(Model):
+    """What a step that is a Workflow of its own runs. It says no steps itself: they are the template's."""
+
+    template_ref: TemplateRef
+    """The WorkflowTemplate that says what to run. It is read when the step's Workflow is accepted, not before."""
+    params: Params | None = None
+    """The values for the template's params. A text may hold ${{ }}, as in env; one that is a single ${{ }} and nothing
+    else has the type of what that comes to."""
+
+
 class Step(Container):
     """One node of the graph: a Job, tried until it has succeeded or may not be tried again. Says what it runs by
     `script`, by `command`, `args` or `image`, or by a `template` with a container named `main`."""
@@ -186,6 +203,9 @@ class Step(Container):
     """Makes it a step that asks somebody, and runs nothing: it is Suspended until spec.approvals holds an answer."""
     wait: Wait | None = None
     """Makes it a step that waits, and runs nothing."""
+    workflow: SubWorkflow | None = None
+    """Makes it a step that is a Workflow of its own: each attempt creates one, which this Workflow owns and waits for.
+    It holds no place of any parallelism, since its own Jobs do. It has no outputs."""
 
 
 class StepResolution(Model):
@@ -225,13 +245,6 @@ class Adopt(Model):
     """Which run of it."""
     steps: Annotated[list[AdoptedStep], Field(min_length=1, max_length=STEPS_MAX)]
     """The steps, in any order."""
-
-
-class TemplateRef(Model):
-    """A WorkflowTemplate of the same namespace."""
-
-    name: Name
-    """The WorkflowTemplate's name."""
 
 
 class WorkflowSpec(Model):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import chain, islice
 
 from . import ending, fanout, files, policies
+from .definition import Kind
 from .events import ApprovalRequested, Reason, SkipReason, StepEvaluated, StepScheduled, WaitStarted
 from .language import Evaluated, Unevaluated
 from .naming import job_name
@@ -108,12 +109,13 @@ def _abandon(turn: Turn, places: Iterable[int], message: str) -> None:
 
 
 def _rest_jobless(turn: Turn) -> bool:
-    """Approvals are asked for and waits begin, however many Jobs there are. Whether one has ended instead."""
+    """What needs no place begins, however many Jobs there are: approvals, waits, sub-workflows. Whether one has ended
+    instead."""
     for place in list(islice(turn.state.jobless, max(0, turn.attempts_left))):
         started = _start_next(turn, place)
         if not started:
             return started is not None
-    return False
+    return fanout.spawn_items(turn, _start_next)
 
 
 def _rest(turn: Turn, place: int) -> None:
@@ -174,10 +176,12 @@ def _start(turn: Turn, place: int, asked: Evaluated | Unevaluated) -> bool:
     if turn.state.step(place).for_each is not None and turn.state.fanout_of(place) is None:
         fanout.expand(turn, place, asked.items)
         return place not in turn.state.spent  # over nothing it is done at once
-    if place in turn.state.jobless:
+    kind = turn.state.step(place).kind
+    if kind in (Kind.APPROVAL, Kind.WAIT):
         _rest(turn, place)
-    else:
-        _schedule(turn, place)
+        return True
+    _schedule(turn, place)
+    if kind is Kind.RUN:  # a child holds no place: if it did, its own Jobs might wait for it for ever
         turn.slots -= 1  # taken, for whatever the turn goes on to start
     return True
 

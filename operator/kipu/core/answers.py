@@ -27,7 +27,7 @@ from .commands import (
     ResolveUnknown,
     SetSuspended,
 )
-from .definition import Step
+from .definition import Kind, Step
 from .events import (
     AttemptFailed,
     LateResultIgnored,
@@ -66,7 +66,8 @@ def answer(turn: Turn, command: Command) -> None:
             _observe_outcome(turn, command)
         case ObserveMissing():
             if (place := turn.current(command.ref)) is not None:
-                turn.abandon(place, Reason.LOST, "its Job was deleted before it ended")
+                what = "Workflow" if turn.state.step(place).kind is Kind.WORKFLOW else "Job"
+                turn.abandon(place, Reason.LOST, f"its {what} was deleted before it ended")
         case ObserveRefused():
             _observe_refused(turn, command)
         case ObserveGone():
@@ -150,6 +151,8 @@ def _note_late(turn: Turn, command: ObserveOutcome) -> None:
     place = turn.state.place_of(command.ref.step)
     if place not in turn.state.leaving or not turn.is_newest(place, command.ref) or turn.attempt(place).is_late:
         return
+    if turn.state.step(place).kind is Kind.WORKFLOW:
+        return  # it was asked to end, and does: how it ended is said once it is gone
     turn.record(
         LateResultIgnored(
             run=command.ref.run,

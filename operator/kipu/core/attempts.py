@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import items
+from .definition import Kind
 from .errors import CorruptionError
 from .events import (
     AttemptAbandoned,
@@ -100,6 +101,7 @@ def schedule(state: State, event: StepScheduled) -> None:
         deadline = state.steps[fanout.parent].deadline
     move(state, place, event, replace(old, attempt=attempt, retry_at=None, deadline=deadline))
     state.live[place] = None
+    state.nested += state.step(place).kind is Kind.WORKFLOW
     if fanout is not None:
         items.schedule(state, fanout, place)
     if is_plain(state, place):
@@ -141,8 +143,9 @@ def succeed(state: State, event: StepSucceeded) -> None:
         pod_uid=event.pod_uid,
     )
     started_at = old.started_at if old.started_at is not None else event.started_at
-    new = replace(old, attempt=seen, started_at=started_at, exit_code=0, message="", reason=None, outputs=event.outputs)
-    state.steps[place] = new
+    code = 0 if state.step(place).kind is Kind.RUN else None  # a child has none
+    new = replace(old, attempt=seen, started_at=started_at, exit_code=code, message="", reason=None)
+    state.steps[place] = replace(new, outputs=event.outputs)
     finish(state, place, event)
 
 

@@ -90,7 +90,9 @@ def _ends_running(state: State) -> bool:
 
 
 def _may_start(state: State, slots: int) -> bool:
-    return bool(state.jobless) or (needs_place(state) and policies.places_free(state, slots) > 0)
+    if state.jobless or next(fanout.spawnable(state), None) is not None:
+        return True
+    return needs_place(state) and policies.places_free(state, slots) > 0
 
 
 def needs_place(state: State) -> bool:

@@ -61,11 +61,12 @@ class OnUnknown(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a step is. All but `Run` have no Job."""
+    """What a step is. Only `Run` has Jobs."""
 
     RUN = "Run"
     APPROVAL = "Approval"  # somebody is asked
     WAIT = "Wait"  # time passes
+    WORKFLOW = "Workflow"  # each attempt is a Workflow of its own, the child
 
 
 class Jitter(StrEnum):

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .commands import AttemptRef
-from .definition import Effects
+from .definition import Effects, Kind
 from .events import (
     ApprovalRequested,
     AttemptFailed,
     AttemptUnknown,
     Event,
+    ShutdownRequested,
     StepFailed,
     StepStarted,
     WorkflowAccepted,
@@ -32,7 +33,7 @@ from .texts import NOBODY_KNOWS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureJob:
-    """A Job with this name and intent should exist."""
+    """A Job with this name and intent should exist; of a sub-workflow step, a Workflow."""
 
     ref: AttemptRef
     job: str
@@ -41,7 +42,8 @@ class EnsureJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnsureNoJob:
-    """No pod of this attempt should be left, and its Job's name should be held by a placeholder."""
+    """No pod of this attempt should be left, and its Job's name should be held by a placeholder; of a sub-workflow
+    step, its Workflow should have ended."""
 
     ref: AttemptRef
     job: str
@@ -82,6 +84,14 @@ def effects(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
         places: Iterable[int] = [*state.live, *state.leaving]
     else:
         places = [place for step in steps if (place := state.place_of(step)) is not None]
+    return [effect for place in places if (effect := _effect(state, place)) is not None]
+
+
+def escalated(state: State, events: Iterable[Event]) -> list[Effect]:
+    """Those of children that are ending already, where these events say that the whole run is to end faster."""
+    if not any(isinstance(event, ShutdownRequested) for event in events):
+        return []
+    places = [place for place in state.leaving if state.step(place).kind is Kind.WORKFLOW]
     return [effect for place in places if (effect := _effect(state, place)) is not None]
 
 

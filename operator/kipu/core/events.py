@@ -77,7 +77,7 @@ class WorkflowResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepScheduled:
-    """We decided to run this attempt as the Job of this name. Deadlines are absolute."""
+    """We decided to run this attempt as the Job, or the child Workflow, of this name. Deadlines are absolute."""
 
     run: int
     step: str

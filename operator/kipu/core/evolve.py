@@ -49,7 +49,7 @@ from .events import (
     WorkflowResumed,
     WorkflowSuspended,
 )
-from .folding import finish, place_named
+from .folding import finish, offer, place_named
 from .lifecycle import WorkflowPhase
 from .state import State, Stopping, next_timer
 
@@ -209,7 +209,7 @@ def _fire(state: State, event: TimerFired) -> None:
             raise CorruptionError(f"step '{event.step}' waits for no backoff that is due at {event.due}")
         state.steps[place] = replace(state.steps[place], retry_at=None)
         if (fanout := state.fanout_of(place)) is None:
-            state.ready[place] = None
+            offer(state, place)
         else:
             items.come_due(state, fanout, place)
     elif event.kind is TimerKind.STEP_TIMEOUT and (late := state.fanouts.get(-1 if place is None else place)):

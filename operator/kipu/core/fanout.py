@@ -44,16 +44,35 @@ def start_items(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
         fanout = next(startable(turn.state), None)
         if fanout is None:
             return False
-        started = start(turn, next(iter(fanout.due), fanout.base + fanout.begun))
+        started = start(turn, _next_of(fanout))
         if not started:
             return started is not None
     return False
 
 
+def spawn_items(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
+    """The same of the fan-outs whose items are Workflows: these need no places."""
+    while turn.attempts_left > 0 and (fanout := next(spawnable(turn.state), None)) is not None:
+        started = start(turn, _next_of(fanout))
+        if not started:
+            return started is not None
+    return False
+
+
+def _next_of(fanout: Fanout) -> int:
+    """The item that starts next: what has begun goes on before another one begins."""
+    return next(iter(fanout.due), fanout.base + fanout.begun)
+
+
 def startable(state: State) -> Iterator[Fanout]:
-    """The fan-outs of which an item may start now."""
+    """The fan-outs of which an item may start now, if there is a place for its Job."""
     # Those that are being taken down soon leave the index.
     return (state.fanouts[place] for place in state.startable if not policies.stops_attempts(state, place))
+
+
+def spawnable(state: State) -> Iterator[Fanout]:
+    """The fan-outs of which an item may start now, whatever places there are: it is a Workflow."""
+    return (state.fanouts[place] for place in state.spawnable if not policies.stops_attempts(state, place))
 
 
 def take_down_late(turn: Turn) -> None:

@@ -59,6 +59,8 @@ def release_place(state: State, place: int) -> None:
     state.cancellable.pop(place, None)
     if (fanout := state.fanout_of(place)) is not None and (was_live or was_leaving):
         items.release(state, fanout, left=was_leaving)
+    if was_live or was_leaving:
+        state.nested -= state.step(place).kind is Kind.WORKFLOW
     if was_leaving:
         del state.leaving[place]
         attempt = state.steps[place].attempt
@@ -107,10 +109,13 @@ def release(state: State, place: int, *, culprit: str) -> None:
     """All dependencies are finished and none stands against it: ready, unless it has nothing to react to."""
     if never_reacts(state, place):
         state.doomed[place] = culprit
-    elif state.step(place).kind is Kind.RUN:
-        state.ready[place] = None
     else:
-        state.jobless[place] = None
+        offer(state, place)
+
+
+def offer(state: State, place: int) -> None:
+    """It may start: as soon as there is a place for its Job, or at once if it has none."""
+    (state.ready if state.step(place).kind is Kind.RUN else state.jobless)[place] = None
 
 
 def arm(state: State, kind: TimerKind, due: int, place: int | None = None, attempt: int | None = None) -> None:

@@ -7,7 +7,7 @@ over keeps no memory of its own. Called by the fold alone. Must never decide any
 from __future__ import annotations
 
 from . import files
-from .definition import ITEMS_UNDER_WAY_MAX, ForEach
+from .definition import ITEMS_UNDER_WAY_MAX, ForEach, Kind
 from .errors import CorruptionError
 from .events import Items
 from .lifecycle import TERMINAL_STEP_PHASES, StepPhase
@@ -39,6 +39,7 @@ def schedule(state: State, fanout: Fanout, place: int) -> None:
     fanout.due.pop(place, None)
     fanout.active += 1
     state.startable.pop(fanout.parent, None)
+    state.spawnable.pop(fanout.parent, None)
     refresh(state, fanout)
 
 
@@ -93,7 +94,10 @@ def refresh(state: State, fanout: Fanout) -> None:
     _put(state.expanded, place, is_open)
     _put(state.idle, place, idle)
     _put(state.spent, place, idle and not may_begin)
-    _put(state.startable, place, is_open and room and bool(fanout.due or (may_begin and window)))
+    may_start = is_open and room and bool(fanout.due or (may_begin and window))
+    is_nested = state.step(place).kind is Kind.WORKFLOW
+    _put(state.startable, place, may_start and not is_nested)
+    _put(state.spawnable, place, may_start and is_nested)
     _put(state.overdue, place, is_open and fanout.is_late and len(fanout.under_way) > fanout.leaving)
 
 

@@ -60,7 +60,8 @@ def _forget_items(state: State) -> None:
         fanout.failures = [place + moved for place in fanout.failures]
         owners += [fanout] * fanout.total
     state.steps, state.fanouts, state.owners = steps, fanouts, owners
-    state.expanded, state.startable, state.idle, state.spent, state.overdue = {}, {}, {}, {}, {}
+    state.expanded, state.startable, state.spawnable = {}, {}, {}
+    state.idle, state.spent, state.overdue = {}, {}, {}
 
 
 def kept_by(state: State, begins: tuple[str, ...]) -> frozenset[str]:

@@ -37,8 +37,8 @@ class Reason(StrEnum):
     TIMED_OUT = "TimedOut"
     START_TIMED_OUT = "StartTimedOut"
     LOST = "Lost"  # the Job or its pod vanished without an outcome
-    INVALID_JOB = "InvalidJob"  # the API server refused the Job for good
-    JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job stands under our name
+    INVALID_JOB = "InvalidJob"  # the API server refused the Job, or the child, for good
+    JOB_NAME_TAKEN = "JobNameTaken"  # somebody else's Job, or Workflow, stands under our name
     POD_FAILED = "PodFailed"  # the pod failed and no exit code of `main` says why
     CANCELLED = "Cancelled"
     OUTPUT_TOO_LARGE = "OutputTooLarge"  # the kubelet may have cut what the program wrote: nothing of it is taken
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     EXPRESSION_ERROR = "ExpressionError"  # an expression of the step has no value
     UNKNOWN = "Unknown"  # it is over, and nobody knows whether it has done its work
     REFUSED = "Refused"  # somebody was asked, and said no
+    CHILD_FAILED = "ChildFailed"  # the Workflow of a sub-workflow step has ended, and not as Succeeded
     ITEMS_FAILED = "ItemsFailed"  # more items of a fan-out have failed than forEach.maxFailures
 
 

@@ -157,17 +157,19 @@ class State:
     retrying: dict[int, None] = field(default_factory=dict)
     unknown: dict[int, None] = field(default_factory=dict)  # wait for a person's word
     ready: dict[int, None] = field(default_factory=dict)  # may start as soon as there is a place
-    jobless: dict[int, None] = field(default_factory=dict)  # may start and needs no place: an approval, a wait
+    jobless: dict[int, None] = field(default_factory=dict)  # may start and needs no place: it will have no Job
     resting: dict[int, None] = field(default_factory=dict)  # Suspended: asked and not answered, or time has to pass
     held: dict[int, None] = field(default_factory=dict)  # of `finally`, which has not begun
     doomed: dict[int, str] = field(default_factory=dict)  # to skip, with the culprit
     unadopted: dict[int, AdoptedStep] = field(default_factory=dict)  # to adopt before anything else is decided
     live: dict[int, None] = field(default_factory=dict)  # has an attempt that is not given up
     leaving: dict[int, None] = field(default_factory=dict)  # its attempt is given up and not yet gone
+    nested: int = 0  # how many of the live and the leaving are Workflows, which hold no place: their Jobs do
     cancelling: int = 0  # how many of the leaving were cancelled
     cancellable: dict[int, None] = field(default_factory=dict)  # live, Retrying, Unknown or resting, with AllSucceeded
     expanded: dict[int, None] = field(default_factory=dict)  # fan-outs that are not over; and of these:
     startable: dict[int, None] = field(default_factory=dict)  # an item may start as soon as there is a place
+    spawnable: dict[int, None] = field(default_factory=dict)  # the same where items are Workflows, which need none
     idle: dict[int, None] = field(default_factory=dict)  # no item is under way
     spent: dict[int, None] = field(default_factory=dict)  # nor will another one be
     overdue: dict[int, None] = field(default_factory=dict)  # their timeout has passed, and items are to be taken down
@@ -186,7 +188,7 @@ class State:
     @property
     def jobs_active(self) -> int:
         """Attempts that hold a place: scheduled or running, or given up and not yet gone."""
-        return len(self.live) + len(self.leaving)
+        return len(self.live) + len(self.leaving) - self.nested
 
     @property
     def is_exhausted(self) -> bool:
@@ -272,12 +274,14 @@ _DERIVED = frozenset(
         "unadopted",
         "cancellable",
         "cancelling",
+        "nested",
         "timers",
         "definition",
         "fanouts",
         "owners",
         "expanded",
         "startable",
+        "spawnable",
         "idle",
         "spent",
         "overdue",

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from kipu.api import definition as specs
 from kipu.api import status
 from kipu.api.evaluation import Evaluator
+from kipu.api.sub_workflows import depth_of
 from kipu.core.commands import Claim, Command, FireTimers
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, needs_place, wants_turn
-from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, notices, touched, wake_at
+from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, escalated, notices, touched, wake_at
 from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
 from kipu.core.policies import places_free
@@ -29,6 +30,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing,
 
 from . import plans, requests, witnesses
 from .admission import admission
+from .child_performer import ChildPerformer
 from .clock import CLOCK_SKEW, Clock, SessionClock
 from .kube import Kube
 from .kube_views import WorkflowView
@@ -53,6 +55,7 @@ class Services:
     log: EventLog
     observer: Observer
     performer: Performer
+    children: ChildPerformer
     kube: Kube
     notifier: Notifier
     slots: Slots
@@ -89,6 +92,7 @@ class Actor:
             self.stream,
             services.performer,
             services.observer,
+            services.children,
             advance_on=services.settings.advance_on,
             tell=self._mailbox.put,
             once=self._tasks.once,
@@ -260,7 +264,7 @@ class Actor:
         self._lookout.remember(records)
         for step in touched(events):
             self._release(step)
-        for effect in effects(self.state, touched(events)):
+        for effect in (*effects(self.state, touched(events)), *escalated(self.state, events)):
             self._perform(effect)
         if self._shelf.is_due:
             self._tasks.once("shelf", self._shelf.clear)
@@ -315,22 +319,26 @@ class Actor:
 
     def _perform(self, effect: Effect) -> None:
         intent = self._lookout.intent_of(effect.ref.step)
-        plan = plans.plan(effect, self.state, stream=self.stream, intent=intent)
-        performer = self._services.performer
+        depth = depth_of(self.view.metadata.annotations)
+        plan = plans.plan(effect, self.state, stream=self.stream, intent=intent, depth=depth)
+        performer, ensurer = self._services.performer, self._ensurer(plan)
         if isinstance(effect, EnsureJob):
             self._lookout.expect(effect.job, effect.ref)
-            self._tasks.once(effect.job, lambda: performer.ensure_job(plan, self._reports()))
+            self._tasks.once(effect.job, lambda: ensurer.ensure_job(plan, self._reports()))
             return
         if isinstance(effect, EnsureReleased):
             uid = effect.job_uid
             self._tasks.once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
             return
         self._lookout.forget(effect.job)
-        key = f"{effect.job}/gone"
+        key = f"{effect.job}/gone/{plan.mode}"  # a child that is ending may be asked to end faster
         if key not in self._tasks:
             self._tasks.drop(effect.job)
             self._tasks.drop(f"{effect.job}/release")
-            self._tasks.once(key, lambda: performer.ensure_no_job(plan, self._reports()))
+            self._tasks.once(key, lambda: ensurer.ensure_no_job(plan, self._reports()))
+
+    def _ensurer(self, plan: plans.Plan) -> Performer | ChildPerformer:
+        return self._services.children if plan.is_child else self._services.performer
 
     def _reports(self) -> Reports:
         return Reports(

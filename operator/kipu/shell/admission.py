@@ -6,7 +6,7 @@ that is not there rejects the Workflow: to wait for it would be to guess what wa
 
 from __future__ import annotations
 
-from kipu.api import definition, reuse
+from kipu.api import definition, reuse, sub_workflows
 from kipu.core.commands import Accept, Reject
 from kipu.core.errors import UserError
 
@@ -19,9 +19,12 @@ async def admission(kube: Kube, view: WorkflowView) -> Accept | Reject:
     spec_hash, name = definition.spec_hash(view.spec), reuse.template_name(view.spec)
     try:
         if name is None:
-            return Accept(spec_hash=spec_hash, definition=definition.parse(view.spec))
-        template = await kube.get_workflow_template(view.metadata.namespace, name)
-        found = reuse.resolve(view.spec, None if template is None else template.spec)
+            found = definition.parse(view.spec)
+        else:
+            template = await kube.get_workflow_template(view.metadata.namespace, name)
+            found = reuse.resolve(view.spec, None if template is None else template.spec)
+        if problems := sub_workflows.too_deep(found, sub_workflows.depth_of(view.metadata.annotations)):
+            return Reject(spec_hash=spec_hash, problems=problems)
         return Accept(spec_hash=spec_hash, definition=found)
     except UserError as error:
         return Reject(spec_hash=spec_hash, problems=error.problems)

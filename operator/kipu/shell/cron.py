@@ -20,7 +20,8 @@ from .clock import Clock
 from .cron_look import Looker
 from .cron_runs import Runs
 from .engine import FINISHED
-from .kube_cron import RUNS, CronKube, RunView
+from .kube_cron import CronKube
+from .kube_owned import RUNS, RunView
 from .kube_views import CRON_WORKFLOWS
 from .ownership import Owns, everything
 from .watch import list_and_watch
@@ -121,7 +122,7 @@ class Crons:
             await self._stale.wait()
             self._stale.clear()
             try:
-                for run in await self._kube.list_runs():
+                for run in await self._kube.list_cron_runs():
                     self._runs.seen(run)
             except Unanswered as error:
                 log.warning("the Workflows of CronWorkflows cannot be listed: %s", error)

@@ -25,7 +25,8 @@ from kipu.eventlog.ports import Answer, Unanswered
 from .clock import Clock
 from .cron_runs import Runs, owner_of
 from .engine import FINISHED
-from .kube_cron import CronKube, RunView, decode_run
+from .kube_cron import CronKube
+from .kube_owned import RunView, decode_run
 from .kube_views import WorkflowView, epoch_ms
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from kipu.api.v1alpha1_cron import CRON_KIND
 
-from .kube_cron import RunView
+from .kube_owned import RunView
 
 
 class Runs:

@@ -1,6 +1,6 @@
-"""What an actor hears of its Jobs and pods, made into commands: whose Job it is, and whether it is really gone.
+"""What an actor hears of its Jobs, pods and children, made into commands: whose they are, and whether really gone.
 
-Promises: only a Job that proves its intent (owner uid, position and hash of its StepScheduled) speaks for an
+Promises: only a Job, or child, that proves its intent (owner uid, position and hash of its StepScheduled) speaks for an
 attempt; an absence is concluded only from a consistent read. Must never decide and never write.
 """
 
@@ -12,14 +12,16 @@ from typing import Any
 
 from kipu.api.workspace import keeps_files
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
-from kipu.core.definition import Definition
+from kipu.core.definition import Definition, Kind
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.naming import split_item
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
 
-from . import observations, witnesses
+from . import child_observations, observations, witnesses
+from .child_performer import ChildPerformer
+from .kube_owned import RunView
 from .kube_views import JobView
 from .observations import Promise
 from .observer import Observer, Sighting
@@ -45,6 +47,7 @@ class Lookout:
         stream: StreamId,
         performer: Performer,
         observer: Observer,
+        children: ChildPerformer,
         *,
         advance_on: AdvanceOn,
         tell: Callable[[Command], None],
@@ -53,9 +56,11 @@ class Lookout:
         self._stream = stream
         self._performer = performer
         self._observer = observer
+        self._children = children
         self._advance_on = advance_on
         self._tell = tell
         self._once = once
+        self._nested: set[str] = set()  # the sub-workflow steps
         self._promises: dict[str, Promise] = {}  # by step, of those that have made one
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
@@ -67,7 +72,9 @@ class Lookout:
         """Keep the (position, hash) of each intent: what proves that a Job is this attempt's; and what is promised."""
         for record in records:
             if isinstance(record.event, WorkflowAccepted):
-                self._promises = _promises(record.event.definition)
+                definition = record.event.definition
+                self._promises = _promises(definition)
+                self._nested = {step.name for step in definition.steps if step.kind is Kind.WORKFLOW}
             if isinstance(record.event, StepScheduled):
                 text = f"{record.position}:{record.hash}"
                 self._intents[record.event.step] = Intent(text=text, job=record.event.job)
@@ -111,9 +118,13 @@ class Lookout:
     # -- what was seen -------------------------------------------------------------------------------
 
     def sighted(self, name: str, sighting: Sighting, gone: bool) -> None:
-        """A Job of ours or one of its pods changed."""
+        """A Job of ours, one of its pods, or a child changed."""
         if gone and name in self._expected:
             self._verify(name, self._expected[name])
+        if (child := sighting.child) is not None and self._is_intended(child):
+            told = child_observations.observe(child)
+            if told is not None:
+                self._tell(told)
         job = sighting.job
         if job is None or not self._is_intended(job):
             return
@@ -134,14 +145,20 @@ class Lookout:
             ref = AttemptRef(run=state.run, step=state.name(place), attempt=attempt.number)
             self.expect(attempt.job, ref)
             sighting = known.get(attempt.job)
-            if attempt.job_uid is not None and (sighting is None or sighting.job is None):
+            is_seen = sighting is not None and (sighting.child if self._is_nested(ref) else sighting.job) is not None
+            if attempt.job_uid is not None and not is_seen:
                 self._verify(attempt.job, ref)
 
-    def _is_intended(self, job: JobView) -> bool:
+    def _is_nested(self, ref: AttemptRef) -> bool:
+        return (split_item(ref.step) or (ref.step,))[0] in self._nested
+
+    def _is_intended(self, job: JobView | RunView) -> bool:
         ref = observations.attempt_of(job)
         intent = None if ref is None else self._intents.get(ref.step)
         return (
             intent is not None
+            and ref is not None
+            and self._is_nested(ref) is isinstance(job, RunView)
             and observations.is_owned(job, self._stream.uid)
             and observations.intent_of(job) == intent.text
             and not observations.is_placeholder(job)
@@ -160,7 +177,16 @@ class Lookout:
             self._tell(seen)
 
     def _verify(self, name: str, ref: AttemptRef) -> None:
-        self._once(f"{name}/verify", lambda: self._verify_missing(name, ref))
+        verify = self._verify_child if self._is_nested(ref) else self._verify_missing
+        self._once(f"{name}/verify", lambda: verify(name, ref))
+
+    async def _verify_child(self, name: str, ref: AttemptRef) -> None:
+        """The same of a child."""
+        child = await until_read(lambda: self._children.child_of(self._stream.namespace, name))
+        if child is None:
+            self._tell(ObserveMissing(ref=ref))
+        else:
+            self._observer.saw_child(child)
 
     async def _verify_missing(self, name: str, ref: AttemptRef) -> None:
         """Absence is concluded only from a consistent read."""

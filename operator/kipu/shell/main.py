@@ -24,6 +24,7 @@ from kipu.eventlog.ports import EventLog
 
 from . import ownership
 from .actor import Services
+from .child_performer import ChildPerformer
 from .clock import Clock, SystemClock
 from .cron import Crons
 from .elector import Elector
@@ -32,6 +33,7 @@ from .handlers import Front
 from .kube import Kube
 from .kube_cron import CronKube
 from .kube_http import HttpTransport, Transport
+from .kube_owned import OwnedKube
 from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
 from .observer import Observer
@@ -48,7 +50,7 @@ STOP_SECONDS = 10.0
 
 
 def compose(
-    kube: Kube,
+    kube: OwnedKube,
     event_log: EventLog,
     settings: Settings,
     clock: Clock,
@@ -56,11 +58,13 @@ def compose(
     owns: ownership.Owns = ownership.everything,
 ) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
+    observer = Observer(kube)
     services = Services(
         log=event_log,
         kube=kube,
-        observer=Observer(kube),
+        observer=observer,
         performer=Performer(kube),
+        children=ChildPerformer(kube, observer.saw_child),
         notifier=Notifier(kube, clock, settings.identity),
         slots=Slots(settings.parallelism, telemetry.jobs.set, per_namespace=settings.parallelism_per_namespace),
         clock=clock,

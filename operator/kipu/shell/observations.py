@@ -19,6 +19,7 @@ from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.definition import Effects, Output
 from kipu.core.events import Reason
 
+from .kube_owned import RunView
 from .kube_views import Condition, JobView, PodView, epoch_ms
 
 TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
@@ -43,18 +44,18 @@ class Promise:
 NOTHING = Promise()
 
 
-def is_placeholder(job: JobView) -> bool:
-    """Whether this Job only holds a given-up attempt's name."""
+def is_placeholder(job: JobView | RunView) -> bool:
+    """Whether this Job, or child, only holds a given-up attempt's name."""
     return job.metadata.annotations.get(PLACEHOLDER_ANNOTATION) == "true"
 
 
-def is_owned(job: JobView, workflow_uid: str) -> bool:
-    """Whether this Workflow, and none of the same name, controls the Job."""
+def is_owned(job: JobView | RunView, workflow_uid: str) -> bool:
+    """Whether this Workflow, and none of the same name, controls the Job or child."""
     return any(owner.uid == workflow_uid and owner.controller for owner in job.metadata.owner_references)
 
 
-def intent_of(job: JobView) -> str:
-    """The record that asked for the Job, as "position:hash"; empty where it names none."""
+def intent_of(job: JobView | RunView) -> str:
+    """The record that asked for the Job or child, as "position:hash"; empty where it names none."""
     return job.metadata.annotations.get(INTENT_ANNOTATION, "")
 
 
@@ -63,8 +64,8 @@ def is_taken_up(placeholder: JobView) -> bool:
     return any(each.type == "Suspended" and each.status == "True" for each in placeholder.status.conditions)
 
 
-def attempt_of(job: JobView) -> AttemptRef | None:
-    """Which attempt the Job's labels name; None where they are not ours."""
+def attempt_of(job: JobView | RunView) -> AttemptRef | None:
+    """Which attempt the labels of the Job or child name; None where they are not ours."""
     labels = job.metadata.labels
     run, attempt = labels.get("kipu.dev/run", ""), labels.get("kipu.dev/attempt", "")
     if not (run.isascii() and run.isdigit() and attempt.isascii() and attempt.isdigit()):

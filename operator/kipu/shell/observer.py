@@ -1,8 +1,8 @@
-"""The observer: two label-selected watches over the whole cluster, and what they have shown of each attempt.
+"""The observer: three label-selected watches over the whole cluster, and what they have shown of each attempt.
 
-Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs
-alone; `synced` is set only while a complete consistent list of both kinds has been folded since the start.
-Bounded: one entry per Job of a workflow that is not finished.
+Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs and children
+alone; `synced` is set only while a complete consistent list of all kinds has been folded since the start.
+Bounded: one entry per Job or child of a workflow that is not finished.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from .kube import Kube
+from .kube_owned import RUNS, RunView
 from .kube_views import JobView, PodView
 from .watch import JOBS, PODS, Change, list_and_watch
 
+V = TypeVar("V", JobView, RunView)
 OURS = "app.kubernetes.io/managed-by=kipu"
 WORKFLOW_UID = "kipu.dev/workflow-uid"
+CHILDREN = f"{OURS},{WORKFLOW_UID}"  # those of CronWorkflows have the first label alone
 JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(slots=True)
 class Sighting:
-    """What was last seen under one Job's name."""
+    """What was last seen under one attempt's name."""
 
     job: JobView | None = None
+    child: RunView | None = None  # of a sub-workflow step
     pods: dict[str, PodView] = field(default_factory=dict)  # by uid
 
 
-Listener = Callable[[str, Sighting, bool], None]  # job name, what is there, whether the Job was just deleted
+Listener = Callable[[str, Sighting, bool], None]  # name, what is there, whether the Job or child was just deleted
 
 
 class Observer:
@@ -39,7 +44,7 @@ class Observer:
         self._sightings: dict[str, dict[str, Sighting]] = {}
         self._listeners: dict[str, Listener] = {}
         self._ignored: set[str] = set()  # finished workflows: their Jobs stay, nobody asks
-        self._lists = {"jobs": asyncio.Event(), "pods": asyncio.Event()}
+        self._lists = {"jobs": asyncio.Event(), "pods": asyncio.Event(), "children": asyncio.Event()}
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -47,15 +52,16 @@ class Observer:
             group.create_task(self._watch_jobs())
             # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
             group.create_task(self._watch_pods())
+            group.create_task(self._watch_children())
 
     async def synced(self) -> None:
-        """Until a complete list of Jobs and of Pods has been folded."""
+        """Until a complete list of Jobs, of Pods and of children has been folded."""
         for event in self._lists.values():
             await event.wait()
 
     @property
     def is_synced(self) -> bool:
-        """Whether both lists are complete."""
+        """Whether all lists are complete."""
         return all(event.is_set() for event in self._lists.values())
 
     def listen(self, uid: str, listener: Listener) -> dict[str, Sighting]:
@@ -65,7 +71,7 @@ class Observer:
         return self._sightings.setdefault(uid, {})
 
     def known(self, uid: str) -> Mapping[str, Sighting]:
-        """What was seen of this workflow's Jobs so far."""
+        """What was seen of this workflow's Jobs and children so far."""
         return self._sightings.get(uid, {})
 
     def forget(self, uid: str, *, finished: bool) -> None:
@@ -88,6 +94,10 @@ class Observer:
         """A Job came by another way than the watch: an answer to a create or a read."""
         self._fold_job(Change(kind="Modified", view=view))
 
+    def saw_child(self, view: RunView) -> None:
+        """A child came by another way than the watch."""
+        self._fold_child(Change(kind="Modified", view=view))
+
     async def _watch_jobs(self) -> None:
         async for change in list_and_watch(self._kube, JOBS, label_selector=OURS):
             if change.view is None:
@@ -103,6 +113,13 @@ class Observer:
             else:
                 self._fold_pod(change)
 
+    async def _watch_children(self) -> None:
+        async for change in list_and_watch(self._kube, RUNS, label_selector=CHILDREN):
+            if change.view is None:
+                self._lists["children"].set()
+            else:
+                self._fold_child(change)
+
     def _fold_job(self, change: Change[JobView]) -> None:
         view = change.view
         assert view is not None
@@ -110,14 +127,27 @@ class Observer:
         if not uid or uid in self._ignored:
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
-        gone = change.kind == "Deleted"
-        if gone and sighting.job is not None and sighting.job.metadata.uid != view.metadata.uid:
-            return  # an older Job of this name: what stands there now is newer news
-        if not gone and is_older(view, sighting.job):
+        if not _is_news(change, sighting.job):
             return
+        gone = change.kind == "Deleted"
         sighting.job = None if gone else view
         self._tell(uid, name, sighting, gone)
         if gone:  # what is left of its pods says nothing without it
+            self._sightings[uid].pop(name, None)
+
+    def _fold_child(self, change: Change[RunView]) -> None:
+        view = change.view
+        assert view is not None
+        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.name
+        if not uid or uid in self._ignored:
+            return
+        sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
+        if not _is_news(change, sighting.child):
+            return
+        gone = change.kind == "Deleted"
+        sighting.child = None if gone else view
+        self._tell(uid, name, sighting, gone)
+        if gone and sighting.job is None:
             self._sightings[uid].pop(name, None)
 
     def _fold_pod(self, change: Change[PodView]) -> None:
@@ -142,8 +172,17 @@ class Observer:
             listener(name, sighting, gone)
 
 
-def is_older(view: JobView, known: JobView | None) -> bool:
-    """Whether a view of the same Job is behind what is known: the answer to a create may come after the watch."""
+def _is_news(change: Change[V], known: V | None) -> bool:
+    """Whether it is not behind what is known."""
+    assert change.view is not None
+    if change.kind != "Deleted":
+        return not is_older(change.view, known)
+    # Of an older one of this name: what stands there now is newer news.
+    return known is None or known.metadata.uid == change.view.metadata.uid
+
+
+def is_older(view: JobView | RunView, known: JobView | RunView | None) -> bool:
+    """Whether a view of the same object is behind what is known: the answer to a create may come after the watch."""
     if known is None or known.metadata.uid != view.metadata.uid:
         return False
     # Kubernetes 1.35 made resourceVersions of one resource comparable as numbers (KEP-5504).

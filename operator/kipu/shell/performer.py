@@ -52,7 +52,7 @@ class Performer:
 
     async def ensure_job(self, plan: Plan, reports: Reports) -> None:
         """Until the attempt's Job exists, or never can."""
-        backoff, is_clear = _Backoff(), True
+        backoff, is_clear = Backoff(), True
         while True:
             try:
                 async with self._creating:
@@ -108,7 +108,7 @@ class Performer:
 
     async def release(self, plan: Plan, job_uid: str, reports: Reports) -> None:
         """Until the Job of this uid is not suspended, or is not there any more."""
-        backoff = _Backoff()
+        backoff = Backoff()
         while True:
             try:
                 answer = await self._kube.suspend_job(plan.namespace, plan.job, job_uid, suspend=False)
@@ -127,7 +127,7 @@ class Performer:
 
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
         """Until the placeholder holds the name, the Job controller knows it, and none of the attempt's pods is left."""
-        backoff = _Backoff(ENDING_SECONDS)
+        backoff = Backoff(ENDING_SECONDS)
         why: str | None = None
         while True:
             try:
@@ -162,7 +162,7 @@ class Performer:
 
     async def _pods_gone(self, plan: Plan, reports: Reports) -> None:
         """Until one consistent LIST shows no pod of the attempt: the collector's caches lag apart."""
-        backoff = _Backoff(ENDING_SECONDS)
+        backoff = Backoff(ENDING_SECONDS)
         while True:
             try:
                 # A pod that has ended is only a record; after an orphaning delete it stays for ever.
@@ -203,7 +203,7 @@ def is_ours(view: JobView, plan: Plan) -> bool:
     return is_owned(view, plan.workflow_uid) and intent_of(view) == plan.intent
 
 
-class _Backoff:
+class Backoff:
     """Growing, jittered waits. Not in the engine's loop: each effect waits in its own task."""
 
     def __init__(self, seconds: Sequence[float] = BACKOFF_SECONDS) -> None:
@@ -211,6 +211,7 @@ class _Backoff:
         self._tries = 0
 
     async def wait(self) -> None:
+        """The next one."""
         seconds = self._seconds[min(self._tries, len(self._seconds) - 1)]
         self._tries += 1
         await asyncio.sleep(seconds * (0.5 + random.random() / 2))
@@ -218,7 +219,7 @@ class _Backoff:
 
 async def until_read(read: Callable[[], Awaitable[T]]) -> T:
     """Read until an answer comes."""
-    backoff = _Backoff()
+    backoff = Backoff()
     while True:
         try:
             return await read()

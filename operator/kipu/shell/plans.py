@@ -1,4 +1,4 @@
-"""What an effect asks of the cluster: the attempt's Job as it is to be, or the placeholder in its stead.
+"""What an effect asks of the cluster: the attempt's Job, or child, as it is to be, or the placeholder in its stead.
 
 Promises: pure; the same effect of the same state gives the same plan, so that performing it twice is harmless.
 Must never look at the cluster.
@@ -7,19 +7,21 @@ Must never look at the cluster.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kipu.api import jobs
+from kipu.api import jobs, sub_workflows
 from kipu.core import files
 from kipu.core.commands import AttemptRef
+from kipu.core.definition import Kind
 from kipu.core.effects import Effect
+from kipu.core.events import ShutdownMode
 from kipu.core.state import State
 from kipu.eventlog.ports import StreamId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One attempt's Job as it is to be, or to be no more."""
+    """One attempt's Job as it is to be, or to be no more; of a sub-workflow step, its child."""
 
     namespace: str
     workflow_uid: str
@@ -28,11 +30,17 @@ class Plan:
     intent: str
     manifest: Callable[[], Mapping[str, object]]
     placeholder: Callable[[], Mapping[str, object]]
+    is_child: bool = False
+    child_uid: str | None = None  # as recorded, once it was seen
+    mode: ShutdownMode = ShutdownMode.CANCEL  # in which it is asked to end, if it is
     claim: Mapping[str, object] | None = None  # what its pods mount, if it is made for the workflow
 
 
-def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan:
-    """Of an effect of this state; `intent` is "position:hash" of the attempt's StepScheduled."""
+def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: int = 0) -> Plan:
+    """Of an effect of this state; `intent` is "position:hash" of the attempt's StepScheduled.
+
+    `depth` is how many Workflows are above this one.
+    """
     ref, definition = effect.ref, state.definition
     assert definition is not None
     place = state.place_of(ref.step)
@@ -56,7 +64,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         outcome=None if state.outcome is None else state.outcome.value,
         inputs=tuple(files.inputs(state, place)),
     )
-    return Plan(
+    whole = Plan(
         namespace=stream.namespace,
         workflow_uid=stream.uid,
         ref=ref,
@@ -65,4 +73,19 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str) -> Plan
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
         claim=jobs.claim_manifest(definition, attempt),
+    )
+    return _of_child(whole, state, place, attempt, depth) if step.kind is Kind.WORKFLOW else whole
+
+
+def _of_child(whole: Plan, state: State, place: int, attempt: jobs.AttemptRef, depth: int) -> Plan:
+    """The same where the attempt is a Workflow."""
+    assert state.definition is not None
+    definition, step, known = state.definition, state.step(place), state.steps[place].attempt
+    return replace(
+        whole,
+        manifest=lambda: sub_workflows.manifest(definition, step, attempt, depth=depth + 1),
+        placeholder=lambda: sub_workflows.placeholder_manifest(definition, step, attempt, depth=depth + 1),
+        is_child=True,
+        child_uid=None if known is None else known.job_uid,
+        mode=ShutdownMode.TERMINATE if state.shutdown is ShutdownMode.TERMINATE else ShutdownMode.CANCEL,
     )

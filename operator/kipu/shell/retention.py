@@ -16,6 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from kipu.api.durations import to_ms
+from kipu.api.v1alpha1_base import KIND
 from kipu.eventlog.ports import StreamId, Unanswered
 
 from .clock import Clock
@@ -119,6 +120,8 @@ class Retirement:
 
     def _due(self, view: WorkflowView) -> int | None:
         """When it is to go, in milliseconds since 1970 UTC; None for never."""
+        if any(owner.controller and owner.kind == KIND for owner in view.metadata.owner_references):
+            return None  # a child goes with its parent, which may not have heard of its end yet
         own = view.spec.get("ttlAfterFinished")
         ttl_ms = to_ms(own) if isinstance(own, str) else self._default_ms
         ended = view.status.get("completionTime")

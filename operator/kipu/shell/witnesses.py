@@ -43,23 +43,23 @@ def _check_seen(who: str, position: int, digest: object, history: History | None
 
 
 def check_intents(sightings: Mapping[str, Sighting], workflow_uid: str, recorded: Mapping[int, str]) -> None:
-    """Every Job names the record that asked for it: it must be in the log, at its position and with its hash.
+    """Every Job and child names the record that asked for it: it must be in the log, at its position and with its hash.
 
     `recorded`: the hash of each StepScheduled, by position. Raises HistoryRollback.
     """
     for name, intent in _intents(sightings, workflow_uid):
         position, _, digest = intent.partition(":")
         if recorded.get(int(position)) != digest:
-            raise HistoryRollback(f"Job '{name}' was made for a record at position {position} that is not in the log")
+            raise HistoryRollback(f"'{name}' was made for a record at position {position} that is not in the log")
 
 
 def _intents(sightings: Mapping[str, Sighting], workflow_uid: str) -> Iterator[tuple[str, str]]:
-    """The Jobs that this workflow owns, each with its intent."""
+    """The Jobs and children that this workflow owns, each with its intent."""
     for name, sighting in sightings.items():
-        job = sighting.job
-        if job is None or not is_owned(job, workflow_uid):
-            continue
-        intent = intent_of(job)
-        position = intent.partition(":")[0]
-        if position.isascii() and position.isdigit():
-            yield name, intent
+        for found in (sighting.job, sighting.child):
+            if found is None or not is_owned(found, workflow_uid):
+                continue
+            intent = intent_of(found)
+            position = intent.partition(":")[0]
+            if position.isascii() and position.isdigit():
+                yield name, intent

@@ -7,7 +7,7 @@ from kipu.core.events import Reason
 from kipu.eventlog.ports import Answer, Unanswered
 from kipu.shell.kube_views import JobView, PodView, decode_job
 from kipu.shell.observations import is_placeholder
-from kipu.shell.performer import Performer, Reports, _Backoff
+from kipu.shell.performer import Backoff, Performer, Reports
 from kipu.shell.plans import Plan
 from tests.zoo.mutants import mutant
 
@@ -47,7 +47,7 @@ async def a_create_is_sent_once(self: Performer, plan: Plan, reports: Reports) -
 )
 async def every_create_counts_as_answered(self: Performer, plan: Plan, reports: Reports) -> None:
     """That an earlier create may still be under way is forgotten once a later one is answered."""
-    backoff = _Backoff()
+    backoff = Backoff()
     while True:
         try:
             answer = await self._kube.create_job(plan.namespace, plan.manifest())

@@ -1,0 +1,153 @@
+"""Effects of sub-workflow steps to API calls: the only code that creates children and asks them to end.
+
+Promises: those of `performer`: every effect may be performed any number of times and at any delay; a 409 is ours only
+by owner uid and intent. An attempt that is given up has ended once its name is held by a Workflow that has ended: the
+child itself, asked to end (`spec.shutdown`), or where there is none a placeholder that was born so; and once nothing is
+left of a child that somebody has deleted. Must never delete a Workflow, and never decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from kipu.core.commands import ObserveGone, ObserveRefused
+from kipu.core.events import Reason
+from kipu.eventlog.ports import Answer, Unanswered
+
+from .child_observations import has_ended, how_it_ended, is_told_to_end, run_to_end
+from .kube_owned import OwnedKube, RunView, decode_run
+from .observations import finished_condition, intent_of, is_owned, is_placeholder
+from .performer import Backoff, Reports
+from .plans import Plan
+
+CREATES_IN_FLIGHT_MAX = 8  # each brings an actor and a log with it
+# While a child ends: its own `finally` may take long, and a person waits for Cancelled.
+ENDING_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+OUTDATED = (404, 409, 422)  # of a write that names uid and version: another look tells
+REFUSED = (400, 413, 422)
+
+
+class ChildPerformer:
+    """Performs plans for many actors; at most one task per name and effect at a time."""
+
+    def __init__(self, kube: OwnedKube, seen: Callable[[RunView], None]) -> None:
+        self._kube = kube
+        self._seen = seen
+        self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
+
+    async def child_of(self, namespace: str, name: str) -> RunView | None:
+        """A consistent read: absence may be concluded from it."""
+        return await self._kube.get_run(namespace, name)
+
+    # -- until there is one --------------------------------------------------------------------------
+
+    async def ensure_job(self, plan: Plan, reports: Reports) -> None:
+        """Until the attempt's child exists, or never can."""
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._creating:
+                    answer = await self._kube.create_workflow(plan.namespace, plan.manifest())
+                if await self._settled(answer, plan, reports):
+                    return
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
+    async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
+        """Whether the answer to a create was definite."""
+        if answer.status == 201:
+            reports.waiting(plan.ref.step, "")
+            self._seen(decode_run(answer.body))
+            return True
+        if answer.status == 409 and answer.reason == "AlreadyExists":
+            return await self._adopt(plan, reports)
+        if answer.status in REFUSED:
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.INVALID_JOB, message=answer.message))
+            return True
+        # As for a Job: whatever else it is may pass.
+        reports.waiting(plan.ref.step, f"the API server refuses the Workflow for now: {answer.message}")
+        return False
+
+    async def _adopt(self, plan: Plan, reports: Reports) -> bool:
+        child = await self._kube.get_run(plan.namespace, plan.job)
+        if child is None:
+            return False
+        if not is_ours(child, plan):
+            message = f"a Workflow named '{plan.job}' that is not this attempt's stands in its place"
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message=message))
+            return True
+        reports.waiting(plan.ref.step, "")
+        self._seen(child)
+        return True
+
+    # -- until it has ended --------------------------------------------------------------------------
+
+    async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
+        """Until a Workflow that has ended holds the name, and nothing is left of one that was deleted."""
+        backoff = Backoff(ENDING_SECONDS)
+        while True:
+            try:
+                child = await self._kube.get_run(plan.namespace, plan.job)
+                if child is not None and (not is_ours(child, plan) or has_ended(child)):
+                    break
+                await self._end(child, plan, reports)
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+        is_itself = is_ours(child, plan) and not is_placeholder(child)
+        if not is_itself and plan.child_uid is not None:
+            await self._remains_gone(plan, plan.child_uid, reports)
+        reports.waiting(plan.ref.step, "")
+        reports.command(ObserveGone(ref=plan.ref, message=how_it_ended(child) if is_itself else ""))
+
+    async def _end(self, child: RunView | None, plan: Plan, reports: Reports) -> None:
+        """One step towards the end; the next look tells whether it was carried out."""
+        if child is None:
+            answer = await self._kube.create_workflow(plan.namespace, plan.placeholder())
+            refused = answer.status not in (201, 409)
+        elif is_told_to_end(child, plan.mode):
+            reports.waiting(plan.ref.step, f"Workflow '{plan.job}' is ending")
+            return
+        else:
+            answer = await self._kube.end_workflow(child, mode=plan.mode, number=run_to_end(child))
+            refused = answer.status not in (200, *OUTDATED)
+        if refused:
+            reports.waiting(plan.ref.step, f"Workflow '{plan.job}' cannot be asked to end: {answer.message}")
+
+    # -- until nothing is left of one that was deleted -------------------------------------------------
+
+    async def _remains_gone(self, plan: Plan, uid: str, reports: Reports) -> None:
+        """Somebody has deleted the child; the collector takes what it owned, its own children too, one after another.
+
+        Of those that are still there the uids are learned in time, since the collector begins with the owner.
+        """
+        backoff, uids = Backoff(ENDING_SECONDS), {uid: None}
+        while True:
+            try:
+                left = [await self._left_of(plan.namespace, each, uids) for each in list(uids)]
+                if not any(left):
+                    return
+                why = f"Workflow '{plan.job}' was deleted, and {sum(left)} of its objects run on"
+                reports.waiting(plan.ref.step, why)
+            except Unanswered as error:
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            await backoff.wait()
+
+    async def _left_of(self, namespace: str, uid: str, uids: dict[str, None]) -> int:
+        """How much of this Workflow may still do something. Its own children are added to `uids`."""
+        selector = f"kipu.dev/workflow-uid={uid}"
+        # Owners first: what they make meanwhile is seen after them.
+        children = await self._kube.list_runs(namespace, selector)
+        jobs = await self._kube.list_jobs(namespace, selector)
+        pods = await self._kube.list_pods(namespace, selector)
+        uids.update({child.metadata.uid: None for child in children})
+        open_jobs = [job for job in jobs if finished_condition(job) is None and not job.spec.suspend]
+        open_pods = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
+        return sum(not has_ended(child) for child in children) + len(open_jobs) + len(open_pods)
+
+
+def is_ours(child: RunView, plan: Plan) -> bool:
+    """Whether this is the child of just this intent: by owner uid and annotation, never by its name alone."""
+    return is_owned(child, plan.workflow_uid) and intent_of(child) == plan.intent

@@ -85,6 +85,7 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         """See above."""
+        del data
         return True
 
 

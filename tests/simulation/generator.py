@@ -43,6 +43,8 @@ def scenario_of(seed: int) -> Scenario:
     plans = tuple(_handing_on(files, plan) for plan in plans)
     nests = random.Random(f"children {seed // SCRIPTS_PER_SCENARIO}")
     plans = tuple(_nested(nests, plan, place) for place, plan in enumerate(plans))
+    named = random.Random(f"templates {seed // SCRIPTS_PER_SCENARIO}")
+    plans = tuple(replace(plan, by_template=named.random() < 0.1) for plan in plans)
     replicas = draw.choice((1, 1, 1, 1, 1, 2, 2, 3))
     return Scenario(
         name=f"random-{seed // SCRIPTS_PER_SCENARIO}", plans=plans, replicas=replicas, lease=draw.random() < 0.3

@@ -27,6 +27,7 @@ class Plan:
     # Of a step of a child it is written as train/one, and counted by the attempts of `train`.
     fates: Mapping[str, tuple[Program, ...]] = field(default_factory=dict)
     templates: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # WorkflowTemplates by name: their specs
+    by_template: bool = False  # whether a WorkflowTemplate holds the spec, and the Workflow names it
     at_seconds: float = 0.0
     shutdown: tuple[float, str] | None = None  # seconds after the beginning of the run, mode
     edits: tuple[tuple[float, Mapping[str, Any]], ...] = ()  # likewise: fields of the spec that are set then

@@ -324,7 +324,7 @@ BROKEN_WORLDS: dict[str, tuple[str, tuple[At, ...]]] = {
     "the head is what it was": ("I3", (At(Second(2.0), Break(rewind_head)),)),
     "something is left": ("I12", (At(Second(2.0), DeleteWorkflow(0)), At(Second(3.0), Break(leave_something)))),
     "the status is not the log's, at the end": ("I14", (At(Second(6.0), Break(show_another_status)),)),
-    "the status is not the log's, at any time": ("I14", (At(Second(1.5), Break(show_another_phase)),)),
+    "the status is not the log's, at any time": ("I14", (At(Second(2.5), Break(show_another_phase)),)),
     "nobody goes on": ("I16", (At(Second(2.0), Break(never_come_back)),)),
     "the memory says something else": ("I17", (At(Second(1.5), Break(forget_an_event)),)),
     "somebody hammers": ("I18", (At(Second(2.0), Break(hammer)),)),

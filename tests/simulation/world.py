@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kipu.api.v1alpha1_base import API_VERSION
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer, Sent
 from tests.fakes.etcd import Change
@@ -140,15 +141,14 @@ class World:
             self._settled.set()
 
     def _apply(self, place: int) -> None:
-        for name, spec in self.scenario.plans[place].templates.items():
-            self.server.create({"kind": "WorkflowTemplate", "metadata": {"name": name}, "spec": dict(spec)})
-        workflow = {
-            "apiVersion": "kipu.dev/v1alpha1",
-            "kind": "Workflow",
-            "spec": dict(self.scenario.plans[place].spec),
-        }
-        workflow["metadata"] = {"name": self.scenario.workflow(place), "namespace": "default"}
-        self.server.create(workflow)
+        plan, name = self.scenario.plans[place], self.scenario.workflow(place)
+        spec, templates = dict(plan.spec), dict(plan.templates)
+        if plan.by_template:
+            templates[name], spec = spec, {"templateRef": {"name": name}}
+        for each, what in templates.items():
+            self.server.create({"kind": "WorkflowTemplate", "metadata": {"name": each}, "spec": dict(what)})
+        metadata = {"name": name, "namespace": "default"}
+        self.server.create({"apiVersion": API_VERSION, "kind": "Workflow", "metadata": metadata, "spec": spec})
 
     def _edit(self, place: int, fields: Mapping[str, Any]) -> None:
         """A person asks for something."""

@@ -122,6 +122,14 @@ def is_doomed(state: State, place: int) -> bool:
             return False
 
 
+def _has_had_its_time(state: State, place: int) -> bool:
+    """Whether it is Unknown because its own timeout has passed, which was heard then: only a person's word is left."""
+    step = state.steps[place]
+    abandoned = step.attempt is not None and step.attempt.abandoned is Reason.TIMED_OUT
+    is_past = step.deadline is not None and step.deadline <= state.ts
+    return step.phase is StepPhase.UNKNOWN and abandoned and is_past
+
+
 def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
     """The deadlines that the steps as they stand must be guarded by."""
     if state.is_terminal or (state.stopping is not None and not state.is_draining):
@@ -142,7 +150,7 @@ def due_timers(state: State) -> set[tuple[TimerKind, int, int | None]]:
             kind = TimerKind.ATTEMPT_TIMEOUT if started else TimerKind.START_TIMEOUT
             found.add((kind, step.attempt.deadline if started else step.attempt.start_deadline, place))
         waits = place in state.expanded and not state.fanouts[place].is_late
-        stands = step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN)
+        stands = step.phase in (StepPhase.RETRYING, StepPhase.UNKNOWN) and not _has_had_its_time(state, place)
         if waits or (place in places and (stands or place in state.live)):
             found.add((TimerKind.STEP_TIMEOUT, step.deadline, place))
     return {(kind, due, place) for kind, due, place in found if due is not None}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kipu.api.schedules import (
@@ -219,6 +219,8 @@ def test_next_and_latest_agree_and_never_go_back(fields: tuple[str, ...], zone: 
         assert found.count(after, after + span, 100) == 100
 
 
+@example("*", "*/3", "Australia/Lord_Howe", 275)  # half an hour is skipped that night
+@example("7", "*/3", "Australia/Lord_Howe", 93)  # and one comes twice
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["*", "*/15", "7"]), st.sampled_from(["*", "*/3"]), st.sampled_from(ZONES), st.integers(0, 364))
 def test_with_a_star_each_time_is_one_whose_clock_shows_it(minute: str, hour: str, zone: str, day: int) -> None:

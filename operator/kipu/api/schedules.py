@@ -37,6 +37,8 @@ MACROS = {
 FIVE_FIELDS = "minute, hour, day of the month, month, day of the week, such as '30 3 * * 1-5'; or @daily and the like"
 YEAR_MAX = 9_000  # a search of 50 years stays within what datetime knows
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR, _NONE = timedelta(hours=1), timedelta(0)
+_DAY_SECONDS = 86_400
 
 
 class CronSchedule:
@@ -79,7 +81,21 @@ class CronSchedule:
         return counted
 
     def _next(self, after: int) -> int | None:
-        """In seconds. The search begins at the wall clock's time, which may have been there before: go on from it."""
+        """In seconds.
+
+        cronsim looks for an hour in steps of one, and where the clocks change by half an hour (Lord Howe Island) it
+        passes the first half of the hours after that. So no search goes on from before such a change: the next one
+        begins with the first full hour on the wall.
+        """
+        while (found := self._search(after)) is not None and _changes_by_parts_of_hours(self._zone):
+            full = _full_hour_after_change(after, self._zone)
+            if full is None or found < full:
+                return found
+            after = full - 1
+        return found
+
+    def _search(self, after: int) -> int | None:
+        """The search begins at the wall clock's time, which may have been there before: go on from it."""
         moment = _EPOCH + timedelta(seconds=after)
         if moment.year > YEAR_MAX:
             return None
@@ -138,6 +154,35 @@ def shape_hint(expression: str) -> str:
 def _fields(expression: str) -> str:
     """Five fields. `?` means `*`, as in CronJob."""
     return " ".join("*" if field == "?" else field for field in MACROS.get(expression, expression).split())
+
+
+@lru_cache(maxsize=1_024)
+def _changes_by_parts_of_hours(zone: tzinfo) -> bool:
+    """Whether winter and summer are not whole hours apart. Of a year, since zones seldom change their ways."""
+    offsets = {(datetime(2026, month, 1, tzinfo=UTC).astimezone(zone).utcoffset() or _NONE) for month in range(1, 13)}
+    return len({offset % _HOUR for offset in offsets}) > 1
+
+
+def _full_hour_after_change(after: int, zone: tzinfo) -> int | None:
+    """When the wall clock shows a full hour for the first time after its next change; None: none within a year."""
+
+    def wall(second: int) -> datetime:
+        return (_EPOCH + timedelta(seconds=second)).astimezone(zone)
+
+    before = wall(after).utcoffset()
+    days = range(after + _DAY_SECONDS, after + 366 * _DAY_SECONDS, _DAY_SECONDS)
+    changed = next((second for second in days if wall(second).utcoffset() != before), None)
+    if changed is None:
+        return None
+    same = changed - _DAY_SECONDS
+    while changed - same > 1:
+        middle = (same + changed) // 2
+        if wall(middle).utcoffset() == before:
+            same = middle
+        else:
+            changed = middle
+    shown = wall(changed)
+    return changed + -(shown.minute * 60 + shown.second) % 3_600
 
 
 @lru_cache(maxsize=1)

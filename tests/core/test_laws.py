@@ -28,7 +28,7 @@ from kipu.core.definition import (
     RunWhen,
     Step,
 )
-from kipu.core.events import Decision, Reason
+from kipu.core.events import Decision, Reason, Resolution
 from kipu.core.evolve import fold
 from kipu.core.naming import keyed_fraction
 from kipu.core.state import State, canonical
@@ -143,6 +143,10 @@ class Fated(World):
 
     def decision(self, step: str) -> Decision:
         return Decision.REJECT if keyed_fraction(3, str(self.fate), step) == 0 else Decision.APPROVE
+
+    def resolution(self, ref: AttemptRef) -> Resolution:
+        words = list(Resolution)
+        return words[keyed_fraction(len(words) - 1, str(self.fate), ref.step, str(ref.attempt), "said")]
 
     def vanish(self) -> None:
         """Nothing does, here."""

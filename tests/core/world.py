@@ -272,7 +272,11 @@ class World:
             place = self.random.choice(list(self.state.unknown))
             name, attempt = self.definition.steps[place].name, self.state.steps[place].attempts
             ref = AttemptRef(run=self.state.run, step=name, attempt=attempt)
-            self.tell(ResolveUnknown(ref=ref, decision=self.random.choice(list(Resolution)), by="somebody"))
+            self.tell(ResolveUnknown(ref=ref, decision=self.resolution(ref), by="somebody"))
+
+    def resolution(self, ref: AttemptRef) -> Resolution:
+        """What that person says of this attempt."""
+        return self.random.choice(list(Resolution))
 
     def is_nested(self, name: str) -> bool:
         step = name.partition("[")[0]

@@ -163,8 +163,7 @@ class Auditor:
                 case.is_cut = case.is_reopened = False
                 self.note("I19", self._ignores(case))
             case.believe(record)
-            definition = case.story.definition
-            if isinstance(record.event, StepSucceeded) and definition is not None and definition.workspace is not None:
+            if isinstance(record.event, StepSucceeded) and case.story.keeps_files(record.event.step):
                 self.note("I13", invariants.i13_the_winner_has_ended_well(record.event, self._server.executions))
             if isinstance(record.event, WorkflowFinished) and not case.is_tampered:
                 self.note("I11", invariants.i11_nothing_runs_at_the_end(case.running()))

@@ -47,6 +47,7 @@ class Loop(BaseEventLoop):
         self._now = 0.0
         self._instant = 0  # handles since time last moved
         self._queues: dict[str, deque[Handle]] = {}  # of the lanes that have something to run
+        self._is_burying = False
         self._parked: dict[str, list[Handle]] = {}  # of the lanes that are stopped or dead
         self._alarms: dict[str, tuple[int, Callable[[], object]]] = {}
         self._tasks: list[_Task] = []  # all that ever were: nothing is left to the garbage collector
@@ -69,6 +70,8 @@ class Loop(BaseEventLoop):
 
     def stop_lane(self, lane: str) -> None:
         """Run nothing of it from now on. The handle that is running, if it is this lane's, still ends."""
+        if self._is_burying:
+            return  # a fault that strikes what is only to end: its tasks would be waited for for ever
         self._parked.setdefault(lane, list(self._queues.pop(lane, ())))
         self._alarms.pop(lane, None)
 
@@ -82,6 +85,7 @@ class Loop(BaseEventLoop):
 
     def bury(self) -> None:
         """After the run: cancel every task and let it end, those of dead lanes included."""
+        self._is_burying = True
         self._alarms.clear()
         self._instant = 0
         for lane in list(self._parked):

@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from kipu.core.definition import Definition, OnFailure, RunWhen, Step
+from kipu.core.definition import Definition, Kind, OnFailure, RunWhen, Step
 from kipu.core.events import (
     ApprovalGiven,
     AttemptAbandoned,
@@ -200,6 +200,11 @@ class Story:
             items = {item: each for item, each in self.steps.items() if parent_of(item) == name and item != name}
         where = {item: item.replace("[", "/").rstrip("]") for item in items}
         return {where[item]: each.pod_uid for item, each in items.items() if each.end == "Succeeded" and each.pod_uid}
+
+    def keeps_files(self, name: str) -> bool:
+        """Whether a pod of the step or item hands files on."""
+        in_workspace = self.definition is not None and self.definition.workspace is not None
+        return in_workspace and self.rule_of(name).kind is Kind.RUN
 
     def items_of(self, name: str) -> list[Account]:
         """The items of a step that have begun."""

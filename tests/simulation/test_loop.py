@@ -54,6 +54,23 @@ def test_a_lane_that_is_killed_never_runs_again_not_even_its_finally() -> None:
     assert said == ["a", "a", "a ends"]
 
 
+def test_what_is_buried_cannot_be_killed_once_more() -> None:
+    loop, said = Loop(0), list[str]()
+
+    async def die_at_the_end() -> None:
+        try:
+            await tick(said, "a")
+        finally:
+            loop.stop_lane("a")
+            await asyncio.sleep(1.0)
+            said.append("buried")
+
+    loop.begin("a", die_at_the_end())
+    loop.run_until_complete(_wait(2.5))
+    loop.bury()
+    assert said[-2:] == ["a ends", "buried"]
+
+
 def test_a_lane_is_stopped_before_the_very_handle_that_was_asked_for() -> None:
     loop, said = Loop(0), list[str]()
     loop.begin("a", tick(said, "a"))

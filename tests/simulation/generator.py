@@ -16,7 +16,7 @@ from tests.fakes.nodes import Program
 from tests.fakes.watching import End
 
 from .faults import Compact, CutOff, Die, EndWatch, ExpireWatch, Freeze, JumpClock, RepeatWatch, SlowWatch
-from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, Plan, Scenario, spec, step
+from .scenario import CLAIM, DECLARED, FOREVER_SECONDS, OUTPUTS, Plan, Scenario, spec, step
 from .script import Answer, Ask, At, Handle, Script, Second, Strike, Trigger, Write
 from .storage import Quota, RestoreEtcd
 from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
@@ -269,13 +269,12 @@ def _handing_on(draw: random.Random, plan: Plan) -> Plan:
     """In some workflows the steps hand files on, as they say or by what they wait for."""
     if draw.random() < 0.7:
         return plan
-    claim = {"spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}}
     steps = []
     for given in plan.spec["steps"]:
         needs = [need for need in given.get("dependsOn", ()) if "script" in _named(plan, need)]
         says = "script" in given and draw.random() < 0.6
         steps.append({**given, **({"inputs": draw.sample(needs, draw.randint(0, len(needs)))} if says else {})})
-    workspace = draw.choice(({"claimTemplate": claim}, {"claimName": "shared"}))
+    workspace = draw.choice(({"claimTemplate": CLAIM}, {"claimName": "shared"}))
     return replace(plan, spec={**plan.spec, "steps": steps, "workspace": workspace})
 
 

@@ -185,16 +185,20 @@ def _lasts_seconds(fault: Answer) -> float:
     return 0.0 if isinstance(fault, Stale) else fault.seconds
 
 
+JUDGED = ("/jobs", "/workflows", "/persistentvolumeclaims")
+
+
 def _is_out_of_place(fault: Answer, request: Request) -> bool:
     """Answers that a request like this never gets.
 
-    To a Job, or a child, 422 is no mishap: the API server says that it will never take this one, and that is believed.
+    To a Job, a child or a claim, 422 is no mishap: the API server says that it will never take this one, and that is
+    believed.
     And a list may only be stale where a watch follows that catches up; one that proves an absence is consistent.
     """
     if isinstance(fault, Stale):
         is_list = request.method == "GET" and "limit" in request.query and "watch" not in request.query
         return not is_list or "/namespaces/" in request.path or "continue" in request.query
-    return isinstance(fault, Status) and fault.code == 422 and request.path.endswith(("/jobs", "/workflows"))
+    return isinstance(fault, Status) and fault.code == 422 and request.path.endswith(JUDGED)
 
 
 async def _feed(kube: Kube, engine: Engine) -> None:

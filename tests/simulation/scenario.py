@@ -85,6 +85,9 @@ def step(name: str, *needs: str, **more: object) -> dict[str, object]:
     return {"name": name, "script": "true", **({"dependsOn": list(needs)} if needs else {}), **more}
 
 
+CLAIM = {"spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}}
+
+
 def nested(name: str, *needs: str, of: str, **more: object) -> dict[str, object]:
     """A step that is a Workflow of its own."""
     return {"name": name, "dependsOn": list(needs), "workflow": {"templateRef": {"name": of}}, **more}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from kipu.core.turn import ADOPTIONS_PER_TURN_MAX
 from tests.fakes.nodes import Program
 
-from .scenario import DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, nested, spec, step
+from .scenario import CLAIM, DECLARED, FOREVER_SECONDS, OUTPUTS, WELL, Plan, Scenario, nested, spec, step
 
 FAILS = Program(run_seconds=0.5, exit_code=1)
 HANGS = Program(run_seconds=FOREVER_SECONDS)
@@ -211,6 +211,19 @@ NESTED_SHUTDOWN = _one(
         edits=((9.0, {"shutdown": {"mode": "Terminate", "run": 1}}),),
     ),
 )
+# What the second attempt, and the items, have left is read on; the claim is made with the first Job.
+WORKSPACE = _one(
+    "workspace",
+    Plan(
+        spec=spec(
+            step("fetch", retry={"maxAttempts": 2, "backoff": SOON}),
+            step("split", "fetch", forEach={"count": 2}),
+            step("join", "split", inputs=["fetch", "split"]),
+            workspace={"claimTemplate": CLAIM},
+        ),
+        fates={"fetch": (FAILS, WELL)},
+    ),
+)
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -232,5 +245,6 @@ SCENARIOS = {
         RERUN,
         NESTED,
         NESTED_SHUTDOWN,
+        WORKSPACE,
     )
 }

@@ -38,6 +38,7 @@ ENDS = {
     "rerun": "Failed",
     "nested": "Succeeded",
     "nested-shutdown": "Cancelled",
+    "workspace": "Succeeded",
 }
 Record = Callable[[str, object], None]
 

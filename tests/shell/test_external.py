@@ -98,6 +98,19 @@ async def test_a_person_says_what_became_of_it(decision: str, end: str, runs: in
     assert "SpecChanged" not in [each["type"] for each in status(server)["conditions"] if each["status"] == "True"]
 
 
+async def test_a_word_that_was_there_before_is_heard_when_it_is_asked_for() -> None:
+    """Or what a run comes to would depend on whether the operator was started anew meanwhile."""
+    server = ApiServer(programs=lambda _: Program(run_seconds=30.0))
+    apply(server, external("pay"))
+    async with operator(server):
+        await until(lambda: server.executions)
+        say(server, "Succeed")
+        await asyncio.sleep(2.0)
+        for job in server.all("jobs"):
+            server.delete("jobs", "default", job["metadata"]["name"])
+        assert await ended(server) == "Succeeded"
+
+
 async def test_a_person_says_that_it_is_to_be_tried_again() -> None:
     server = ApiServer(programs=lambda _: Program(run_seconds=5.0))
     uid = apply(server, external("pay"))

@@ -68,3 +68,11 @@ async def test_files_are_handed_on_from_the_attempts_that_have_succeeded(tmp_pat
     won = [event for event in world.events if isinstance(event, StepSucceeded)]
     assert all(event.pod_uid for event in won)
     assert won[0].attempt == 2
+
+
+async def test_an_answer_that_stands_in_the_file_before_it_is_asked_for_is_heard(tmp_path: Path) -> None:
+    ask = {"name": "ask", "dependsOn": ["first"], "approval": {"timeout": "20s"}}
+    answer = {"step": "ask", "decision": "Approve", "by": "me"}
+    world = World(tmp_path, step("first", "true"), ask, approvals=[answer])
+    state = await world.live()
+    assert [step.phase.value for step in state.steps] == ["Succeeded", "Succeeded"]

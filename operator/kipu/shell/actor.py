@@ -21,7 +21,6 @@ from kipu.api.sub_workflows import depth_of
 from kipu.core.commands import Claim, Command, FireTimers
 from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, needs_place, wants_turn
 from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, escalated, notices, touched, wake_at
-from kipu.core.events import ApprovalRequested, WorkflowFinished
 from kipu.core.evolve import fold
 from kipu.core.policies import places_free
 from kipu.core.requests import is_due
@@ -272,8 +271,8 @@ class Actor:
             self._tasks.once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
             self._services.notifier.tell(self.view, notice)
-        if any(isinstance(event, ApprovalRequested | WorkflowFinished) for event in events):
-            self._read_spec()  # it may have been answered, or asked to be run again, before
+        if any(isinstance(event, requests.WAITED_FOR) for event in events):
+            self._read_spec()
         self._publisher.mark()
 
     def _release(self, step: str) -> None:

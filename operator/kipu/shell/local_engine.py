@@ -240,6 +240,8 @@ class LocalEngine:
             self._release(step)
         for effect in effects(self.state, touched(events)):
             self._perform(effect)
+        if any(isinstance(event, requests.WAITED_FOR) for event in events):
+            self.ask(self._spec)
         self._show(records, self.state)
 
     def _remember(self, records: Sequence[Recorded]) -> None:

@@ -24,9 +24,12 @@ from kipu.core.commands import (
     SetSuspended,
 )
 from kipu.core.definition import Kind
-from kipu.core.events import ShutdownMode
+from kipu.core.events import ApprovalRequested, AttemptUnknown, ShutdownMode, WorkflowFinished
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
+
+# The spec may have answered, or asked to run again, before: what a run comes to must not depend on who came first.
+WAITED_FOR = (ApprovalRequested, AttemptUnknown, WorkflowFinished)
 
 Spec = Mapping[str, object]
 M = TypeVar("M", bound=Model)

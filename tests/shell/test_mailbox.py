@@ -13,8 +13,9 @@ from kipu.core.commands import (
     ObserveOutcome,
     ObserveStarted,
     RequestShutdown,
+    ResolveUnknown,
 )
-from kipu.core.events import Reason, ShutdownMode
+from kipu.core.events import Reason, Resolution, ShutdownMode
 from kipu.shell.mailbox import LAZY_SECONDS, Mailbox
 
 REF = AttemptRef(run=1, step="a", attempt=1)
@@ -153,3 +154,14 @@ async def test_what_is_heavy_with_outputs_is_taken_in_as_many_turns_as_it_needs(
     assert first == heavy[:33]  # 3 x 2,900 bytes each
     rest = [command for _ in range(4) for command in mailbox.take(100)]
     assert rest == [*heavy[33:], FireTimers()]
+
+
+def test_of_words_about_several_attempts_of_a_step_each_is_heard() -> None:
+    mailbox = Mailbox()
+    words = [
+        ResolveUnknown(ref=AttemptRef(run=1, step="a", attempt=attempt), decision=decision, by="ann")
+        for attempt, decision in ((1, Resolution.FAIL), (2, Resolution.RETRY), (1, Resolution.SUCCEED))
+    ]
+    for word in words:
+        mailbox.put(word)
+    assert mailbox.take(100) == [words[2], words[1]]

@@ -10,7 +10,7 @@ import pytest
 
 from kipu.core.events import StepScheduled, StreamClaimed
 from kipu.eventlog.ports import Head, History, LogMissing, Recorded
-from kipu.shell.witnesses import HistoryRollback, check_earlier
+from kipu.shell.witnesses import HistoryRollback, check_earlier, contradicts
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, history, operator, status, step, until
@@ -90,3 +90,16 @@ def test_what_an_earlier_session_of_the_process_has_seen_must_be_in_the_log() ->
         check_earlier(head_at(3, "another"), history_to(5))
     with pytest.raises(LogMissing):
         check_earlier(head_at(3, "h3"), None)
+
+
+@pytest.mark.parametrize(
+    ("position", "digest", "found"),
+    [(4, "h4", False), (5, "h5", False), (5, "other", True), (6, "h6", True), (None, None, False)],
+)
+def test_a_session_that_the_status_contradicts_does_not_go_on(
+    position: int | None, digest: str | None, found: bool
+) -> None:
+    """Two wrote, and the log was cut to where one of them stood: the next append would succeed."""
+    status: dict[str, Any] = {} if position is None else {"log": {"position": position, "hash": digest}}
+    assert contradicts(status, head_at(5, "h5")) is found
+    assert contradicts(status, None) is (position is not None)

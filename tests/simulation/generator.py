@@ -7,7 +7,7 @@ minutes, or never ends. So what a run comes to does not hang on how late a repli
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from .tampering import CutLog, DeleteFromLog, EditHead, ReplaceChunk
 from .third_parties import DeleteJob, DeletePod, DeleteWorkflow, EditWorkflow, EvictPod, LoseNode, SuspendJob
 
 STEPS_MAX = 8
+ASKS_MAX, WORDS_MAX = 4, 12  # x 2 runs = 96 of the 100 words that a spec may hold
 LOOSE = "10m"
 WRITES, ASKS, HANDLES = 60, 120, 600  # of one replica in a run of average size
 SECONDS = 25.0
@@ -90,7 +91,7 @@ def _plan(draw: random.Random, place: int) -> Plan:
     shutdown = None
     if draw.random() < 0.2:
         shutdown = round(draw.uniform(0.0, 12.0), 3), draw.choice(("Drain", "Cancel", "Terminate"))
-    edits = _control(draw, names, steps, fates, more)
+    edits = (*_control(draw, names, steps, fates, more), *_words(draw, steps))
     at_seconds = round(draw.uniform(0.0, 3.0), 3) if place else 0.0
     return Plan(spec=spec(*steps, **more), fates=fates, shutdown=shutdown, edits=edits, at_seconds=at_seconds)
 
@@ -134,6 +135,21 @@ def _control(
         begins = draw.choice(([], [], [draw.choice(names)]))
         edits.append((round(draw.uniform(2.0, 20.0), 3), {"rerun": {"number": 2, "from": begins}}))
     return tuple(edits)
+
+
+def _words(draw: random.Random, steps: list[dict[str, Any]]) -> Iterator[tuple[float, dict[str, Any]]]:
+    """What a person says of attempts of which nobody knows whether they have done their work; not for ever: again."""
+    asks = [each for each in steps if each.get("onUnknown") == "Ask"]
+    for each in asks[ASKS_MAX:]:
+        each["onUnknown"] = "Fail"
+    words = []
+    for each in asks[:ASKS_MAX]:
+        for attempt in range(1, WORDS_MAX + 1):
+            decision = draw.choice(("Succeed", "Fail", "Retry", "Retry") if attempt < 4 else ("Succeed", "Fail"))
+            word = {"step": each["name"], "attempt": attempt, "decision": decision, "by": "ann"}
+            words += [{**word, "run": run} for run in (1, 2)]
+    if words:
+        yield round(draw.uniform(0.0, 30.0), 3), {"resolutions": words}
 
 
 def _speak(
@@ -192,8 +208,7 @@ def _step(draw: random.Random) -> tuple[dict[str, Any], tuple[Program, ...]]:
     elif kind < 0.3:
         more[draw.choice(("attemptTimeout", "timeout", "startTimeout"))] = LOOSE
     if "startTimeout" not in more and draw.random() < 0.15:
-        # Ask needs a person: whether it waits and is answered is asked in tests/shell/test_external.py.
-        more |= {"effects": "External", "onUnknown": draw.choice(("Fail", "Retry"))}
+        more |= {"effects": "External", "onUnknown": draw.choice(("Ask", "Fail", "Retry"))}
     return more, tuple(fates)
 
 
@@ -207,6 +222,8 @@ def _repeated(draw: random.Random, plan: Plan) -> Plan:
             for_each, own = _fan_out(draw, step["name"], fates[step["name"]])
             reads = [*step.get("env", ()), {"name": "ITEM", "value": "${{ index }}/${{ dyn(item) == null }}"}]
             step, fates = {**step, "forEach": for_each, "env": reads}, fates | own
+            if step.get("onUnknown") == "Ask":
+                step["onUnknown"] = "Fail"  # nobody can be asked about single items
         steps.append(step)
     last = [_reading_lists(step, chosen) for step in plan.spec.get("finally", ())]
     return replace(plan, spec={**plan.spec, "steps": steps, **({"finally": last} if last else {})}, fates=fates)

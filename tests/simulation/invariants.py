@@ -16,6 +16,7 @@ from kipu.core.events import (
     ApprovalRequested,
     AttemptFailed,
     Reason,
+    Resolution,
     StepAdopted,
     StepCompleted,
     StepEvaluated,
@@ -166,6 +167,10 @@ def i10_retries_keep_to_the_policy(story: Story, record: Recorded) -> str | None
     if isinstance(event, AttemptFailed) and event.retry_at is not None:
         account, step = story.steps[event.step], story.rule_of(event.step)
         disrupted = event.reason is Reason.DISRUPTED
+        if account.is_unknown:
+            return f"step {event.step} is to be tried again, and nobody has said so"
+        if account.word is Resolution.RETRY:
+            return None  # that is not bound by the policy
         if account.failures + (not disrupted) >= step.retry.max_attempts and not disrupted:
             return f"step {event.step} is to be tried beyond its {step.retry.max_attempts} attempts"
         if account.disruptions + disrupted > DISRUPTIONS_MAX:

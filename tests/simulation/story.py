@@ -20,6 +20,7 @@ from kipu.core.events import (
     EventLimitReached,
     FinallyStarted,
     Reason,
+    Resolution,
     ShutdownRequested,
     SkipReason,
     StepAdopted,
@@ -33,6 +34,7 @@ from kipu.core.events import (
     StepSucceeded,
     TimerFired,
     TimerKind,
+    UnknownResolved,
     WaitStarted,
     WorkflowAccepted,
     WorkflowFinished,
@@ -62,6 +64,8 @@ class Account:
     pod_uid: str | None = None  # likewise: whose files stand
     decision: Decision | None = None  # what was answered, if it asks
     due: int | None = None  # when its wait is over
+    is_unknown: bool = False  # nobody knows whether its newest attempt has done its work
+    word: Resolution | None = None  # what somebody has said of it
     items: int | None = None  # of a fan-out that has begun
 
 
@@ -136,7 +140,7 @@ class Story:
                 self.values[event.step] = dict(event.values)
             case StepScheduled():
                 account = self.steps[event.step]
-                account.attempts, account.is_open, account.is_abandoned = event.attempt, True, False
+                account.attempts, account.is_open, account.is_abandoned, account.word = event.attempt, True, False, None
                 account.intent = f"{record.position}:{record.hash}"
                 self.jobs[account.intent] = event.job
             case StepExpanded():
@@ -154,16 +158,17 @@ class Story:
             case ApprovalGiven():
                 self.steps[event.step].decision = event.decision
             case AttemptAbandoned():
-                account = self.steps[event.step]
-                account.is_abandoned = True
-                self.abandoned.add(account.intent)
+                self.steps[event.step].is_abandoned = True
+                self.abandoned.add(self.steps[event.step].intent)
             case AttemptFailed():
                 account = self.steps[event.step]
                 account.is_open, account.retry_at = False, event.retry_at
                 account.disruptions += event.reason is Reason.DISRUPTED
                 account.failures += event.reason is not Reason.DISRUPTED
-            case AttemptUnknown():
-                self.steps[event.step].is_open = False
+            case AttemptUnknown() | UnknownResolved():
+                account = self.steps[event.step]
+                account.is_open, account.is_unknown = False, isinstance(event, AttemptUnknown)
+                account.word = event.decision if isinstance(event, UnknownResolved) else None
             case StepFailed():
                 self.steps[event.step].end = "Failed"
                 if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
@@ -233,6 +238,8 @@ class Story:
         account = self.steps[name]
         if account.items is not None:
             return None  # a fan-out: I9 has no say in how it ends
+        if account.word is Resolution.SUCCEED:
+            return None
         if account.due is not None:
             return None if account.due <= now else f"step {name} is over before its time"
         return None if account.decision is Decision.APPROVE else f"step {name} goes on, and nobody has approved"

@@ -276,7 +276,7 @@ class WorkflowSpec(Model):
     shutdown: Shutdown | None = None
     """Asks to end the run before its time."""
     resolutions: Annotated[list[StepResolution], Field(max_length=RESOLUTIONS_MAX)] | None = None
-    """What became of attempts whose outcome nobody knows; of several words about one step the last one counts."""
+    """What became of attempts whose outcome nobody knows; of several words about one attempt the last one counts."""
     suspend: bool | None = None
     """While true, nothing new starts, no next attempt either. What runs goes on, and so do all timeouts and waits."""
     approvals: Annotated[list[Answer], Field(max_length=ANSWERS_MAX)] | None = None

@@ -220,6 +220,9 @@ class Actor:
 
     async def _turn(self, commands: Sequence[Command]) -> None:
         """Decide, commit, act. If the append fails the state is lost with the session, as it must be."""
+        if witnesses.contradicts(self.view.status, self._head):
+            # Another writer has gone on. The log alone would not say so, if it was cut to where this session stands.
+            raise ConcurrencyConflict("the status has seen another log than this session has")
         services = self._services
         given, self._state = self.state, None
         now = max(self._clock.now(), given.ts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 
 from kipu.core.commands import (
+    AttemptRef,
     Command,
     FireTimers,
     GiveApproval,
@@ -37,7 +38,7 @@ class Mailbox:
         self._observations: dict[str, Command] = {}
         self._requests: dict[type, Command] = {}
         self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
-        self._words: dict[str, Command] = {}  # on what nobody knows: the last about each step stands
+        self._words: dict[AttemptRef, Command] = {}  # on what nobody knows: the last about each attempt stands
         self._wake = asyncio.Event()
         self._lazy: asyncio.TimerHandle | None = None
 
@@ -51,7 +52,7 @@ class Mailbox:
         elif isinstance(command, GiveApproval):
             self._answers.setdefault((command.run, command.step), command)
         elif isinstance(command, ResolveUnknown):
-            self._words[command.ref.step] = command
+            self._words[command.ref] = command
         elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
             if not self._is_news(command):
                 return
@@ -86,8 +87,8 @@ class Mailbox:
         taken: list[Command] = [command for command in found if command is not None]
         for key in list(self._answers)[: limit - len(taken)]:
             taken.append(self._answers.pop(key))
-        for step in list(self._words)[: limit - len(taken)]:
-            taken.append(self._words.pop(step))
+        for ref in list(self._words)[: limit - len(taken)]:
+            taken.append(self._words.pop(ref))
         left = limit - len(taken)
         for step, command in list(self._observations.items())[: max(0, left)]:
             left -= weight(command)

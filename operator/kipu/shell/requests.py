@@ -99,7 +99,7 @@ def _answers(spec: Spec) -> Iterator[GiveApproval]:
 
 
 def _resolutions(spec: Spec) -> Iterator[ResolveUnknown]:
-    """Of several words about one step the last one counts."""
+    """Of several words about one attempt the last one counts."""
     for said in _sound(spec.get("resolutions"), StepResolution, RESOLUTIONS_MAX):
         ref = AttemptRef(run=said.run or 1, step=said.step, attempt=said.attempt)
         yield ResolveUnknown(ref=ref, decision=said.decision, by=said.by)

@@ -27,6 +27,20 @@ def check_status(status: Mapping[str, object], history: History | None) -> None:
         _check_seen("the status", log["position"], log.get("hash"), history)
 
 
+def contradicts(status: Mapping[str, object], head: Head | None) -> bool:
+    """Whether the status has seen more of the log than a session that goes on from this head, or another record there.
+
+    Of positions before the head a session keeps no hashes: whoever opens the log judges them.
+    """
+    log = status.get("log")
+    position = log.get("position") if isinstance(log, dict) else None
+    if not isinstance(log, dict) or not isinstance(position, int):
+        return False
+    if head is None or position > head.position:
+        return True
+    return position == head.position and log.get("hash") != head.hash
+
+
 def check_earlier(head: Head | None, history: History | None) -> None:
     """What an earlier session of this process has read or committed must be there. Raises CorruptionError."""
     if head is not None:

@@ -136,6 +136,8 @@ class Story:
 
     def _tell_of_steps(self, event: Event, record: Recorded) -> None:
         match event:
+            case StepExpanded():
+                self.steps[event.step].items = event.count
             case StepEvaluated():
                 self.values[event.step] = dict(event.values)
             case StepScheduled():
@@ -143,20 +145,16 @@ class Story:
                 account.attempts, account.is_open, account.is_abandoned, account.word = event.attempt, True, False, None
                 account.intent = f"{record.position}:{record.hash}"
                 self.jobs[account.intent] = event.job
-            case StepExpanded():
-                self.steps[event.step].items = event.count
             case StepAdopted() | StepCompleted():
-                account = self.steps[event.step]
-                account.successes, account.end = account.successes + 1, "Succeeded"
+                self.steps[event.step].successes += 1
+                self.steps[event.step].end = "Succeeded"
             case StepSucceeded():
                 account = self.steps[event.step]
-                account.successes, account.pod_uid = account.successes + 1, event.pod_uid
-                account.is_open, account.end = False, "Succeeded"
+                account.successes, account.pod_uid, account.is_open = account.successes + 1, event.pod_uid, False
+                account.end = "Succeeded"
                 account.outputs = None if event.outputs is None else dict(event.outputs)
-            case WaitStarted():
-                self.steps[event.step].due = event.due
-            case ApprovalGiven():
-                self.steps[event.step].decision = event.decision
+            case WaitStarted() | ApprovalGiven():
+                self._tell_of_jobless(event)
             case AttemptAbandoned():
                 self.steps[event.step].is_abandoned = True
                 self.abandoned.add(self.steps[event.step].intent)
@@ -168,13 +166,19 @@ class Story:
             case AttemptUnknown() | UnknownResolved():
                 account = self.steps[event.step]
                 account.is_open, account.is_unknown = False, isinstance(event, AttemptUnknown)
-                account.word = event.decision if isinstance(event, UnknownResolved) else None
+                account.word = getattr(event, "decision", None)
             case StepFailed():
                 self.steps[event.step].end = "Failed"
                 if self.failing is None and event.step in self.by_name and not self.rule_of(event.step).allow_failure:
                     self.failing = event.step  # an item says nothing to the workflow
             case StepsSkipped() | StepsCancelled():
                 self._tell_of_many(event)
+
+    def _tell_of_jobless(self, event: WaitStarted | ApprovalGiven) -> None:
+        if isinstance(event, WaitStarted):
+            self.steps[event.step].due = event.due
+        else:
+            self.steps[event.step].decision = event.decision
 
     def _tell_of_many(self, event: StepsSkipped | StepsCancelled) -> None:
         for name in event.steps:

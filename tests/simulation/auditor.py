@@ -6,10 +6,12 @@ anything in the world.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from kipu.api.cron import CRON_LABEL
 from kipu.core.events import Event, StepSucceeded, StreamClaimed, WorkflowFinished
 from kipu.core.state import canonical
 from kipu.eventlog.ports import EventLog, Head, History, Recorded, StreamId
@@ -45,6 +47,7 @@ class Auditor:
         self.engines: dict[str, Engine] = {}  # by lane
         self.committed_at = 0.0
         self.commits = self.events = 0
+        self.scheduled: Counter[str] = Counter()  # Workflows of CronWorkflows, by name: how often each was made
         self.is_node_lost = False  # what runs there is not known to anybody but us
         self._executions = 0
         server.etcd.listeners.append(self._changed)
@@ -102,7 +105,15 @@ class Auditor:
             namespace = change.key.namespace
             case = self.cases[change.after.uid] = Case(workflow, lambda name: self._get(namespace, name))
             self._child(case, workflow)
+            self._scheduled(case, workflow)
         self._look_at(case, workflow)
+
+    def _scheduled(self, case: Case, workflow: Json) -> None:
+        """A Workflow was made, perhaps by a CronWorkflow: for each of its times one, whoever dies or writes twice."""
+        if CRON_LABEL in workflow["metadata"].get("labels", {}):
+            self.scheduled[case.name] += 1
+            if self.scheduled[case.name] > 1 and self.harm is not Harm.LOG:
+                self.note("I4", f"{case.name} is started {self.scheduled[case.name]} times")
 
     def _child(self, case: Case, workflow: Json) -> None:
         """A Workflow was made, perhaps by another one."""

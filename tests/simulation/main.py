@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterator
 
 from .compare import Baselines, i15_the_outcome_is_that_of_a_run_without_faults
-from .generator import scenario_of, script_of
+from .generator import scenario_of
 from .scenario import Scenario, show
 from .script import Harm, Script, harm
+from .scripting import script_of
 from .shrink import shrink, shrink_scenario
 from .world import Outcome, run
 

@@ -62,14 +62,17 @@ class Scenario:
     replicas: int = 1
     lag_seconds: float = 0.0  # how far the caches of the controllers may be behind
     lease: bool = False  # whether one leads, or all write at once and only the log stands between them
+    cron: Mapping[str, Any] | None = None  # the spec of a CronWorkflow beside them, served where one leads
+    cron_seconds: float = 0.0  # after so long somebody suspends it
 
     def workflow(self, place: int) -> str:
         """The name of the Workflow of this plan."""
         return self.name if not place else f"{self.name}-{place + 1}"
 
-    def place(self, workflow: str) -> int:
-        """The inverse."""
-        return next(place for place in range(len(self.plans)) if self.workflow(place) == workflow)
+    def plan_of(self, workflow: str) -> Plan | None:
+        """That of this Workflow; None if a CronWorkflow has started it."""
+        names = {self.workflow(place): plan for place, plan in enumerate(self.plans)}
+        return names.get(workflow)
 
     def unhurried(self) -> Scenario:
         """The same with nothing that cuts a run short: what each step comes to if only it is let."""

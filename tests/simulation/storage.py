@@ -76,7 +76,7 @@ class RestoreEtcd:
         world.server.etcd.restart_server()
         for quota in world.server.all("resourcequotas"):  # one that has come back is lifted again
             world.server.delete("resourcequotas", "default", quota["metadata"]["name"])
-        world.resume_again()
+        world.ask_again()
         world.server.end_watches(End.RESET)
         for replica in world.replicas:
             world.server.later(RESTART_SECONDS, replica.kill, replica.lane)

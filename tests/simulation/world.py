@@ -24,12 +24,13 @@ from .auditor import Auditor
 from .ending import Ending, judge_end
 from .loop import Loop, Spinning, Standstill
 from .replica import RESTART_SECONDS, Replica
-from .scenario import Scenario
+from .scenario import WELL, Scenario
 from .script import Answer, At, Script, Second, site_of
 
 QUIET_SECONDS = 2.0  # after which the status has to agree with the log (design 03, trap 1)
 END_SECONDS = 1_800.0  # after the last fault: a node is given up after 340 s, sessions restart after 30 s at most
 FINISHED = ("Succeeded", "Failed", "Cancelled", "Rejected")
+CRON = "cron"  # the name of the CronWorkflow of a scenario that has one
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class World:
         self.calm_at = 0.0
         self._pending = 0  # things that are still to happen at their second
         self._settled = asyncio.Event()
+        self._is_cron_over = False
         self._resumed: set[int] = set()  # the places of Workflows that a person has resumed last
         self.server = ApiServer(seed=seed, programs=self._program, lags=_lags(scenario.lag_seconds))
         self.auditor = Auditor(self.server, scenario, script)
@@ -96,6 +98,9 @@ class World:
                 self._at(plan.at_seconds + plan.shutdown[0], self._edit, place, shutdown)
             for seconds, fields in plan.edits:
                 self._at(plan.at_seconds + seconds, self._edit, place, fields)
+        if self.scenario.cron is not None:
+            self._at(0.0, self._schedule, self.scenario.cron)
+            self._at(self.scenario.cron_seconds, self._suspend_cron)
         for each in self.script:
             if isinstance(each.trigger, Second) and each.trigger.replica < len(self.replicas):
                 self._at(each.trigger.seconds, self.strike, each, self.replicas[each.trigger.replica], None)
@@ -150,6 +155,18 @@ class World:
         metadata = {"name": name, "namespace": "default"}
         self.server.create({"apiVersion": API_VERSION, "kind": "Workflow", "metadata": metadata, "spec": spec})
 
+    def _schedule(self, spec: Mapping[str, Any]) -> None:
+        metadata = {"name": CRON, "namespace": "default"}
+        self.server.create(
+            {"apiVersion": API_VERSION, "kind": "CronWorkflow", "metadata": metadata, "spec": dict(spec)}
+        )
+
+    def _suspend_cron(self) -> None:
+        """So that the world comes to an end."""
+        self._is_cron_over = True
+        if self.server.get("cronworkflows", "default", CRON) is not None:
+            self.server.update("cronworkflows", "default", CRON, _suspended)
+
     def _edit(self, place: int, fields: Mapping[str, Any]) -> None:
         """A person asks for something."""
         if "suspend" in fields:
@@ -163,8 +180,10 @@ class World:
         if self.server.get("workflows", "default", name) is not None:
             self.server.update("workflows", "default", name, make)
 
-    def resume_again(self) -> None:
-        """A restore may have taken back that a person has resumed a Workflow: they find it suspended, and ask again."""
+    def ask_again(self) -> None:
+        """A restore may have taken back what people have asked for: they find it so, and ask again."""
+        if self._is_cron_over:
+            self._suspend_cron()
         for place in sorted(self._resumed):
             self._edit(place, {"suspend": False})
 
@@ -173,7 +192,13 @@ class World:
         index = f"[{labels[INDEX]}]" if INDEX in labels else ""
         case = self.auditor.cases[labels["kipu.dev/workflow-uid"]]
         root, step, attempt = case.fate(labels["kipu.dev/step"] + index, int(labels["kipu.dev/attempt"]))
-        return self.scenario.plans[self.scenario.place(root)].fate(step, attempt)
+        plan = self.scenario.plan_of(root)
+        return WELL if plan is None else plan.fate(step, attempt)
+
+
+def _suspended(cron: dict[str, Any]) -> dict[str, Any]:
+    cron["spec"] |= {"suspend": True}
+    return cron
 
 
 def _lags(seconds: float) -> Lags:

@@ -61,7 +61,7 @@ class World:
         self._pending = 0  # things that are still to happen at their second
         self._settled = asyncio.Event()
         self._is_cron_over = False
-        self._resumed: set[int] = set()  # the places of Workflows that a person has resumed last
+        self._asked: dict[int, dict[str, Any]] = {}  # by the place of the Workflow: what people have set in its spec
         self.server = ApiServer(seed=seed, programs=self._program, lags=_lags(scenario.lag_seconds))
         self.auditor = Auditor(self.server, scenario, script)
         self.server.etcd.listeners.append(self._stored)
@@ -169,8 +169,7 @@ class World:
 
     def _edit(self, place: int, fields: Mapping[str, Any]) -> None:
         """A person asks for something."""
-        if "suspend" in fields:
-            (self._resumed.discard if fields["suspend"] else self._resumed.add)(place)
+        self._asked.setdefault(place, {}).update(fields)
 
         def make(workflow: dict[str, Any]) -> dict[str, Any]:
             workflow["spec"] |= fields
@@ -184,8 +183,8 @@ class World:
         """A restore may have taken back what people have asked for: they find it so, and ask again."""
         if self._is_cron_over:
             self._suspend_cron()
-        for place in sorted(self._resumed):
-            self._edit(place, {"suspend": False})
+        for place, fields in list(self._asked.items()):
+            self._edit(place, fields)
 
     def _program(self, pod: dict[str, Any]) -> Program:
         labels = pod["metadata"]["labels"]

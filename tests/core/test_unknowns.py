@@ -121,6 +121,17 @@ def test_no_word_goes_beyond_the_bound_of_attempts(monkeypatch: pytest.MonkeyPat
     assert run.phases["pay"] == "Failed"
 
 
+def test_no_word_goes_beyond_the_time_of_the_step() -> None:
+    """Its attempt was given up because that was over: another one would have no bound."""
+    run = flow(external(timeout=MINUTE), step("after", "pay"))
+    run.start("pay")
+    run.pass_time(MINUTE)
+    run.gone("pay")
+    assert run.phases["pay"] == "Unknown"
+    say(run, Resolution.RETRY)
+    assert run.phases["pay"] == "Failed"
+
+
 def test_a_word_that_is_late_or_about_another_attempt_says_nothing() -> None:
     run = lost()
     assert say(run, Resolution.SUCCEED, attempt=2) == []

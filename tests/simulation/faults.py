@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .replica import Replica
     from .world import World
 
-DEAF_SECONDS = SILENCE_SECONDS + 6.0  # until a watch that says nothing is given up, and the longest wait after it
+# Until a watch that says nothing is given up, the longest wait after it, and the longest freeze in the midst of that.
+DEAF_SECONDS = SILENCE_SECONDS + 6.0 + 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,16 +62,18 @@ def resolve(turn: Turn, command: ResolveUnknown) -> None:
     turn.record(UnknownResolved(run=ref.run, step=ref.step, attempt=ref.attempt, decision=decision, by=command.by))
     if decision is Resolution.SUCCEED:
         turn.record(StepCompleted(run=ref.run, step=ref.step))
-    elif decision is Resolution.RETRY and _may_retry(turn.state, place):
+    elif decision is Resolution.RETRY and _may_retry(turn, place):
         fail(turn, place, message="to be tried again", retry_at=turn.now)
     else:
         said = decision is Resolution.FAIL
         fail(turn, place, message="somebody has said that it failed" if said else "no further try is allowed")
 
 
-def _may_retry(state: State, place: int) -> bool:
-    """A person's word is not bound by maxAttempts, but by the bound of a step's records."""
-    return state.steps[place].attempts < ATTEMPTS_MAX and not policies.stops_attempts(state, place)
+def _may_retry(turn: Turn, place: int) -> bool:
+    """A person's word is not bound by maxAttempts, but by the step's own time and the bound of its records."""
+    state, step = turn.state, turn.state.steps[place]
+    too_late = step.deadline is not None and turn.now >= step.deadline
+    return step.attempts < ATTEMPTS_MAX and not too_late and not policies.stops_attempts(state, place)
 
 
 def fail(turn: Turn, place: int, *, message: str, retry_at: int | None = None) -> None:

@@ -102,6 +102,14 @@ def test_a_pod_that_its_job_let_go_uncounted_decides_nothing(phase: str, code: i
     assert isinstance(observe(done, [ended], advance_on_pod=True), ObserveOutcome)
 
 
+def test_of_a_job_that_leaves_no_pod_that_was_let_go_before_decides_while_another_one_runs() -> None:
+    """It was suspended and resumed, and is being deleted: the first pod ended uncounted, the second one runs."""
+    leaving = job(metadata={"deletionTimestamp": END})
+    first, second = pod("Succeeded", exit_code=0, released=True), pod("Running")
+    assert isinstance(observe(leaving, [first, second], advance_on_pod=True), ObserveStarted)
+    assert isinstance(observe(leaving, [first], advance_on_pod=True), ObserveOutcome)
+
+
 ROWS = Promise(outputs=(Output(name="rows", type=ValueType.INT),))
 FILES = Promise(files=True)
 

@@ -86,7 +86,7 @@ def observe(
     ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
     if finished_condition(job) is not None:
         return _job_outcome(ref, job, own, promise)
-    if ended is not None and advance_on_pod and _pod_decides(job, ended):
+    if ended is not None and advance_on_pod and _pod_decides(job, ended, own):
         return _pod_outcome(ref, job, ended, promise)
     running = next((pod for pod in own if pod.status.phase == "Running"), ended)
     if running is None:
@@ -145,7 +145,7 @@ def waiting_reason(pod: PodView) -> str:
     return ""
 
 
-def _pod_decides(job: JobView, pod: PodView) -> bool:
+def _pod_decides(job: JobView, pod: PodView, own: Iterable[PodView]) -> bool:
     """The exact predicate of the fast path: this Job cannot do anything but follow this pod."""
     spec = job.spec
     as_we_made_it = (
@@ -161,7 +161,9 @@ def _pod_decides(job: JobView, pod: PodView) -> bool:
     killed = is_leaving and pod.status.phase == "Failed"
     # A pod that the Job controller has let go uncounted was taken down for a suspension: when the Job is resumed,
     # another pod runs. (One that was counted has no finalizer either: then the Job's condition comes next.)
-    counts = is_leaving or TRACKING in pod.metadata.finalizers
+    # While a Job leaves, all are let go; but not what it was before, while another one of its pods runs.
+    runs_on = any(each.status.phase not in ("Succeeded", "Failed") for each in own)
+    counts = TRACKING in pod.metadata.finalizers or (is_leaving and not runs_on)
     return as_we_made_it and counts and not killed
 
 

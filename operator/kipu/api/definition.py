@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import islice
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -35,7 +34,7 @@ from kipu.core.definition import (
     Step,
 )
 from kipu.core.errors import Problem, UserError
-from kipu.core.graph import PROBLEMS_MAX, check
+from kipu.core.graph import Upstream, check
 
 from . import fan_out, language, sub_workflows, v1alpha1, v1alpha1_base, v1alpha1_pod, workspace
 from .durations import for_people, to_ms
@@ -82,8 +81,9 @@ def parse(raw: object) -> Definition:
     definition = _definition(spec, defaults or {}, pods, retries, fans, params)
     silent = {step.name for step in (*(spec.steps or ()), *(spec.finally_ or ())) if step.inputs is None}
     definition = workspace.with_inputs(replace(definition, workspace=workspace.read(spec.workspace, problems)), silent)
-    problems.extend(language.problems(definition, knows_order=not graph_problems))
-    problems.extend(islice(workspace.problems(definition, knows_order=not graph_problems), PROBLEMS_MAX))
+    upstream = None if graph_problems else Upstream(definition)
+    problems.extend(language.problems(definition, upstream))
+    problems.extend(workspace.problems(definition, upstream))
     if problems:
         raise UserError(tuple(problems))
     return definition

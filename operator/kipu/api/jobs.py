@@ -17,8 +17,8 @@ from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from . import workspace
 from .durations import timestamp
-from .passthrough import JsonMap, merge
-from .pods import MAIN, literal, main_container, mapping, pod_template
+from .passthrough import merge
+from .pods import MAIN, listed, literal, main_container, mapping, pod_template, with_main
 from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
 
@@ -117,13 +117,20 @@ def _owner(attempt: AttemptRef) -> dict[str, object]:
 def labels(attempt: AttemptRef) -> dict[str, str]:
     """By these the Job and its pods are found, and told apart from those of other attempts."""
     index = {} if attempt.item is None else {"kipu.dev/index": str(attempt.item[0])}
-    return index | {
-        MANAGED_BY_LABEL: MANAGED_BY,
-        "kipu.dev/workflow": attempt.workflow_name,
-        "kipu.dev/workflow-uid": attempt.workflow_uid,
+    return {
+        **index,
+        **_labels_of_workflow(attempt),
         "kipu.dev/run": str(attempt.run),
         "kipu.dev/step": attempt.step,
         "kipu.dev/attempt": str(attempt.attempt),
+    }
+
+
+def _labels_of_workflow(attempt: AttemptRef) -> dict[str, str]:
+    return {
+        MANAGED_BY_LABEL: MANAGED_BY,
+        "kipu.dev/workflow": attempt.workflow_name,
+        "kipu.dev/workflow-uid": attempt.workflow_uid,
     }
 
 
@@ -134,18 +141,14 @@ def _deadline(attempt: AttemptRef) -> dict[str, object]:
 
 
 def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs: bool) -> dict[str, object]:
-    spec, main = mapping(template, "spec"), main_container(template)
+    main = main_container(template)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
-    ours = {**main, "env": [*_environment(attempt, has_outputs), *_list(main, "env")]}
+    ours = {**main, "env": [*_environment(attempt, has_outputs), *listed(main, "env")]}
     if has_outputs:
         ours |= {"terminationMessagePath": OUTPUT_PATH, "terminationMessagePolicy": "File"}
     return {
         "metadata": merge(mapping(template, "metadata"), {"labels": labels(attempt)}),
-        "spec": {
-            **spec,
-            "restartPolicy": "Never",
-            "containers": [ours if container is main else container for container in _list(spec, "containers")],
-        },
+        "spec": {**mapping(with_main(template, ours), "spec"), "restartPolicy": "Never"},
     }
 
 
@@ -158,30 +161,23 @@ def _with_files(
     own = (attempt.step, index) if workspace.keeps_files(definition, step) else None
     if claim is None or (own is None and not attempt.inputs):
         return template
-    spec, main = mapping(template, "spec"), main_container(template)
+    main, volumes = main_container(template), listed(mapping(template, "spec"), "volumes")
     env = workspace.environment(stages=own is not None, reads=bool(attempt.inputs))
     mounts = workspace.mounts(attempt.workflow_uid, own, attempt.inputs)
-    ours = {**main, "env": [*env, *_list(main, "env")], "volumeMounts": [*_list(main, "volumeMounts"), *mounts]}
-    containers = [ours if container is main else container for container in _list(spec, "containers")]
-    volumes = [*_list(spec, "volumes"), workspace.volume(claim)]
-    return {**template, "spec": {**spec, "containers": containers, "volumes": volumes}}
-
-
-def _list(raw: JsonMap, key: str) -> list[object]:
-    value = raw.get(key)
-    return value if isinstance(value, list) else []
+    ours = {**main, "env": [*env, *listed(main, "env")], "volumeMounts": [*listed(main, "volumeMounts"), *mounts]}
+    template = with_main(template, ours)
+    return {**template, "spec": {**mapping(template, "spec"), "volumes": [*volumes, workspace.volume(claim)]}}
 
 
 def claim_manifest(definition: Definition, attempt: AttemptRef) -> dict[str, object] | None:
     """The claim that is made for the workflow of this attempt; None if none is. It is deleted with the workflow."""
-    ours = {MANAGED_BY_LABEL: MANAGED_BY, "kipu.dev/workflow": attempt.workflow_name}
     metadata = {
+        "name": workspace.claim(definition, attempt.workflow_name, attempt.workflow_uid),
         "namespace": attempt.namespace,
-        "labels": ours | {"kipu.dev/workflow-uid": attempt.workflow_uid},
+        "labels": _labels_of_workflow(attempt),
         "ownerReferences": [_owner(attempt)],
     }
-    name = workspace.claim(definition, attempt.workflow_name, attempt.workflow_uid)
-    return None if name is None else workspace.claim_manifest(definition, name, metadata)
+    return workspace.claim_manifest(definition, metadata)
 
 
 def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:

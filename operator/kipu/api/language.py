@@ -52,17 +52,17 @@ def outputs(given: Sequence[OutputSpec] | None) -> tuple[Output, ...]:
     return tuple(Output(name=one.name, type=one.type or ValueType.STRING) for one in given or ())
 
 
-def problems(definition: Definition, *, knows_order: bool = True) -> list[Problem]:
+def problems(definition: Definition, upstream: Upstream | None) -> list[Problem]:
     """The first faults of everything that the steps say in the language.
 
-    `knows_order`: the graph is sound. If it is not, nothing is concluded from who waits for whom.
+    `upstream` is of a sound graph. None: it is not sound, and nothing is concluded from who waits for whom.
     """
-    return list(islice(_problems(definition, knows_order), PROBLEMS_MAX))
+    return list(islice(_problems(definition, upstream), PROBLEMS_MAX))
 
 
-def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
+def _problems(definition: Definition, upstream: Upstream | None) -> Iterator[Problem]:
     yield from _adoption_problems(definition)
-    names, upstream, count = scopes.names(definition), Upstream(definition), 0
+    names, count = scopes.names(definition), 0
     for step, path in zip(definition.steps, paths(definition.steps), strict=True):
         yield from _outputs_twice(step, path)
         said = list(scopes.templates(step.pod))
@@ -73,7 +73,7 @@ def _problems(definition: Definition, knows_order: bool) -> Iterator[Problem]:
             return
         if said or whole:
             scope = scopes.scope(names, step)
-            if knows_order:
+            if upstream is not None:
                 scope = replace(scope, is_upstream=partial(upstream.holds, step.name))
             for where, text, expected in whole:
                 found = parse(text, scopes.outside(scope), expected)

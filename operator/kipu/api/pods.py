@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from .passthrough import JsonMap, merge
 
@@ -48,15 +49,32 @@ def literal(text: str) -> str:
 
 def main_container(template: JsonMap) -> JsonMap:
     """The container `main` of a template; empty if there is none."""
-    containers = mapping(template, "spec").get("containers")
-    found = containers if isinstance(containers, list) else []
+    found = listed(mapping(template, "spec"), "containers")
     return next((item for item in found if isinstance(item, Mapping) and item.get("name") == MAIN), {})
+
+
+def with_main(template: JsonMap, changed: JsonMap) -> dict[str, object]:
+    """The same template with this container as its `main`."""
+    spec, main = mapping(template, "spec"), main_container(template)
+    containers = [changed if container is main else container for container in listed(spec, "containers")]
+    return {**template, "spec": {**spec, "containers": containers}}
+
+
+def has_one_pod(job: JsonMap) -> bool:
+    """Whether a step with this `job`, if it has one, runs in a single pod."""
+    return all(job.get(key) in (None, 1) for key in ("completions", "parallelism"))
 
 
 def mapping(raw: JsonMap, key: str) -> JsonMap:
     """The object under this key; empty if there is none."""
     value = raw.get(key)
     return value if isinstance(value, Mapping) else {}
+
+
+def listed(raw: JsonMap, key: str) -> list[Any]:
+    """The list under this key; empty if there is none."""
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _for_main(container: JsonMap) -> dict[str, object]:

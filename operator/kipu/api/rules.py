@@ -6,12 +6,12 @@ pod template, which is passed through, it assumes nothing. Must never look at ot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from kipu.core.errors import Problem
 
 from .passthrough import JsonMap
-from .pods import MAIN, main_container, mapping, pod_template
+from .pods import MAIN, has_one_pod, listed, main_container, mapping, pod_template
 from .scopes import templates
 from .workspace import VOLUME
 
@@ -35,7 +35,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
     yield from _twice_said(step, path)
     yield from _external_problems(step, path)
     yield from _outputs_of_many(step, path)
-    yield from _environment_problems(step.get("env"), f"{path}.env")
+    yield from _environment_problems(step, path)
     yield from template_problems(step, path)
     if defaults is None:
         return
@@ -70,20 +70,22 @@ def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
 def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     """A step that asks or waits runs nothing, and so says nothing of it."""
     kind = "approval" if step.get("approval") is not None else "wait"
-    for key, value in step.items():
-        if value is not None and key not in JOBLESS_FIELDS and key != kind:
-            yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {kind}: it has no Job", hint="remove it")
+    yield from _meaningless(step, path, JOBLESS_FIELDS, beside=kind, why="it has no Job")
 
 
 def _nested_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     """A step that is a Workflow of its own: what runs, and how, is its template's."""
-    for key, value in step.items():
-        if value is not None and key not in NESTED_FIELDS and key != "workflow":
-            reason = "has no meaning beside workflow: the template says what runs"
-            yield Problem(path=f"{path}.{key}", reason=reason, hint="remove it")
+    yield from _meaningless(step, path, NESTED_FIELDS, beside="workflow", why="the template says what runs")
     if mapping(step, "retry").get("nonRetryableExitCodes") is not None:
         reason = "has no meaning beside workflow: it has no exit code"
         yield Problem(path=f"{path}.retry.nonRetryableExitCodes", reason=reason, hint="remove it")
+
+
+def _meaningless(step: JsonMap, path: str, fields: Set[str], *, beside: str, why: str) -> Iterator[Problem]:
+    """All that the step says besides what it is and these fields."""
+    for key, value in step.items():
+        if value is not None and key not in fields and key != beside:
+            yield Problem(path=f"{path}.{key}", reason=f"has no meaning beside {beside}: {why}", hint="remove it")
 
 
 def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
@@ -96,7 +98,7 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
     if spec.get("restartPolicy") not in (None, "Never"):
         hint = "an attempt that failed is tried again by the step's retry"
         yield Problem(path=f"{where}.restartPolicy", reason="must be Never", hint=hint)
-    for place, volume in enumerate(volumes if isinstance(volumes := spec.get("volumes"), list) else []):
+    for place, volume in enumerate(listed(spec, "volumes")):
         if isinstance(volume, Mapping) and volume.get("name") == VOLUME:
             yield Problem(path=f"{where}.volumes[{place}].name", reason="is the name of Kipu's own volume")
     containers = spec.get("containers")
@@ -112,15 +114,16 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
         elif name in names[:place]:
             yield Problem(path=f"{where}.containers[{place}].name", reason=f"'{name}' is already a container's name")
         elif name == MAIN:
-            yield from _environment_problems(containers[place].get("env"), f"{where}.containers[{place}].env")
+            yield from _environment_problems(containers[place], f"{where}.containers[{place}]")
             yield from _expression_problems(containers[place], f"{where}.containers[{place}]")
 
 
-def _environment_problems(env: object, path: str) -> Iterator[Problem]:
-    for place, variable in enumerate(env if isinstance(env, list) else []):
+def _environment_problems(container: JsonMap, path: str) -> Iterator[Problem]:
+    for place, variable in enumerate(listed(container, "env")):
         name = variable.get("name") if isinstance(variable, Mapping) else None
         if isinstance(name, str) and name.startswith(OWN_PREFIX):
-            yield Problem(path=f"{path}[{place}].name", reason=f"names that begin with {OWN_PREFIX} are Kipu's own")
+            where = f"{path}.env[{place}].name"
+            yield Problem(path=where, reason=f"names that begin with {OWN_PREFIX} are Kipu's own")
 
 
 def _expression_problems(container: JsonMap, path: str) -> Iterator[Problem]:
@@ -133,8 +136,7 @@ def _expression_problems(container: JsonMap, path: str) -> Iterator[Problem]:
 
 
 def _outputs_of_many(step: JsonMap, path: str) -> Iterator[Problem]:
-    job = mapping(step, "job")
-    if step.get("outputs") is not None and any(job.get(key) not in (None, 1) for key in ("completions", "parallelism")):
+    if step.get("outputs") is not None and not has_one_pod(mapping(step, "job")):
         reason = "a step of several pods has no outputs: which pod's would they be"
         yield Problem(path=f"{path}.outputs", reason=reason, hint="let the pods write to a volume")
 

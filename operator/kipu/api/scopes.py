@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kipu.core.definition import Definition, Step, ValueType
 
 from .passthrough import JsonMap
-from .pods import mapping
+from .pods import listed, mapping
 from .references import BOOL, DOUBLE, DYN, INT, LIST, MAP, STRING, WORKFLOW, Scope
 from .templates import has_expression
 
@@ -83,25 +84,21 @@ def param_type(value: object) -> str:
 def texts(pod: JsonMap) -> Iterator[tuple[str, str]]:
     """Every text of the step's own fields that may hold expressions, by its path in the step."""
     container = mapping(pod, "container")
-    for key in ("command", "args"):
-        items = container.get(key)
-        for place, text in enumerate(items if isinstance(items, list) else []):
-            if isinstance(text, str):
-                yield f"{key}[{place}]", text
-    env = container.get("env")
-    for place, variable in enumerate(env if isinstance(env, list) else []):
-        value = variable.get("value") if isinstance(variable, Mapping) else None
-        if isinstance(value, str):
-            yield f"env[{place}].value", value
-    for place, value in enumerate(_params(pod)):
-        if isinstance(value, str):
-            yield f"{PARAMS}[{place}].value", value
+    found = [
+        (f"{key}[{place}]", text) for key in ("command", "args") for place, text in enumerate(listed(container, key))
+    ]
+    found += _values(listed(container, "env"), "env")
+    found += _values(listed(mapping(pod, "workflow"), "params"), PARAMS)
+    return ((path, text) for path, text in found if isinstance(text, str))
 
 
-def _params(pod: JsonMap) -> Iterator[object]:
-    """Those that a sub-workflow step gives."""
-    params = mapping(pod, "workflow").get("params")
-    return (mapping({"param": param}, "param").get("value") for param in (params if isinstance(params, list) else ()))
+def _values(named: list[Any], path: str) -> list[tuple[str, object]]:
+    """Of variables or params, by their paths."""
+    return [
+        (f"{path}[{place}].value", each["value"])
+        for place, each in enumerate(named)
+        if isinstance(each, Mapping) and "value" in each
+    ]
 
 
 def templates(pod: JsonMap) -> Iterator[tuple[str, str]]:
@@ -117,21 +114,19 @@ def filled(pod: JsonMap, values: Mapping[str, str]) -> JsonMap:
     for key in ("command", "args"):
         if isinstance(items := container.get(key), list):
             container[key] = [values.get(f"{key}[{place}]", text) for place, text in enumerate(items)]
-    if isinstance(env := container.get("env"), list):
-        container["env"] = [
-            {**variable, "value": values[path]} if (path := f"env[{place}].value") in values else variable
-            for place, variable in enumerate(env)
-        ]
+    if env := listed(container, "env"):
+        container["env"] = _with_values(env, "env", values)
     found = {**pod, "container": container} if container else {**pod}
-    if "workflow" in pod:
-        found["workflow"] = _with_params(mapping(pod, "workflow"), values)
+    if params := listed(mapping(pod, "workflow"), "params"):
+        # Of a param the JSON text is recorded, which has its type.
+        typed = {path: json.loads(text) for path, text in values.items() if path.startswith(PARAMS)}
+        found["workflow"] = {**mapping(pod, "workflow"), "params": _with_values(params, PARAMS, typed)}
     return found
 
 
-def _with_params(workflow: JsonMap, values: Mapping[str, str]) -> JsonMap:
-    """Of a param the JSON text is recorded, which has its type."""
-    params = workflow.get("params")
-    places = enumerate(params if isinstance(params, list) else ())
-    given = [(f"{PARAMS}[{place}].value", param) for place, param in places]
-    said = [{**param, "value": json.loads(values[path])} if path in values else param for path, param in given]
-    return {**workflow, "params": said} if said else workflow
+def _with_values(named: list[Any], path: str, values: Mapping[str, object]) -> list[Any]:
+    """Variables or params, some of which have another value."""
+    return [
+        {**each, "value": values[where]} if (where := f"{path}[{place}].value") in values else each
+        for place, each in enumerate(named)
+    ]

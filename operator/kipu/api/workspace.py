@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
+from itertools import islice
 
 from kipu.core.definition import INPUTS_MAX, Definition, ForEach, Kind, Step, Workspace
 from kipu.core.errors import Problem
 from kipu.core.files import Folder
-from kipu.core.graph import Upstream, no_step, paths
+from kipu.core.graph import PROBLEMS_MAX, Upstream, no_step, paths
 from kipu.core.naming import claim_name
 
 from .passthrough import JsonMap, clean, merge
-from .pods import mapping
+from .pods import has_one_pod, mapping
 from .v1alpha1_workspace import Workspace as WorkspaceSpec
 
 VOLUME = "kipu-workspace"
@@ -43,9 +44,8 @@ def read(spec: WorkspaceSpec | None, problems: list[Problem]) -> Workspace | Non
 
 def keeps_files(definition: Definition, step: Step) -> bool:
     """Whether a folder of the step stands once it has succeeded: of several pods none could be said to have won."""
-    job = mapping(step.pod, "job")
-    is_one_pod = all(job.get(key) in (None, 1) for key in ("completions", "parallelism"))
-    return definition.workspace is not None and step.kind is Kind.RUN and is_one_pod
+    is_run = definition.workspace is not None and step.kind is Kind.RUN
+    return is_run and has_one_pod(mapping(step.pod, "job"))
 
 
 def with_inputs(definition: Definition, silent: Set[str]) -> Definition:
@@ -62,12 +62,16 @@ def _reading(step: Step, sources: Set[str]) -> Step:
     return replace(step, inputs=tuple(name for name in needs if name in sources))
 
 
-def problems(definition: Definition, *, knows_order: bool = True) -> Iterator[Problem]:
-    """Everything wrong with what the steps read. `knows_order`: as of `language.problems`."""
+def problems(definition: Definition, upstream: Upstream | None) -> list[Problem]:
+    """The first faults of what the steps read. `upstream`: as of `language.problems`."""
+    return list(islice(_problems(definition, upstream), PROBLEMS_MAX))
+
+
+def _problems(definition: Definition, upstream: Upstream | None) -> Iterator[Problem]:
     if definition.workspace is not None and definition.adopt is not None:
         reason = "cannot stand beside spec.workspace: the files of the steps that it adopts are not in it"
         yield Problem(path="spec.adopt", reason=reason, hint="leave it out: all steps run again")
-    known, upstream = {step.name: step for step in definition.steps}, Upstream(definition)
+    known = {step.name: step for step in definition.steps}
     for step, path in zip(definition.steps, paths(definition.steps), strict=True):
         where = f"{path}.inputs"
         if step.inputs and definition.workspace is None:
@@ -81,7 +85,7 @@ def problems(definition: Definition, *, knows_order: bool = True) -> Iterator[Pr
                 )
             elif name not in known:
                 yield no_step(name, known, f"{where}[{place}]")
-            elif knows_order and not upstream.holds(step.name, name):
+            elif upstream is not None and not upstream.holds(step.name, name):
                 reason = f"step '{name}' need not be over when this one begins"
                 yield Problem(path=f"{where}[{place}]", reason=reason, hint=f"add '{name}' to dependsOn")
             elif not keeps_files(definition, known[name]):
@@ -111,7 +115,7 @@ def claim(definition: Definition, workflow: str, workflow_uid: str) -> str | Non
     return definition.workspace.claim_name or claim_name(workflow=workflow, workflow_uid=workflow_uid)
 
 
-def claim_manifest(definition: Definition, name: str, metadata: JsonMap) -> dict[str, object] | None:
+def claim_manifest(definition: Definition, metadata: JsonMap) -> dict[str, object] | None:
     """The claim that is to be made, with this metadata; None if none is."""
     template = definition.workspace.claim_template if definition.workspace else None
     if template is None:
@@ -119,7 +123,7 @@ def claim_manifest(definition: Definition, name: str, metadata: JsonMap) -> dict
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": merge(mapping(template, "metadata"), {**metadata, "name": name}),
+        "metadata": merge(mapping(template, "metadata"), metadata),
         "spec": mapping(template, "spec"),
     }
 

@@ -144,8 +144,15 @@ def succeed(state: State, event: StepSucceeded) -> None:
     )
     started_at = old.started_at if old.started_at is not None else event.started_at
     code = 0 if state.step(place).kind is Kind.RUN else None  # a child has none
-    new = replace(old, attempt=seen, started_at=started_at, exit_code=code, message="", reason=None)
-    state.steps[place] = replace(new, outputs=event.outputs)
+    state.steps[place] = replace(
+        old,
+        attempt=seen,
+        started_at=started_at,
+        exit_code=code,
+        message="",
+        reason=None,
+        outputs=event.outputs,
+    )
     finish(state, place, event)
 
 

@@ -7,7 +7,7 @@ Must never hear a command: `answers` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from . import policies
@@ -40,39 +40,38 @@ def start_items(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
 
     Whether one has ended instead of starting: then what follows from that comes first.
     """
-    while turn.attempts_left > 0 and policies.places_free(turn.state, turn.slots) > 0:
-        fanout = next(startable(turn.state), None)
-        if fanout is None:
-            return False
-        started = start(turn, _next_of(fanout))
-        if not started:
-            return started is not None
-    return False
+    return _start_each(
+        turn, start, lambda: startable(turn.state) if policies.places_free(turn.state, turn.slots) > 0 else iter(())
+    )
 
 
 def spawn_items(turn: Turn, start: Callable[[Turn, int], bool | None]) -> bool:
     """The same of the fan-outs whose items are Workflows: these need no places."""
-    while turn.attempts_left > 0 and (fanout := next(spawnable(turn.state), None)) is not None:
-        started = start(turn, _next_of(fanout))
+    return _start_each(turn, start, lambda: spawnable(turn.state))
+
+
+def _start_each(turn: Turn, start: Callable[[Turn, int], bool | None], serving: Callable[[], Iterator[Fanout]]) -> bool:
+    while turn.attempts_left > 0 and (fanout := next(serving(), None)) is not None:
+        # What has begun goes on before another one begins.
+        started = start(turn, next(iter(fanout.due), fanout.base + fanout.begun))
         if not started:
             return started is not None
     return False
 
 
-def _next_of(fanout: Fanout) -> int:
-    """The item that starts next: what has begun goes on before another one begins."""
-    return next(iter(fanout.due), fanout.base + fanout.begun)
-
-
 def startable(state: State) -> Iterator[Fanout]:
     """The fan-outs of which an item may start now, if there is a place for its Job."""
-    # Those that are being taken down soon leave the index.
-    return (state.fanouts[place] for place in state.startable if not policies.stops_attempts(state, place))
+    return _going_on(state, state.startable)
 
 
 def spawnable(state: State) -> Iterator[Fanout]:
     """The fan-outs of which an item may start now, whatever places there are: it is a Workflow."""
-    return (state.fanouts[place] for place in state.spawnable if not policies.stops_attempts(state, place))
+    return _going_on(state, state.spawnable)
+
+
+def _going_on(state: State, places: Iterable[int]) -> Iterator[Fanout]:
+    # Those that are being taken down soon leave the index.
+    return (state.fanouts[place] for place in places if not policies.stops_attempts(state, place))
 
 
 def take_down_late(turn: Turn) -> None:

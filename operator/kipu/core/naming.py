@@ -37,6 +37,11 @@ def split_item(step: str) -> tuple[str, int] | None:
     return None if found is None else (found[1], int(found[2]))
 
 
+def step_of(name: str) -> str:
+    """The step of the definition that has this name, or of which this is an item."""
+    return (split_item(name) or (name,))[0]
+
+
 def job_name(*, workflow: str, workflow_uid: str, run: int, step: str, attempt: int) -> str:
     """The name of the one Job of an attempt: a DNS label of at most 63 characters."""
     identity = attempt_id(workflow_uid=workflow_uid, run=run, step=step, attempt=attempt)[:HASH_LENGTH]

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from kipu.api.evaluation import Evaluator
 from kipu.api.programs import program
 from kipu.api.workspace import keeps_files, path_of
-from kipu.core import files
 from kipu.core.commands import (
     Accept,
     AttemptRef,
@@ -277,7 +276,7 @@ class LocalEngine:
 
     def _order(self, effect: Effect) -> Order:
         intent = self._intents[effect.ref.step]
-        job = plan(effect, self.state, stream=self.stream, intent=intent).manifest()
+        asked = plan(effect, self.state, stream=self.stream, intent=intent)
         place, definition = self.state.place_of(effect.ref.step), self.state.definition
         assert place is not None
         assert definition is not None
@@ -286,9 +285,9 @@ class LocalEngine:
             ref=effect.ref,
             job=effect.job,
             intent=intent,
-            program=program(job),
+            program=program(asked.manifest()),
             declared=step.outputs,
-            inputs={path_of(name, index): job for name, index, job in files.inputs(self.state, place)},
+            inputs={path_of(name, index): job for name, index, job in asked.inputs},
             keeps_files=keeps_files(definition, step),
             is_external=step.effects is Effects.EXTERNAL,
         )

@@ -6,16 +6,16 @@ attempt; an absence is concluded only from a consistent read. Must never decide 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kipu.api.workspace import keeps_files
 from kipu.core.commands import AttemptRef, Command, ObserveMissing
 from kipu.core.definition import Definition, Kind
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
-from kipu.core.naming import split_item
+from kipu.core.naming import step_of
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded, StreamId
 
@@ -28,6 +28,7 @@ from .observer import Observer, Sighting
 from .performer import Performer, until_read
 from .settings import AdvanceOn
 
+V = TypeVar("V")
 Once = Callable[[str, Callable[[], Coroutine[Any, Any, None]]], None]  # begin this work unless it is under way
 
 
@@ -150,7 +151,7 @@ class Lookout:
                 self._verify(attempt.job, ref)
 
     def _is_nested(self, ref: AttemptRef) -> bool:
-        return (split_item(ref.step) or (ref.step,))[0] in self._nested
+        return step_of(ref.step) in self._nested
 
     def _is_intended(self, job: JobView | RunView) -> bool:
         ref = observations.attempt_of(job)
@@ -166,8 +167,7 @@ class Lookout:
 
     def _promise_of(self, job: JobView) -> Promise:
         ref = observations.attempt_of(job)
-        step = "" if ref is None else (split_item(ref.step) or (ref.step,))[0]
-        return self._promises.get(step, observations.NOTHING)
+        return self._promises.get("" if ref is None else step_of(ref.step), observations.NOTHING)
 
     async def _inspect(self, job: JobView) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""
@@ -177,24 +177,24 @@ class Lookout:
             self._tell(seen)
 
     def _verify(self, name: str, ref: AttemptRef) -> None:
-        verify = self._verify_child if self._is_nested(ref) else self._verify_missing
-        self._once(f"{name}/verify", lambda: verify(name, ref))
-
-    async def _verify_child(self, name: str, ref: AttemptRef) -> None:
-        """The same of a child."""
-        child = await until_read(lambda: self._children.child_of(self._stream.namespace, name))
-        if child is None:
-            self._tell(ObserveMissing(ref=ref))
+        if self._is_nested(ref):
+            read, saw = self._children.child_of, self._observer.saw_child
+            self._once(f"{name}/verify", lambda: self._verify_missing(name, ref, read, saw))
         else:
-            self._observer.saw_child(child)
+            self._once(
+                f"{name}/verify",
+                lambda: self._verify_missing(name, ref, self._performer.job_of, self._observer.saw_job),
+            )
 
-    async def _verify_missing(self, name: str, ref: AttemptRef) -> None:
+    async def _verify_missing(
+        self, name: str, ref: AttemptRef, read: Callable[[str, str], Awaitable[V | None]], saw: Callable[[V], None]
+    ) -> None:
         """Absence is concluded only from a consistent read."""
-        view = await until_read(lambda: self._performer.job_of(self._stream.namespace, name))
+        view = await until_read(lambda: read(self._stream.namespace, name))
         if view is None:
             self._tell(ObserveMissing(ref=ref))
         else:
-            self._observer.saw_job(view)
+            saw(view)
 
 
 def _promises(definition: Definition) -> dict[str, Promise]:

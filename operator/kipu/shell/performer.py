@@ -69,8 +69,8 @@ class Performer:
 
     async def _create(self, plan: Plan) -> Answer:
         """The answer to the Job, or a refusal of the claim that its pods are to mount."""
-        if plan.claim is not None and plan.workflow_uid not in self._claimed:
-            answer = await self._kube.create_claim(plan.namespace, plan.claim)
+        if plan.workflow_uid not in self._claimed and (claim := plan.claim()) is not None:
+            answer = await self._kube.create_claim(plan.namespace, claim)
             if answer.status not in (201, 409):
                 return replace(answer, message=f"the claim of the workspace: {answer.message}")
             self._claimed[plan.workflow_uid] = None  # a 409 is ours: the uid is in the name

@@ -33,7 +33,8 @@ class Plan:
     is_child: bool = False
     child_uid: str | None = None  # as recorded, once it was seen
     mode: ShutdownMode = ShutdownMode.CANCEL  # in which it is asked to end, if it is
-    claim: Mapping[str, object] | None = None  # what its pods mount, if it is made for the workflow
+    claim: Callable[[], Mapping[str, object] | None] = lambda: None  # what its pods mount, if it is made for them
+    inputs: tuple[files.Folder, ...] = ()  # in a workspace: whose files it reads
 
 
 def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: int = 0) -> Plan:
@@ -72,7 +73,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         intent=intent,
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
-        claim=jobs.claim_manifest(definition, attempt),
+        claim=lambda: jobs.claim_manifest(definition, attempt),
+        inputs=attempt.inputs,
     )
     return _of_child(whole, state, place, attempt, depth) if step.kind is Kind.WORKFLOW else whole
 

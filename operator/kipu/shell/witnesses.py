@@ -22,9 +22,8 @@ class HistoryRollback(CorruptionError):
 
 def check_status(status: Mapping[str, object], history: History | None) -> None:
     """`.status.log` says how far the log was when it was written: it may not be behind. Raises CorruptionError."""
-    log = status.get("log")
-    if isinstance(log, dict) and isinstance(log.get("position"), int):
-        _check_seen("the status", log["position"], log.get("hash"), history)
+    if (seen := _seen(status)) is not None:
+        _check_seen("the status", *seen, history)
 
 
 def contradicts(status: Mapping[str, object], head: Head | None) -> bool:
@@ -32,13 +31,19 @@ def contradicts(status: Mapping[str, object], head: Head | None) -> bool:
 
     Of positions before the head a session keeps no hashes: whoever opens the log judges them.
     """
-    log = status.get("log")
-    position = log.get("position") if isinstance(log, dict) else None
-    if not isinstance(log, dict) or not isinstance(position, int):
+    if (seen := _seen(status)) is None:
         return False
+    position, digest = seen
     if head is None or position > head.position:
         return True
-    return position == head.position and log.get("hash") != head.hash
+    return position == head.position and digest != head.hash
+
+
+def _seen(status: Mapping[str, object]) -> tuple[int, object] | None:
+    """A position, and the hash of the record there."""
+    log = status.get("log")
+    position = log.get("position") if isinstance(log, dict) else None
+    return (position, log.get("hash")) if isinstance(log, dict) and isinstance(position, int) else None
 
 
 def check_earlier(head: Head | None, history: History | None) -> None:

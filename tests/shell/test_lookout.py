@@ -40,7 +40,7 @@ class Listening:
             StreamId(namespace="default", name="w", uid="workflow-uid"),
             Performer(kube),
             observer,
-            ChildPerformer(kube, observer.saw_child),
+            ChildPerformer(kube),
             advance_on=AdvanceOn.POD,
             tell=self.told.append,
             once=self._once,

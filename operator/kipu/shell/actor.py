@@ -346,6 +346,7 @@ class Actor:
         return Reports(
             command=self._mailbox.put,
             job_seen=self._services.observer.saw_job,
+            child_seen=self._services.observer.saw_child,
             created=self._shelf.created,
             waiting=self._wait_shown,
         )

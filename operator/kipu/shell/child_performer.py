@@ -9,36 +9,37 @@ left of a child that somebody has deleted. Must never delete a Workflow, and nev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from kipu.core.commands import ObserveGone, ObserveRefused
-from kipu.core.events import Reason
-from kipu.eventlog.ports import Answer, Unanswered
+from kipu.core.commands import ObserveGone
+from kipu.eventlog.ports import Unanswered
 
 from .child_observations import has_ended, how_it_ended, is_told_to_end, run_to_end
 from .kube_owned import OwnedKube, RunView, decode_run
-from .observations import finished_condition, intent_of, is_owned, is_placeholder
-from .performer import Backoff, Reports
+from .observations import finished_condition, is_placeholder
+from .performer import Backoff, Creating, Reports, is_ours
 from .plans import Plan
 
 CREATES_IN_FLIGHT_MAX = 8  # each brings an actor and a log with it
 # While a child ends: its own `finally` may take long, and a person waits for Cancelled.
 ENDING_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 OUTDATED = (404, 409, 422)  # of a write that names uid and version: another look tells
-REFUSED = (400, 413, 422)
 
 
-class ChildPerformer:
+class ChildPerformer(Creating[RunView]):
     """Performs plans for many actors; at most one task per name and effect at a time."""
 
-    def __init__(self, kube: OwnedKube, seen: Callable[[RunView], None]) -> None:
+    kind, decode = "Workflow", decode_run
+
+    def __init__(self, kube: OwnedKube) -> None:
         self._kube = kube
-        self._seen = seen
         self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
 
-    async def child_of(self, namespace: str, name: str) -> RunView | None:
-        """A consistent read: absence may be concluded from it."""
+    async def standing(self, namespace: str, name: str) -> RunView | None:
+        """See Creating."""
         return await self._kube.get_run(namespace, name)
+
+    def _saw(self, view: RunView, reports: Reports) -> None:
+        reports.child_seen(view)
 
     # -- until there is one --------------------------------------------------------------------------
 
@@ -55,33 +56,6 @@ class ChildPerformer:
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
             await backoff.wait()
 
-    async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
-        """Whether the answer to a create was definite."""
-        if answer.status == 201:
-            reports.waiting(plan.ref.step, "")
-            self._seen(decode_run(answer.body))
-            return True
-        if answer.status == 409 and answer.reason == "AlreadyExists":
-            return await self._adopt(plan, reports)
-        if answer.status in REFUSED:
-            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.INVALID_JOB, message=answer.message))
-            return True
-        # As for a Job: whatever else it is may pass.
-        reports.waiting(plan.ref.step, f"the API server refuses the Workflow for now: {answer.message}")
-        return False
-
-    async def _adopt(self, plan: Plan, reports: Reports) -> bool:
-        child = await self._kube.get_run(plan.namespace, plan.job)
-        if child is None:
-            return False
-        if not is_ours(child, plan):
-            message = f"a Workflow named '{plan.job}' that is not this attempt's stands in its place"
-            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message=message))
-            return True
-        reports.waiting(plan.ref.step, "")
-        self._seen(child)
-        return True
-
     # -- until it has ended --------------------------------------------------------------------------
 
     async def ensure_no_job(self, plan: Plan, reports: Reports) -> None:
@@ -89,7 +63,7 @@ class ChildPerformer:
         backoff = Backoff(ENDING_SECONDS)
         while True:
             try:
-                child = await self._kube.get_run(plan.namespace, plan.job)
+                child = await self.standing(plan.namespace, plan.job)
                 if child is not None and (not is_ours(child, plan) or has_ended(child)):
                     break
                 await self._end(child, plan, reports)
@@ -146,8 +120,3 @@ class ChildPerformer:
         open_jobs = [job for job in jobs if finished_condition(job) is None and not job.spec.suspend]
         open_pods = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
         return sum(not has_ended(child) for child in children) + len(open_jobs) + len(open_pods)
-
-
-def is_ours(child: RunView, plan: Plan) -> bool:
-    """Whether this is the child of just this intent: by owner uid and annotation, never by its name alone."""
-    return is_owned(child, plan.workflow_uid) and intent_of(child) == plan.intent

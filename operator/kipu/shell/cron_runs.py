@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from kipu.api.v1alpha1_cron import CRON_KIND
 
 from .kube_owned import RunView
+from .watch import is_behind
 
 
 class Runs:
@@ -32,7 +33,7 @@ class Runs:
             return None
         known = self._by_owner.setdefault(owner, {})
         before = known.get(run.metadata.uid)
-        if before is None or not _is_older(run, before):
+        if before is None or not is_behind(run.metadata.resource_version, before.metadata.resource_version):
             known[run.metadata.uid] = run
         return before
 
@@ -50,8 +51,3 @@ def owner_of(run: RunView) -> str | None:
     """The uid of the CronWorkflow that controls it."""
     owners = (owner.uid for owner in run.metadata.owner_references if owner.controller and owner.kind == CRON_KIND)
     return next(owners, None)
-
-
-def _is_older(run: RunView, known: RunView) -> bool:
-    new, old = run.metadata.resource_version, known.metadata.resource_version
-    return old.isdigit() and new.isdigit() and int(new) < int(old)

@@ -24,6 +24,7 @@ from .observer import Observer
 from .ownership import Owns, everything
 from .publisher import WorkflowGone
 from .retention import Retirement
+from .watch import is_behind
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Engine:
         entry = self._entries.get(uid)
         if entry is None:
             entry = self._entries[uid] = _Entry(view=view)
-        elif is_older(view, entry.view):
+        elif is_behind(view.metadata.resource_version, entry.view.metadata.resource_version):
             return
         entry.view = view
         is_leaving = view.metadata.deletion_timestamp is not None
@@ -260,9 +261,3 @@ def is_settled(view: WorkflowView) -> bool:
     status, phase = view.status, view.status.get("phase")
     ended = phase in FINISHED and status.get("observedGeneration") == view.metadata.generation
     return ended and not requests.opens_run(view.spec, phase, status.get("run"))
-
-
-def is_older(view: WorkflowView, known: WorkflowView) -> bool:
-    """Whether this view is behind the known one (a relist and a watch may cross)."""
-    old, new = known.metadata.resource_version, view.metadata.resource_version
-    return old.isdigit() and new.isdigit() and int(new) < int(old)

@@ -178,12 +178,12 @@ class Lookout:
 
     def _verify(self, name: str, ref: AttemptRef) -> None:
         if self._is_nested(ref):
-            read, saw = self._children.child_of, self._observer.saw_child
+            read, saw = self._children.standing, self._observer.saw_child
             self._once(f"{name}/verify", lambda: self._verify_missing(name, ref, read, saw))
         else:
             self._once(
                 f"{name}/verify",
-                lambda: self._verify_missing(name, ref, self._performer.job_of, self._observer.saw_job),
+                lambda: self._verify_missing(name, ref, self._performer.standing, self._observer.saw_job),
             )
 
     async def _verify_missing(

@@ -64,7 +64,7 @@ def compose(
         kube=kube,
         observer=observer,
         performer=Performer(kube),
-        children=ChildPerformer(kube, observer.saw_child),
+        children=ChildPerformer(kube),
         notifier=Notifier(kube, clock, settings.identity),
         slots=Slots(settings.parallelism, telemetry.jobs.set, per_namespace=settings.parallelism_per_namespace),
         clock=clock,

@@ -8,16 +8,14 @@ Bounded: one entry per Job or child of a workflow that is not finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from .kube import Kube
 from .kube_owned import RUNS, RunView
-from .kube_views import JobView, PodView
-from .watch import JOBS, PODS, Change, list_and_watch
+from .kube_views import JobView, PodView, T
+from .watch import JOBS, PODS, Change, is_behind, list_and_watch
 
-V = TypeVar("V", JobView, RunView)
 OURS = "app.kubernetes.io/managed-by=kipu"
 WORKFLOW_UID = "kipu.dev/workflow-uid"
 CHILDREN = f"{OURS},{WORKFLOW_UID}"  # those of CronWorkflows have the first label alone
@@ -49,10 +47,13 @@ class Observer:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_jobs())
+            jobs = list_and_watch(self._kube, JOBS, label_selector=OURS)
+            group.create_task(self._watch("jobs", jobs, self._fold_owned))
             # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
-            group.create_task(self._watch_pods())
-            group.create_task(self._watch_children())
+            pods = list_and_watch(self._kube, PODS, label_selector=OURS, field_selector="status.phase!=Pending")
+            group.create_task(self._watch("pods", pods, self._fold_pod))
+            children = list_and_watch(self._kube, RUNS, label_selector=CHILDREN)
+            group.create_task(self._watch("children", children, self._fold_owned))
 
     async def synced(self) -> None:
         """Until a complete list of Jobs, of Pods and of children has been folded."""
@@ -92,62 +93,36 @@ class Observer:
 
     def saw_job(self, view: JobView) -> None:
         """A Job came by another way than the watch: an answer to a create or a read."""
-        self._fold_job(Change(kind="Modified", view=view))
+        self._fold_owned(Change(kind="Modified", view=view))
 
     def saw_child(self, view: RunView) -> None:
         """A child came by another way than the watch."""
-        self._fold_child(Change(kind="Modified", view=view))
+        self._fold_owned(Change(kind="Modified", view=view))
 
-    async def _watch_jobs(self) -> None:
-        async for change in list_and_watch(self._kube, JOBS, label_selector=OURS):
+    async def _watch(self, kind: str, changes: AsyncIterator[Change[T]], fold: Callable[[Change[T]], None]) -> None:
+        async for change in changes:
             if change.view is None:
-                self._lists["jobs"].set()
+                self._lists[kind].set()
             else:
-                self._fold_job(change)
+                fold(change)
 
-    async def _watch_pods(self) -> None:
-        selector = "status.phase!=Pending"
-        async for change in list_and_watch(self._kube, PODS, label_selector=OURS, field_selector=selector):
-            if change.view is None:
-                self._lists["pods"].set()
-            else:
-                self._fold_pod(change)
-
-    async def _watch_children(self) -> None:
-        async for change in list_and_watch(self._kube, RUNS, label_selector=CHILDREN):
-            if change.view is None:
-                self._lists["children"].set()
-            else:
-                self._fold_child(change)
-
-    def _fold_job(self, change: Change[JobView]) -> None:
+    def _fold_owned(self, change: Change[JobView] | Change[RunView]) -> None:
+        """A Job or a child."""
         view = change.view
         assert view is not None
         uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.name
         if not uid or uid in self._ignored:
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
-        if not _is_news(change, sighting.job):
-            return
         gone = change.kind == "Deleted"
-        sighting.job = None if gone else view
-        self._tell(uid, name, sighting, gone)
-        if gone:  # what is left of its pods says nothing without it
-            self._sightings[uid].pop(name, None)
-
-    def _fold_child(self, change: Change[RunView]) -> None:
-        view = change.view
-        assert view is not None
-        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.name
-        if not uid or uid in self._ignored:
+        if not _is_news(view, sighting.job if isinstance(view, JobView) else sighting.child, gone=gone):
             return
-        sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
-        if not _is_news(change, sighting.child):
-            return
-        gone = change.kind == "Deleted"
-        sighting.child = None if gone else view
+        if isinstance(view, JobView):
+            sighting.job = None if gone else view
+        else:
+            sighting.child = None if gone else view
         self._tell(uid, name, sighting, gone)
-        if gone and sighting.job is None:
+        if sighting.job is None and sighting.child is None:  # what is left of its pods says nothing without it
             self._sightings[uid].pop(name, None)
 
     def _fold_pod(self, change: Change[PodView]) -> None:
@@ -172,19 +147,16 @@ class Observer:
             listener(name, sighting, gone)
 
 
-def _is_news(change: Change[V], known: V | None) -> bool:
+def _is_news(view: JobView | RunView, known: JobView | RunView | None, *, gone: bool) -> bool:
     """Whether it is not behind what is known."""
-    assert change.view is not None
-    if change.kind != "Deleted":
-        return not is_older(change.view, known)
+    if not gone:
+        return not is_older(view, known)
     # Of an older one of this name: what stands there now is newer news.
-    return known is None or known.metadata.uid == change.view.metadata.uid
+    return known is None or known.metadata.uid == view.metadata.uid
 
 
 def is_older(view: JobView | RunView, known: JobView | RunView | None) -> bool:
     """Whether a view of the same object is behind what is known: the answer to a create may come after the watch."""
     if known is None or known.metadata.uid != view.metadata.uid:
         return False
-    # Kubernetes 1.35 made resourceVersions of one resource comparable as numbers (KEP-5504).
-    old, new = known.metadata.resource_version, view.metadata.resource_version
-    return old.isdigit() and new.isdigit() and int(new) < int(old)
+    return is_behind(view.metadata.resource_version, known.metadata.resource_version)

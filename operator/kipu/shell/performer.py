@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from kipu.core.commands import Command, ObserveGone, ObserveRefused
 from kipu.core.events import Reason
@@ -21,11 +21,14 @@ from kipu.eventlog.answers import is_refusal
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
+from .kube_owned import RunView
 from .kube_views import JobView, PodView, decode_job
 from .observations import intent_of, is_owned, is_placeholder, is_taken_up, waiting_reason
 from .plans import Plan
 
 T = TypeVar("T")
+V = TypeVar("V", JobView, RunView)
+REFUSED = (400, 413, 422)  # for good
 CREATES_IN_FLIGHT_MAX = 32  # design 05: 8 was clearly worse, more gains nothing on one API server
 CLAIMS_KEPT_MAX = 10_000  # x 0.1 KiB; of one that is forgotten a create is sent once more
 BACKOFF_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; each is jittered by half
@@ -38,12 +41,57 @@ class Reports:
 
     command: Callable[[Command], None]
     job_seen: Callable[[JobView], None]
+    child_seen: Callable[[RunView], None] = lambda _: None  # of those that have sub-workflow steps
     created: Callable[[str, str], None]  # a Job's name and uid, if no other create of it can still be under way
     waiting: Callable[[str, str], None]  # step, why it waits ("" when it no longer does)
 
 
-class Performer:
+class Creating(Generic[V]):
+    """What the answer to a create means for what is to stand for an attempt: its Job, or its child."""
+
+    kind: ClassVar[str]  # in words
+    decode: ClassVar[Callable[[Mapping[str, object]], Any]]
+
+    async def standing(self, namespace: str, name: str) -> V | None:
+        """What has this name, by a consistent read: absence may be concluded from it. Raises Unanswered."""
+        raise NotImplementedError
+
+    def _saw(self, view: V, reports: Reports) -> None:
+        raise NotImplementedError
+
+    async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
+        """Whether the answer to a create was definite."""
+        if answer.status == 201:
+            reports.waiting(plan.ref.step, "")
+            self._saw(type(self).decode(answer.body), reports)
+            return True
+        if answer.status == 409 and answer.reason == "AlreadyExists":
+            return await self._adopt(plan, reports)
+        if answer.status in REFUSED:
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.INVALID_JOB, message=answer.message))
+            return True
+        # 403 is a quota, a missing right or a namespace that is going away; 404 its absence; the rest is
+        # load. None is the step's fault, and each may pass: wait, and say so.
+        reports.waiting(plan.ref.step, f"the API server refuses the {self.kind} for now: {answer.message}")
+        return False
+
+    async def _adopt(self, plan: Plan, reports: Reports) -> bool:
+        view = await self.standing(plan.namespace, plan.job)
+        if view is None:
+            return False
+        if not is_ours(view, plan):
+            message = f"a {self.kind} named '{plan.job}' that is not this attempt's stands in its place"
+            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message=message))
+            return True
+        reports.waiting(plan.ref.step, "")
+        self._saw(view, reports)
+        return True
+
+
+class Performer(Creating[JobView]):
     """Performs plans for many actors; at most one task per Job name at a time."""
+
+    kind, decode = "Job", decode_job
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
@@ -77,34 +125,6 @@ class Performer:
             if len(self._claimed) > CLAIMS_KEPT_MAX:
                 del self._claimed[next(iter(self._claimed))]
         return await self._kube.create_job(plan.namespace, plan.manifest())
-
-    async def _settled(self, answer: Answer, plan: Plan, reports: Reports) -> bool:
-        """Whether the answer to a create was definite."""
-        if answer.status == 201:
-            reports.waiting(plan.ref.step, "")
-            reports.job_seen(decode_job(answer.body))
-            return True
-        if answer.status == 409 and answer.reason == "AlreadyExists":
-            return await self._adopt(plan, reports)
-        if answer.status in (400, 422) or (answer.status == 413):
-            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.INVALID_JOB, message=answer.message))
-            return True
-        # 403 is a quota, a missing right or a namespace that is going away; 404 its absence; the rest is
-        # load. None is the step's fault, and each may pass: wait, and say so.
-        reports.waiting(plan.ref.step, f"the API server refuses the Job for now: {answer.message}")
-        return False
-
-    async def _adopt(self, plan: Plan, reports: Reports) -> bool:
-        view = await self._kube.get_job(plan.namespace, plan.job)
-        if view is None:
-            return False
-        if not is_ours(view, plan):
-            message = f"a Job named '{plan.job}' that is not this attempt's stands in its place"
-            reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message=message))
-            return True
-        reports.waiting(plan.ref.step, "")
-        reports.job_seen(view)
-        return True
 
     async def release(self, plan: Plan, job_uid: str, reports: Reports) -> None:
         """Until the Job of this uid is not suspended, or is not there any more."""
@@ -193,13 +213,16 @@ class Performer:
         """A consistent list of a Job's pods, for an end that the Job knows and the watch of pods did not show."""
         return await self._kube.list_pods(namespace, f"batch.kubernetes.io/controller-uid={job_uid}")
 
-    async def job_of(self, namespace: str, job: str) -> JobView | None:
-        """A consistent read: absence may be concluded from it."""
-        return await self._kube.get_job(namespace, job)
+    async def standing(self, namespace: str, name: str) -> JobView | None:
+        """See Creating."""
+        return await self._kube.get_job(namespace, name)
+
+    def _saw(self, view: JobView, reports: Reports) -> None:
+        reports.job_seen(view)
 
 
-def is_ours(view: JobView, plan: Plan) -> bool:
-    """Whether this is the Job of just this intent: by owner uid and annotation, never by its name alone."""
+def is_ours(view: JobView | RunView, plan: Plan) -> bool:
+    """Whether this is the Job, or child, of just this intent: by owner uid and annotation, never by its name alone."""
     return is_owned(view, plan.workflow_uid) and intent_of(view) == plan.intent
 
 

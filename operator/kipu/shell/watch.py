@@ -209,8 +209,8 @@ class _Feed(Generic[T]):
         return Change(kind="Added" if isinstance(event, AddedEvent) else "Modified", view=view)
 
     def _advance(self, version: str) -> None:
-        """Resume from here. Versions of one resource compare as numbers (KEP-5504) and never fall."""
-        if version.isdigit() and self._version.isdigit() and int(version) < int(self._version):
+        """Resume from here. Versions never fall."""
+        if is_behind(version, self._version):
             self._version = ""
             raise _RefusedError(f"the server counts backwards, to {version}: its store was restored")
         self._version = version
@@ -219,3 +219,8 @@ class _Feed(Generic[T]):
         if status == HTTPStatus.GONE:
             self._version = ""
         raise _RefusedError(f"{status} {message}".rstrip())
+
+
+def is_behind(version: str, known: str) -> bool:
+    """Whether a resourceVersion is older: since Kubernetes 1.35 those of one resource compare as numbers (KEP-5504)."""
+    return version.isdigit() and known.isdigit() and int(version) < int(known)

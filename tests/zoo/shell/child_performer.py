@@ -12,12 +12,6 @@ NESTED = "tests/shell/test_sub_workflows.py"
 _end = ChildPerformer._end
 
 
-@mutant("is_ours", breaks="I7, adoption by name alone", caught_by=NESTED)
-def a_child_is_ours_by_its_name(child: RunView, plan: Plan) -> bool:
-    """Whatever Workflow stands under the attempt's name is its child."""
-    return child.metadata.name == plan.job
-
-
 @mutant("ChildPerformer._end", breaks="I11, I16", caught_by=NESTED)
 async def a_child_is_left_to_end_by_itself(
     self: ChildPerformer, child: RunView | None, plan: Plan, reports: Reports

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kipu.core.commands import ObserveRefused
 from kipu.core.events import Reason
 from kipu.eventlog.ports import Answer, Unanswered
+from kipu.shell.kube_owned import RunView
 from kipu.shell.kube_views import JobView, PodView, decode_job
 from kipu.shell.observations import is_placeholder
 from kipu.shell.performer import Backoff, Performer, Reports
@@ -18,6 +19,12 @@ _displaced = Performer._displaced
 @mutant("is_ours", breaks="I7, adoption by name alone", caught_by=PERFORMER)
 def a_job_is_ours_by_its_name(view: JobView, plan: Plan) -> bool:
     """Whatever stands under the attempt's name is its Job."""
+    return view.metadata.name == plan.job
+
+
+@mutant("is_ours", breaks="I7, adoption by name alone", caught_by="tests/shell/test_sub_workflows.py")
+def a_child_is_ours_by_its_name(view: JobView | RunView, plan: Plan) -> bool:
+    """Whatever Workflow stands under the attempt's name is its child."""
     return view.metadata.name == plan.job
 
 
@@ -62,7 +69,7 @@ async def every_create_counts_as_answered(self: Performer, plan: Plan, reports: 
         await backoff.wait()
 
 
-@mutant("Performer._settled", breaks="I15", caught_by=PERFORMER)
+@mutant("Creating._settled", breaks="I15", caught_by=PERFORMER)
 async def any_refusal_is_the_steps_fault(self: Performer, answer: Answer, plan: Plan, reports: Reports) -> bool:
     """A quota that is full, or a busy API server, fails the step for good."""
     if answer.status == 201:
@@ -85,7 +92,7 @@ async def a_placeholder_is_taken_down_again(
     return await _displaced(self, view, plan, reports)
 
 
-@mutant("Performer._adopt", breaks="I16, I20", caught_by=PERFORMER)
+@mutant("Creating._adopt", breaks="I16, I20", caught_by=PERFORMER)
 async def a_job_that_is_there_already_is_an_error(self: Performer, plan: Plan, reports: Reports) -> bool:
     """That a create finds its own Job, made by an earlier try, fails the attempt."""
     reports.command(ObserveRefused(ref=plan.ref, reason=Reason.JOB_NAME_TAKEN, message="it is taken"))

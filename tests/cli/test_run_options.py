@@ -20,12 +20,6 @@ def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     return OwnThread(capsys, monkeypatch)
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 # -- what nobody knows -------------------------------------------------------------------------------------------
 
 PAYS = """    - {name: pay, effects: External, script: 'echo "paid $KIPU_ATTEMPT" >> notes; kill -KILL $$'}\n"""

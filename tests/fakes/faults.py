@@ -69,3 +69,16 @@ class Stale:
 
 Fault = CrashBefore | CrashAfter | TimeoutDone | TimeoutNotDone | Status | Delayed | Duplicated | Stale
 FaultHook = Callable[[int, Request], Fault | None]
+
+
+# What a client may hear instead of a plain answer, in words.
+ANSWERS: dict[str, Callable[[], Fault]] = {
+    "lost, though done": lambda: TimeoutDone(seconds=2.0),
+    "lost, and not done": lambda: TimeoutNotDone(seconds=2.0),
+    "an error, though done": lambda: Status(code=504, done=True),
+    "an error": lambda: Status(code=500),
+    "too many requests": lambda: Status(code=429, retry_after_seconds=1),
+    "a conflict": lambda: Status(code=409, reason="Conflict"),
+    "carried out late": lambda: Delayed(seconds=20.0),
+    "carried out twice": lambda: Duplicated(seconds=20.0),
+}

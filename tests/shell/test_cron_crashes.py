@@ -15,15 +15,12 @@ import pytest
 
 from kipu.shell.kube_http import Request
 from tests.fakes.faults import (
+    ANSWERS,
     CrashAfter,
     CrashBefore,
     Delayed,
-    Duplicated,
     Fault,
     FaultHook,
-    Status,
-    TimeoutDone,
-    TimeoutNotDone,
 )
 from tests.shell.cron_world import World, minute
 
@@ -119,18 +116,6 @@ async def test_it_is_killed_again_and_again(seed: int) -> None:
     sides: tuple[type[CrashBefore] | type[CrashAfter], ...] = (CrashBefore, CrashAfter)
     await live(world, [(rng.randrange(4), rng.choice(sides)) for _ in range(6)])
     assert violations(world, policy) == []
-
-
-ANSWERS: dict[str, Callable[[], Fault]] = {
-    "lost, though done": lambda: TimeoutDone(seconds=2.0),
-    "lost, and not done": lambda: TimeoutNotDone(seconds=2.0),
-    "an error, though done": lambda: Status(code=504, done=True),
-    "an error": lambda: Status(code=500),
-    "too many requests": lambda: Status(code=429, retry_after_seconds=1),
-    "a conflict": lambda: Status(code=409, reason="Conflict"),
-    "carried out late": lambda: Delayed(seconds=20.0),
-    "carried out twice": lambda: Duplicated(seconds=20.0),
-}
 
 
 @pytest.mark.parametrize("policy", list(CLEAN_WRITES))

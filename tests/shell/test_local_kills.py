@@ -162,11 +162,7 @@ def test_whoever_is_killed_wardens_too_no_two_attempts_of_a_step_run_at_once(liv
             code, _ = lives.live(folder, after_seconds=0.4 * dice.random())
             if code is not None:
                 break
-            for pid in processes_of(folder):
-                if dice.random() < 0.3:
-                    killed += 1
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+            killed += kill_some(folder, dice)
         assert code == 0, (folder / "terminal").read_text()
         assert str(ended(folder).phase) == "Succeeded"
         assert not (folder / "overlaps").exists()
@@ -201,11 +197,7 @@ def test_whoever_is_killed_an_external_program_is_never_run_twice_in_silence(liv
                 break
             words = [f"{name}=Succeed" for name in unknown_of(folder)]
             said |= set(unknown_of(folder))
-            for pid in processes_of(folder):
-                if dice.random() < 0.3:
-                    killed += 1
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+            killed += kill_some(folder, dice)
         assert code == 0, (folder / "terminal").read_text()
         for name in FLOW:
             ran = (folder / name).read_text().splitlines() if (folder / name).exists() else []
@@ -214,6 +206,15 @@ def test_whoever_is_killed_an_external_program_is_never_run_twice_in_silence(liv
         assert_none_is_left(folder)
     assert unknown
     print(f"{killed} killed, {unknown} unknown in {runs} runs")
+
+
+def kill_some(folder: Path, dice: random.Random) -> int:
+    """Of the processes of this run; how many."""
+    chosen = [pid for pid in processes_of(folder) if dice.random() < 0.3]
+    for pid in chosen:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(chosen)
 
 
 def unknown_of(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -17,14 +17,10 @@ from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.etcd import Change, Json
 from tests.fakes.faults import (
+    ANSWERS,
     CrashAfter,
     CrashBefore,
-    Delayed,
-    Duplicated,
     Fault,
-    Status,
-    TimeoutDone,
-    TimeoutNotDone,
 )
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, history, operator, status, step, until
@@ -134,18 +130,6 @@ async def test_it_is_killed_again_and_again(seed: int) -> None:
     sides: tuple[type[CrashBefore] | type[CrashAfter], ...] = (CrashBefore, CrashAfter)
     await live(world, [(rng.randrange(14), rng.choice(sides)) for _ in range(7)])
     assert await world.judge() == []
-
-
-ANSWERS: dict[str, Callable[[], Fault]] = {
-    "lost, though done": lambda: TimeoutDone(seconds=2.0),
-    "lost, and not done": lambda: TimeoutNotDone(seconds=2.0),
-    "an error, though done": lambda: Status(code=504, done=True),
-    "an error": lambda: Status(code=500),
-    "too many requests": lambda: Status(code=429, retry_after_seconds=1),
-    "a conflict": lambda: Status(code=409, reason="Conflict"),
-    "carried out late": lambda: Delayed(seconds=20.0),
-    "carried out twice": lambda: Duplicated(seconds=20.0),
-}
 
 
 @pytest.mark.parametrize("story", STORIES)

@@ -1,4 +1,4 @@
-"""What the two watches have shown, and when that is all there is."""
+"""What the three watches have shown, and when that is all there is."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_the_answer_to_a_create_that_comes_after_the_watch_changes_nothing
     assert known["w-a"].job == view("9", uid="another")
 
 
-async def test_nothing_is_complete_before_both_lists_are() -> None:
+async def test_nothing_is_complete_before_all_lists_are() -> None:
     server = ApiServer()
     server.faults = lambda _, request: (
         TimeoutNotDone(seconds=1.0) if request.path.endswith("/pods") and server.time() < 20 else None
@@ -46,4 +46,21 @@ async def test_nothing_is_complete_before_both_lists_are() -> None:
     await until(waiting.done)
     assert observer.is_synced
     assert server.time() >= 20
+    task.cancel()
+
+
+async def test_of_what_was_deleted_nothing_is_kept() -> None:
+    """Over the years of an operator: an entry stands only for a Job or child that stands."""
+    server = ApiServer()
+    observer = Observer(Kube(server.connect(user="operator")))
+    known = observer.listen("w", lambda *_: None)
+    task = asyncio.create_task(observer.run())
+    labels = {"app.kubernetes.io/managed-by": "kipu", WORKFLOW_UID: "w"}
+    pod = {"containers": [{"name": "main", "image": "busybox:1.36"}], "restartPolicy": "Never"}
+    server.create({"kind": "Job", "metadata": {"name": "a", "labels": labels}, "spec": {"template": {"spec": pod}}})
+    server.create({"kind": "Workflow", "metadata": {"name": "b", "labels": labels}, "spec": {}})
+    await until(lambda: set(known) == {"a", "b"})
+    server.delete("jobs", "default", "a", propagationPolicy="Background")
+    server.delete("workflows", "default", "b")
+    await until(lambda: not known)
     task.cancel()

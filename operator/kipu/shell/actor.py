@@ -4,7 +4,7 @@
 
 Promises: nothing is acted on, shown or told before its event is committed; a lost race, an unclear store or
 a contradiction ends the session, and the next one starts from the log alone. A session's first act is the
-commit that claims the stream; no timer fires before a complete list of Jobs and Pods was folded.
+commit that claims the stream; no timer fires before complete lists of Jobs, Pods and children were folded.
 Must never wait for anything but its mailbox and its own commits; must never sleep.
 """
 

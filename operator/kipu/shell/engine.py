@@ -68,7 +68,7 @@ class Engine:
                 self._group = None
 
     async def synced(self) -> None:
-        """Until a complete list of Jobs and Pods has been folded: before it, to lead would be of no use."""
+        """Until complete lists of Jobs, Pods and children have been folded: before it, to lead would be of no use."""
         await self._services.observer.synced()
 
     @property
@@ -78,7 +78,7 @@ class Engine:
 
     @property
     def is_synced(self) -> bool:
-        """Whether a complete list of Jobs and Pods has been folded."""
+        """Whether complete lists of Jobs, Pods and children have been folded."""
         return self._services.observer.is_synced
 
     def ownership_changed(self) -> None:

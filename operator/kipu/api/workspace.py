@@ -78,8 +78,9 @@ def _problems(definition: Definition, upstream: Upstream | None) -> Iterator[Pro
             hint = "say in spec.workspace where files are kept"
             yield Problem(path=where, reason="there is no workspace to read from", hint=hint)
             continue
+        seen: set[str] = set()
         for place, name in enumerate(step.inputs):
-            if name in step.inputs[:place]:
+            if name in seen:
                 yield Problem(
                     path=f"{where}[{place}]", reason=f"'{name}' is listed twice", hint="remove one of the two"
                 )
@@ -92,6 +93,7 @@ def _problems(definition: Definition, upstream: Upstream | None) -> Iterator[Pro
                 what = "several pods" if known[name].kind is Kind.RUN else "no Job"
                 reason = f"step '{name}' keeps no files: it has {what}"
                 yield Problem(path=f"{where}[{place}]", reason=reason, hint="remove it")
+            seen.add(name)
         count = sum(_folders(known[name].for_each) for name in step.inputs if name in known)
         if count > INPUTS_MAX:
             reason = f"come to {count} folders, at most {INPUTS_MAX} can be mounted in a pod"

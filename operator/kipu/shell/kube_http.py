@@ -95,6 +95,19 @@ class Endpoint:
     token_file: Path | None = None  # wins over `token`
 
 
+class _Response(aiohttp.ClientResponse):
+    """An answer whose connection, when it is given up before its end, is cut.
+
+    Closed politely a connection under TLS stays open for the server's farewell, for 30 s where none comes: longer
+    than a loop may live.
+    """
+
+    def close(self) -> None:
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        super().close()
+
+
 class HttpTransport:
     """The Transport that ships. Used from one event loop."""
 
@@ -173,6 +186,7 @@ class HttpTransport:
                     "User-Agent": f"kipu/{__version__}",
                 },
                 cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_Response,
             )
         return self._session
 

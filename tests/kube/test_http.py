@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,90 +22,21 @@ GET = Request(method="GET", path="/x")
 
 
 @asynccontextmanager
-async def serving(
-    handler: Handler, *, through: Relay | None = None, tls: Path | None = None, **endpoint: object
-) -> AsyncIterator[HttpTransport]:
-    """A transport to a server that answers everything by `handler`, with `tls` (see `certified`) under TLS."""
-    context = None
-    if tls is not None:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(tls)
-        endpoint["ca"] = tls.read_text()  # noqa: ASYNC240 - a kilobyte, before anything runs
+async def serving(handler: Handler, **endpoint: object) -> AsyncIterator[HttpTransport]:
+    """A transport to a server that answers everything by `handler`."""
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    if through is not None:
-        port = await through.start(port)
-    scheme = "https" if tls else "http"
-    transport = HttpTransport(Endpoint(server=f"{scheme}://127.0.0.1:{port}", **endpoint))  # type: ignore[arg-type]
+    transport = HttpTransport(Endpoint(server=f"http://127.0.0.1:{port}", **endpoint))  # type: ignore[arg-type]
     try:
         yield transport
     finally:
         await transport.close()
-        if through is not None:
-            await through.close()
         await runner.cleanup()
-
-
-class Relay:
-    """Between the client and the server. Once it is mute nothing of the server arrives any more, no farewell either."""
-
-    def __init__(self) -> None:
-        self.is_mute = False
-        self.client_is_gone = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-
-    async def start(self, port: int) -> int:
-        """The port that leads to `port`."""
-        self._upstream = port
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
-        listening: int = self._server.sockets[0].getsockname()[1]
-        return listening
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for writer in self._writers:
-            writer.close()
-        self._server.close()
-
-    async def _relay(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection("127.0.0.1", self._upstream)
-        self._writers += [to_client, to_server]
-        self._tasks.add(asyncio.create_task(self._up(client, to_server)))
-        self._tasks.add(asyncio.create_task(self._down(server, to_client)))
-
-    async def _up(self, client: asyncio.StreamReader, to_server: asyncio.StreamWriter) -> None:
-        try:
-            while some := await client.read(65536):
-                to_server.write(some)
-        except ConnectionError:
-            pass  # a reset is an end, too
-        self.client_is_gone.set()
-
-    async def _down(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        while some := await server.read(65536):
-            if not self.is_mute:
-                to_client.write(some)
-
-
-@pytest.fixture(scope="module")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that signs itself, and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate, as for the local cluster")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ("-subj", "/CN=kipu-test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path))
-    made = subprocess.run(["openssl", "req", "-x509", *subject, *key], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + made.stdout)
-    return path
 
 
 async def _lines(transport: HttpTransport, seconds: float = 5) -> list[bytes]:
@@ -185,22 +113,6 @@ async def test_silence_past_the_deadline_is_unanswered() -> None:
     async with serving(handler) as transport:
         with pytest.raises(Unanswered, match="GET /x"):
             await transport.send(GET, timeout_seconds=0.05)
-
-
-async def test_after_the_deadline_no_connection_waits_for_the_servers_farewell(certified: Path) -> None:
-    async def handler(request: web.Request) -> web.Response:
-        await asyncio.sleep(30)
-        return web.Response()
-
-    relay = Relay()
-    async with serving(handler, through=relay, tls=certified) as transport:
-        sending = asyncio.create_task(transport.send(GET, timeout_seconds=1))
-        await asyncio.sleep(0.5)
-        relay.is_mute = True
-        with pytest.raises(Unanswered):
-            await sending
-        await transport.close()
-        await asyncio.wait_for(relay.client_is_gone.wait(), 5)
 
 
 async def test_a_cut_connection_is_unanswered() -> None:
@@ -296,16 +208,6 @@ async def test_leaving_a_stream_closes_its_connection() -> None:
         async with transport.stream(GET, timeout_seconds=5) as (_, lines):
             assert await anext(lines) == b"a"
         await asyncio.wait_for(closed.wait(), 5)
-
-
-async def test_a_stream_that_is_left_does_not_wait_for_the_servers_farewell(certified: Path) -> None:
-    """Or, under TLS, its socket is open for 30 s more, and open still when the loop has ended."""
-    relay = Relay()
-    async with serving(streaming(b"a\n", silence_seconds=30), through=relay, tls=certified) as transport:
-        async with transport.stream(GET, timeout_seconds=5) as (_, lines):
-            assert await anext(lines) == b"a"
-            relay.is_mute = True
-        await asyncio.wait_for(relay.client_is_gone.wait(), 5)
 
 
 async def test_a_refused_stream_tells_its_status() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from kipu.api import jobs
 from kipu.api.definition import parse
 from kipu.api.v1alpha1_status import LISTED_MAX
@@ -105,6 +107,7 @@ def test_a_fan_out_is_not_taken_for_an_adopted_step() -> None:
     assert "reason" not in project(told.state)["steps"][0]
 
 
+@pytest.mark.proof
 def test_the_status_of_the_largest_fan_out_is_small() -> None:
     told = flow(fan("shard" + "x" * 58, count=ITEMS_MAX, parallelism=1_000, max_failures=ITEMS_MAX))
     told.settle()

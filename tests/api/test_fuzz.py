@@ -6,6 +6,7 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from kipu.core.errors import UserError
 from kipu.core.graph import check
 from kipu.core.texts import fitting
 from tests.api.specs import adopt, adopted, spec, step
+
+pytestmark = pytest.mark.proof
 
 # Lone surrogates, too: JSON can write them as \ud800.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=8)

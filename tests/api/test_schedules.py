@@ -219,6 +219,7 @@ def test_next_and_latest_agree_and_never_go_back(fields: tuple[str, ...], zone: 
         assert found.count(after, after + span, 100) == 100
 
 
+@pytest.mark.proof
 @example("*", "*/3", "Australia/Lord_Howe", 275)  # half an hour is skipped that night
 @example("7", "*/3", "Australia/Lord_Howe", 93)  # and one comes twice
 @settings(max_examples=60, deadline=None)

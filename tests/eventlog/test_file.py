@@ -80,8 +80,8 @@ async def test_the_next_writer_cuts_what_was_not_written_to_its_end(tmp_path: Pa
     ("change", "steps", "stride"),
     [
         pytest.param("another bit", 1, 1, marks=pytest.mark.proof),
-        ("another byte", 1, 5),
-        ("NUL", 1, 5),
+        pytest.param("another byte", 1, 5, marks=pytest.mark.proof),
+        pytest.param("NUL", 1, 5, marks=pytest.mark.proof),
         ("another bit", STEPS_OF_A_BLOB, 61),
     ],
 )

@@ -74,6 +74,7 @@ async def is_detected(store: Store) -> bool:
     return False
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("change", ["another byte", "a byte less"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_single_changed_byte_is_detected(kind: str, change: str) -> None:

@@ -143,6 +143,7 @@ async def test_of_a_fan_out_every_item_has_its_folder() -> None:
     assert set(mounts(job_of(server, "quiet"))) == {STAGING}  # what it does not ask for is not mounted
 
 
+@pytest.mark.proof
 async def test_items_too_many_to_mount_fail_the_step_that_reads_them() -> None:
     server = ApiServer(programs=lambda pod: Program(run_seconds=0.1))
     uid = apply(

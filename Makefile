@@ -49,11 +49,11 @@ lock: | $(UV) ## Resolve the dependencies anew and write both locks
 .PHONY: check fmt lint types unit prove simulate zoo crds docs
 check: lint types unit prove ## All that needs no cluster, but the crash points
 fmt: setup ## Format the code
-	$(BIN)/ruff format operator tests e2e
-	$(BIN)/ruff check --fix operator tests e2e
+	$(BIN)/ruff format operator tests e2e bench
+	$(BIN)/ruff check --fix operator tests e2e bench
 lint: setup ## Style, imports between layers
-	$(BIN)/ruff format --check operator tests e2e
-	$(BIN)/ruff check operator tests e2e
+	$(BIN)/ruff format --check operator tests e2e bench
+	$(BIN)/ruff check operator tests e2e bench
 	$(BIN)/lint-imports
 types: setup ## mypy, strict, tests included
 	$(BIN)/mypy
@@ -74,7 +74,7 @@ crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the m
 	$(BIN)/python -m kipu.api.reference
 
 ## A real cluster
-.PHONY: cluster-up cluster-down image install uninstall e2e scale measure chaos
+.PHONY: cluster-up cluster-down image install uninstall e2e scale measure chaos bench
 cluster-up: ## Start one: CLUSTER=auto|kind|local|sim (local needs root); last line KUBECONFIG=<path>
 	@CLUSTER=$(CLUSTER) e2e/cluster/up.sh
 cluster-down: ## End it and leave nothing behind [CLUSTER=sim: that of simulated nodes]
@@ -96,6 +96,10 @@ scale: setup ## A chain of 1,000 steps, and a fan-out, on simulated nodes: [ITEM
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log
+bench: setup ## Kipu beside what no engine can beat, on simulated nodes: [WORKLOAD=dag.json ROUNDS=3]
+	@CLUSTER=sim e2e/cluster/up.sh >&2
+	@eval "$$(CLUSTER=sim e2e/cluster/env.sh)" && \
+	  $(BIN)/python -m bench $(and $(WORKLOAD),--workload $(WORKLOAD)) $(and $(ROUNDS),--rounds $(ROUNDS))
 chaos: setup cluster-up install ## Faults and deaths: [WORKFLOWS=300 KILLS=200 SEED=1 MINUTES=40 REPLICAS=as installed]
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.chaos $(and $(WORKFLOWS),--workflows $(WORKFLOWS)) $(and $(KILLS),--kills $(KILLS)) \
 	  $(and $(SEED),--seed $(SEED)) $(and $(MINUTES),--minutes $(MINUTES)) $(and $(REPLICAS),--replicas $(REPLICAS))

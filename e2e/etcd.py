@@ -28,19 +28,19 @@ class Puts:
     size_bytes: Counter[str] = field(default_factory=Counter)
 
 
-def revision() -> int | None:
+def revision(at: str = ETCD) -> int | None:
     """The newest revision; None where no etcd answers here."""
     try:
-        with _post("/v3/kv/range", {**ALL_KEYS, "count_only": True}) as answer:
+        with _post(at + "/v3/kv/range", {**ALL_KEYS, "count_only": True}) as answer:
             return int(json.load(answer)["header"]["revision"])
     except OSError:
         return None
 
 
-def puts(namespace: str, first: int, last: int) -> Puts:
+def puts(namespace: str, first: int, last: int, at: str = ETCD) -> Puts:
     """All puts to keys of this namespace after revision `first` and up to `last`."""
     found = Puts()
-    for key, size_bytes in _changes(first + 1, last):
+    for key, size_bytes in _changes(first + 1, last, at):
         resource, separator, _ = key.removeprefix("/registry/").partition(f"/{namespace}/")
         if separator:
             found.count[resource] += 1
@@ -48,10 +48,10 @@ def puts(namespace: str, first: int, last: int) -> Puts:
     return found
 
 
-def _changes(first: int, last: int) -> Iterator[tuple[str, int]]:
+def _changes(first: int, last: int, at: str) -> Iterator[tuple[str, int]]:
     """Key and bytes of each put; deletions have no value and are left out."""
     newest = first - 1
-    with _post("/v3/watch", {"create_request": {**ALL_KEYS, "start_revision": first}}) as answer:
+    with _post(at + "/v3/watch", {"create_request": {**ALL_KEYS, "start_revision": first}}) as answer:
         while newest < last:
             for event in json.loads(answer.readline())["result"].get("events", []):
                 newest = int(event["kv"]["mod_revision"])
@@ -60,7 +60,7 @@ def _changes(first: int, last: int) -> Iterator[tuple[str, int]]:
                     yield key.decode(), len(key) + len(base64.b64decode(event["kv"].get("value", "")))
 
 
-def _post(path: str, body: dict[str, Any]) -> HTTPResponse:
-    request = Request(ETCD + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+def _post(url: str, body: dict[str, Any]) -> HTTPResponse:
+    request = Request(url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
     answer: HTTPResponse = urlopen(request, timeout=TIMEOUT_SECONDS)
     return answer

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +35,11 @@ LOG_BYTES = 8_000
 
 
 class OperatorProcess:
-    """From `with`, once it leads, to its end. `folder` is for its kubeconfig and its log."""
+    """From `with`, once it leads, to its end. `folder` is for its kubeconfig and its log, `settings` are KIPU_ ones."""
 
-    def __init__(self, api: ApiServer, folder: Path) -> None:
+    def __init__(self, api: ApiServer, folder: Path, settings: Mapping[str, str] = {}) -> None:
         self._api = api
+        self._settings = settings
         self._log = folder / "operator.log"
         self._kubeconfig = folder / "operator.kubeconfig"
         self._port = _free_port()
@@ -81,6 +83,11 @@ class OperatorProcess:
         line = next(line for line in self._proc("status").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def log(self) -> str:
         """The end of what it has logged."""
         return self._log.read_text()[-LOG_BYTES:]
@@ -103,6 +110,7 @@ class OperatorProcess:
             "KIPU_HTTP_PORT": str(self._port),
             "KIPU_LEASE_NAMESPACE": OPERATOR_NAMESPACE,
             "KIPU_LEASE_NAME": NAME,
+            **self._settings,
         }
         return {key: text for key, text in os.environ.items() if not key.startswith("KIPU_")} | ours
 

@@ -56,7 +56,9 @@ async def operator(
 
 async def _feed(kube: Kube, engine: Engine) -> None:
     async for change in list_and_watch(kube, WORKFLOWS):
-        if change.view is not None:
+        if change.view is not None and change.kind == "Deleted":
+            engine.workflow_deleted(change.view.metadata.uid)
+        elif change.view is not None:
             engine.workflow_changed(change.view)
 
 

@@ -50,6 +50,7 @@ def _plan(uid: str) -> Plan:
         job="a",
         intent=INTENT,
         manifest=lambda: _job(uid, placeholder=False),
+        placeholder_job=lambda: _job(uid, placeholder=True),
         placeholder=lambda: _job(uid, placeholder=True),
     )
 

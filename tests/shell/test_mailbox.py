@@ -53,6 +53,16 @@ async def test_an_outcome_beats_an_absence() -> None:
     assert mailbox.take(10) == [SUCCEEDED]
 
 
+async def test_an_absence_comes_with_the_start_that_it_replaces() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.put(MISSING)
+    assert mailbox.take(10) == [ObserveMissing(ref=REF, started=STARTED)]
+    mailbox.put(ObserveStarted(ref=AttemptRef(run=1, step="a", attempt=2), job_uid="k", started_at=2))
+    mailbox.put(ObserveMissing(ref=AttemptRef(run=1, step="a", attempt=3)))
+    assert mailbox.take(10) == [ObserveMissing(ref=AttemptRef(run=1, step="a", attempt=3))]
+
+
 async def test_news_of_a_newer_attempt_replaces_news_of_an_older_one_and_never_the_other_way() -> None:
     newer = ObserveStarted(ref=AttemptRef(run=1, step="a", attempt=2), job_uid="k", started_at=2)
     mailbox = Mailbox()

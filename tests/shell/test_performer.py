@@ -60,6 +60,7 @@ class Attempt:
             intent=attempt.intent,
             manifest=lambda: jobs.job_manifest(definition, definition.steps[0], attempt),
             placeholder=lambda: jobs.placeholder_manifest(attempt),
+            placeholder_job=lambda: jobs.placeholder_manifest(attempt),
         )
 
     @property

@@ -65,9 +65,7 @@ def answer(turn: Turn, command: Command) -> None:
         case ObserveOutcome():
             _observe_outcome(turn, command)
         case ObserveMissing():
-            if (place := turn.current(command.ref)) is not None:
-                what = "Workflow" if turn.state.step(place).kind is Kind.WORKFLOW else "Job"
-                turn.abandon(place, Reason.LOST, f"its {what} was deleted before it ended")
+            _observe_missing(turn, command)
         case ObserveRefused():
             _observe_refused(turn, command)
         case ObserveGone():
@@ -162,6 +160,16 @@ def _note_late(turn: Turn, command: ObserveOutcome) -> None:
             reason=command.reason,
         )
     )
+
+
+def _observe_missing(turn: Turn, command: ObserveMissing) -> None:
+    place = turn.current(command.ref)
+    if place is None:
+        return
+    is_child = turn.state.step(place).kind is Kind.WORKFLOW
+    if is_child and command.started is not None:
+        _observe_started(turn, command.started)  # by its uid what it has left behind is found, and awaited
+    turn.abandon(place, Reason.LOST, f"its {'Workflow' if is_child else 'Job'} was deleted before it ended")
 
 
 def _observe_refused(turn: Turn, command: ObserveRefused) -> None:

@@ -91,7 +91,7 @@ class ObserveStarted:
     started_at: int
     pod: str | None = None
     node: str | None = None
-    is_awaited: bool = False  # it goes on only once this is recorded: a Job that is born suspended
+    is_awaited: bool = False  # not to be put off: a Job that is born suspended waits for it, or a child's uid is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +116,7 @@ class ObserveMissing:
     """A consistent read showed that the attempt's Job is gone without an outcome."""
 
     ref: AttemptRef
+    started: ObserveStarted | None = None  # what was seen of it before, if that was not told yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ def observe(child: RunView) -> Observation | None:
     started_at = epoch_ms(metadata.creation_timestamp)
     assert started_at is not None, "every stored object has a creationTimestamp"
     if not has_ended(child):
-        return ObserveStarted(ref=ref, job_uid=metadata.uid, started_at=started_at)
+        return ObserveStarted(ref=ref, job_uid=metadata.uid, started_at=started_at, is_awaited=True)
     has_succeeded = status.phase == WorkflowPhase.SUCCEEDED
     return ObserveOutcome(
         ref=ref,

@@ -3,7 +3,7 @@
 Promises: those of `performer`: every effect may be performed any number of times and at any delay; a 409 is ours only
 by owner uid and intent. An attempt that is given up has ended once its name is held by a Workflow that has ended: the
 child itself, asked to end (`spec.shutdown`), or where there is none a placeholder that was born so; and once nothing is
-left of a child that somebody has deleted. Must never delete a Workflow, and never decide.
+left, nor can come any more, of a child that somebody has deleted. Must never delete a Workflow, and never decide.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from kipu.eventlog.ports import Unanswered
 
 from .child_observations import has_ended, how_it_ended, is_told_to_end, run_to_end
 from .kube_owned import OwnedKube, RunView, decode_run
-from .observations import finished_condition, is_placeholder
+from .kube_views import decode_job
+from .observations import finished_condition, is_placeholder, is_taken_up
 from .performer import Backoff, Creating, Reports, is_ours
 from .plans import Plan
 
@@ -95,19 +96,47 @@ class ChildPerformer(Creating[RunView]):
     async def _remains_gone(self, plan: Plan, uid: str, reports: Reports) -> None:
         """Somebody has deleted the child; the collector takes what it owned, its own children too, one after another.
 
-        Of those that are still there the uids are learned in time, since the collector begins with the owner.
+        Of those that are still there the uids are learned in time, since the collector begins with the owner. The Job
+        controller may not know yet that a Job is gone, and make a pod for it: so once nothing is left it is given a
+        Job that never runs, and when it has taken that one up another look finds all that it has made before.
         """
-        backoff, uids = Backoff(ENDING_SECONDS), {uid: None}
+        backoff, uids, mark = Backoff(ENDING_SECONDS), {uid: None}, ""
         while True:
             try:
+                mark, is_known = await self._looked_at(plan, mark)
                 left = [await self._left_of(plan.namespace, each, uids) for each in list(uids)]
-                if not any(left):
+                if any(left):
+                    mark, why = "", f"Workflow '{plan.job}' was deleted, and {sum(left)} of its objects run on"
+                    reports.waiting(plan.ref.step, why)
+                elif is_known:
                     return
-                why = f"Workflow '{plan.job}' was deleted, and {sum(left)} of its objects run on"
-                reports.waiting(plan.ref.step, why)
+                elif not mark:
+                    mark = await self._marked(plan, reports)
             except Unanswered as error:
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
             await backoff.wait()
+
+    async def _marked(self, plan: Plan, reports: Reports) -> str:
+        """The uid of a Job that never runs, made now; empty if there is none yet. One of before says nothing."""
+        standing = await self._kube.get_job(plan.namespace, plan.job)
+        if standing is None:
+            answer = await self._kube.create_job(plan.namespace, plan.placeholder_job())
+            if answer.status == 201:
+                return decode_job(answer.body).metadata.uid
+            if answer.status != 409:
+                reports.waiting(plan.ref.step, f"the API server refuses the placeholder Job: {answer.message}")
+            return ""
+        if not is_ours(standing, plan):
+            return standing.metadata.uid  # of somebody who took this name: it shall not hold the attempt up
+        await self._kube.delete_job(plan.namespace, plan.job, standing.metadata.uid)
+        return ""
+
+    async def _looked_at(self, plan: Plan, mark: str) -> tuple[str, bool]:
+        """The mark, if it still stands, and whether the Job controller knows it."""
+        standing = await self._kube.get_job(plan.namespace, plan.job) if mark else None
+        if standing is None or standing.metadata.uid != mark:
+            return "", False
+        return mark, is_taken_up(standing) or not is_ours(standing, plan)
 
     async def _left_of(self, namespace: str, uid: str, uids: dict[str, None]) -> int:
         """How much of this Workflow may still do something. Its own children are added to `uids`."""

@@ -8,6 +8,7 @@ outcomes come out before timers: a finished pod beats a deadline that is not com
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from kipu.core.commands import (
     AttemptRef,
@@ -26,6 +27,7 @@ from kipu.core.commands import (
     weight,
 )
 
+Observation = ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
 # A later observation replaces one that tells less about the same attempt.
 _WEIGHT: dict[type, int] = {ObserveStarted: 0, ObserveMissing: 1, ObserveRefused: 2, ObserveOutcome: 2, ObserveGone: 3}
 LAZY_SECONDS = 1.0  # how long a fact that enables no effect may wait for company (design 02)
@@ -53,10 +55,10 @@ class Mailbox:
             self._answers.setdefault((command.run, command.step), command)
         elif isinstance(command, ResolveUnknown):
             self._words[command.ref] = command
-        elif isinstance(command, ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone):
+        elif isinstance(command, Observation):
             if not self._is_news(command):
                 return
-            self._observations[command.ref.step] = command
+            self._observations[command.ref.step] = self._with_its_start(command)
         else:
             raise TypeError(f"{type(command).__name__} does not come by mail")
         if isinstance(command, ObserveStarted) and not command.is_awaited:
@@ -64,9 +66,7 @@ class Mailbox:
         else:
             self._wake.set()
 
-    def _is_news(
-        self, command: ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
-    ) -> bool:
+    def _is_news(self, command: Observation) -> bool:
         known = self._observations.get(command.ref.step)
         if known is None:
             return True
@@ -74,6 +74,13 @@ class Mailbox:
         if (ref.run, ref.attempt) != (command.ref.run, command.ref.attempt):
             return (command.ref.run, command.ref.attempt) > (ref.run, ref.attempt)
         return _WEIGHT[type(command)] > _WEIGHT[type(known)]
+
+    def _with_its_start(self, command: Observation) -> Observation:
+        """An absence says nothing of what was there before."""
+        known = self._observations.get(command.ref.step)
+        if isinstance(command, ObserveMissing) and isinstance(known, ObserveStarted) and known.ref == command.ref:
+            return replace(command, started=known)
+        return command
 
     def take(self, limit: int) -> list[Command]:
         """Commands of at most this weight: requests, then observations, then timers. Nothing is waited for.

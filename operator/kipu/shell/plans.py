@@ -30,6 +30,7 @@ class Plan:
     intent: str
     manifest: Callable[[], Mapping[str, object]]
     placeholder: Callable[[], Mapping[str, object]]
+    placeholder_job: Callable[[], Mapping[str, object]]  # the same but where a Workflow holds the name
     is_child: bool = False
     child_uid: str | None = None  # as recorded, once it was seen
     mode: ShutdownMode = ShutdownMode.CANCEL  # in which it is asked to end, if it is
@@ -73,6 +74,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         intent=intent,
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
         placeholder=lambda: jobs.placeholder_manifest(attempt),
+        placeholder_job=lambda: jobs.placeholder_manifest(attempt),
         claim=lambda: jobs.claim_manifest(definition, attempt),
         inputs=attempt.inputs,
     )

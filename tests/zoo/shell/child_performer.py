@@ -9,7 +9,7 @@ from kipu.shell.plans import Plan
 from tests.zoo.mutants import mutant
 
 NESTED = "tests/shell/test_sub_workflows.py"
-_end = ChildPerformer._end
+_end, _marked = ChildPerformer._end, ChildPerformer._marked
 
 
 @mutant("ChildPerformer._end", breaks="I11, I16", caught_by=NESTED)
@@ -19,6 +19,19 @@ async def a_child_is_left_to_end_by_itself(
     """A given-up child is waited for, and asked nothing."""
     if child is None:
         await _end(self, child, plan, reports)
+
+
+@mutant("ChildPerformer._looked_at", breaks="I8", caught_by=NESTED)
+async def what_the_job_controller_knows_is_not_asked(self: ChildPerformer, plan: Plan, mark: str) -> tuple[str, bool]:
+    """Nothing is left now, so nothing comes any more."""
+    return mark, bool(mark)
+
+
+@mutant("ChildPerformer._marked", breaks="I8", caught_by=NESTED)
+async def any_mark_will_do(self: ChildPerformer, plan: Plan, reports: Reports) -> str:
+    """A placeholder that an operator before has made is taken for one that was made now."""
+    standing = await self._kube.get_job(plan.namespace, plan.job)
+    return await _marked(self, plan, reports) if standing is None else standing.metadata.uid
 
 
 @mutant("ChildPerformer._remains_gone", breaks="I8", caught_by=NESTED)

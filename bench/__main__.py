@@ -1,6 +1,7 @@
 """`python -m bench`: contestants take turns at each workload, in every round in another order, on one cluster.
 
 Promises: what is printed was measured in this run; a round in which others used the machine is run again, and shown.
+All of it is in `build/bench` too: report.md and results.json. With `--workload` the last line is that of the ratios.
 """
 
 from __future__ import annotations
@@ -18,87 +19,99 @@ from kipu.core.errors import UserError
 
 from . import dag as dags
 from . import report
-from .contest import Outcome, ideal_client, kipu
-from .dag import Dag
+from .contest import Outcome, ideal_client, kipu, naive
+from .dag import Workload
+from .report import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, POD_FLOOR
+from .suites import SUITES, single
 from .witness import Place
 
-Contestant = Callable[[Place, Dag, str], Outcome]
+Contestant = Callable[[Place, Workload, str], Outcome]
 
 CONTESTANTS: Mapping[str, Contestant] = {
-    report.POD_FLOOR: lambda place, dag, name: ideal_client(place, dag, name, "Pod"),
-    report.LOG_FLOOR: lambda place, dag, name: ideal_client(place, dag, name, "Pod", log=True),
-    report.JOB_FLOOR: lambda place, dag, name: ideal_client(place, dag, name, "Job"),
-    report.KIPU: lambda place, dag, name: kipu(place, dag, name, "Pod"),
-    report.KIPU_ON_JOBS: lambda place, dag, name: kipu(place, dag, name, "Job"),
+    POD_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Pod"),
+    LOG_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Pod", log=True),
+    JOB_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Job"),
+    KIPU: lambda place, workload, name: kipu(place, workload, name, "Pod"),
+    KIPU_ON_JOBS: lambda place, workload, name: kipu(place, workload, name, "Job"),
+    NAIVE: naive,
 }
-OF_A_FILE = (report.POD_FLOOR, report.JOB_FLOOR, report.LOG_FLOOR, report.KIPU)
+OF_A_FILE = (POD_FLOOR, JOB_FLOOR, LOG_FLOOR, KIPU)
 ROUNDS = 3
 FOREIGN_MAX = 0.15  # of the machine: beyond it the outcome is void; the kernel's own threads need half of it
-VOID_MAX = 2  # of one contestant in one round; then it counts as it is, and is marked
+VOID_MAX = 2  # of one contestant in one round; then it counts as it is
 CRITICAL_MS_MAX = 60_000
+DEPTH_OF_JOBS_MAX = 60  # waiting for Jobs takes a second for each step on a path
+TASKS_OF_NAIVE_MAX = 200  # its cost grows with the square
 
 
 def main(arguments: Sequence[str]) -> int:
     """0: measured. 2: the workload cannot be run."""
     options = _parser().parse_args(arguments)
     try:
-        given = _workloads(options)
+        workloads = SUITES[options.suite]() if options.workload is None else [_of_file(options.workload)]
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     place = Place(ApiServer(), Path(os.environ["KUBECONFIG"]).parents[1])
-    report.begin(place)
-    results = [_measure(place, dag, options.contestant, options.rounds) for dag in given]
-    if options.workload is not None:
-        report.say(report.ratios(results[0]))
+    with report.Report(place) as told:
+        for workload in workloads:
+            names = options.contestant or (OF_A_FILE if options.workload else _fitting(workload))
+            told.add(_measure(place, workload, names, options.rounds))
+        told.summary()
+        if options.workload is not None:
+            told.ratios()
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--workload", type=Path, help='a file: {"tasks": [[parents]...], "ms": [...]}')
+    parser.add_argument("--suite", choices=sorted(SUITES), default="quick")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--contestant", action="append", choices=list(CONTESTANTS), help="only these; may be repeated")
     return parser
 
 
-def _workloads(options: argparse.Namespace) -> list[Dag]:
-    if options.workload is None:
-        return [dags.chain(10), dags.fan_out(100)]
-    dag = dags.load(options.workload)
+def _of_file(path: Path) -> Workload:
+    dag = dags.load(path)
     if (critical := dag.critical_ms()) > CRITICAL_MS_MAX:
-        report.say(
-            f"{dag.name}: its longest path of {critical / 1000:,.0f} s is scaled to {CRITICAL_MS_MAX / 1000:g} s"
-        )
-        return [dag.scaled(CRITICAL_MS_MAX / critical)]
-    return [dag]
+        report.say(f"{dag.name}: its longest path, {critical / 1000:,.0f} s, is scaled to {CRITICAL_MS_MAX / 1000:g} s")
+        return single(dag.scaled(CRITICAL_MS_MAX / critical))
+    return single(dag)
 
 
-def _measure(place: Place, dag: Dag, chosen: Sequence[str] | None, rounds: int) -> report.Result:
-    result = report.Result(dag)
-    names = list(chosen or OF_A_FILE)
+def _fitting(workload: Workload) -> list[str]:
+    """All contestants but those that this workload would take hours."""
+    names = list(CONTESTANTS)
+    if workload.dag.depth() > DEPTH_OF_JOBS_MAX:
+        names = [name for name in names if name not in (JOB_FLOOR, KIPU_ON_JOBS, NAIVE)]
+    if len(workload.dag) > TASKS_OF_NAIVE_MAX or workload.copies > 1:
+        names = [name for name in names if name != NAIVE]
+    return names
+
+
+def _measure(place: Place, workload: Workload, names: Sequence[str], rounds: int) -> report.Result:
+    result = report.Result(workload)
     for number in range(rounds):
-        random.Random(number).shuffle(names)
-        for name in names:
-            result.add(number, _undisturbed(place, dag, name, result))
-    report.table(result)
+        for name in random.Random(number).sample(names, len(names)):
+            result.add(number, _undisturbed(place, workload, name, result))
     return result
 
 
-def _undisturbed(place: Place, dag: Dag, name: str, result: report.Result) -> Outcome:
+def _undisturbed(place: Place, workload: Workload, name: str, result: report.Result) -> Outcome:
     for _ in range(VOID_MAX):
-        outcome = _run(place, dag, name)
+        outcome = _run(place, workload, name)
         if outcome.seen.foreign <= FOREIGN_MAX:
             return outcome
-        result.void(outcome)
-    return _run(place, dag, name)
+        result.voided.append(outcome)
+    return _run(place, workload, name)
 
 
-def _run(place: Place, dag: Dag, name: str) -> Outcome:
+def _run(place: Place, workload: Workload, name: str) -> Outcome:
     begun = time.monotonic()
-    outcome = CONTESTANTS[name](place, dag, name)
+    outcome = CONTESTANTS[name](place, workload, name)
     report.say(
-        f"{dag.name}: {name}: {outcome.seconds:.2f} s, others had {outcome.seen.foreign:.0%} of the machine"
+        f"{workload.name}: {name}: {outcome.seconds:.2f} s, others had {outcome.seen.foreign:.0%} of the machine"
         f" ({time.monotonic() - begun:.0f} s with clean-up)",
         to=sys.stderr,
     )

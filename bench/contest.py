@@ -1,4 +1,4 @@
-"""One contestant runs one DAG once, in a namespace of its own, watched from outside.
+"""One contestant runs one workload once, in a namespace of its own, watched from outside.
 
 Promises: each contestant gets the same pods; all are watched by the same two watches, so that the gap from a pod's end
 to the next Job is seen by the same eyes; the namespace is gone before the next one begins; the order of the DAG was
@@ -7,6 +7,8 @@ kept, each task ran once, or there is no outcome but an AssertionError.
 
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,31 +16,34 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import msgspec
 import yaml
 
-from e2e.apiserver import ApiServer, JsonObject, kubectl, wait_until, workflows
+from e2e.apiserver import ApiError, ApiServer, JsonObject, kubectl, wait_until, workflows
 from e2e.measure import WRITES, requests_in
-from e2e.namespace import ours
+from e2e.namespace import condition, ours
 from e2e.operator_process import OperatorProcess
-from e2e.scale import finished, its_status
-from e2e.watching import Watch
+from e2e.scale import its_status
+from e2e.watching import Change, Watch
 
-from . import ideal
-from .dag import Dag
-from .witness import Place, Seen, Witness
+from . import ideal, machine, manifests
+from .dag import Workload
+from .manifests import TASK_LABEL
+from .witness import LATE_SECONDS, Place, Seen, Witness
 
-IMAGE = "busybox:1.36"
-DURATION_NOTE = "kipu.dev/sim-duration"
-LATE_SECONDS = 30.0
 GONE_SECONDS = 600.0
 SECONDS_PER_TASK_MAX = 3.0  # waiting for Jobs takes one a task, on a chain
 TOKEN_SECONDS = 4 * 3_600
-KIPU_ALONE = ("configmaps", "kipu.dev/workflows")
+SUBMITS_AT_ONCE = 8
+NAIVE_WRITES = 1  # of the naive operator, a task: its patches of `.status`; nobody counts them for it
+KIPU_ALONE = ("configmaps", "kipu.dev/workflows")  # in etcd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Outcome:
     cpu_seconds: float  # of the contestant alone
     writes: int  # of the contestant, beyond the creates of Jobs and what it deletes
     seen: Seen
+    requests: dict[str, int] = field(default_factory=dict)  # of Kipu: "verb resource" -> how many
     memory_bytes: int = 0
     status_bytes: int = 0
 
@@ -57,53 +63,135 @@ class Outcome:
 # -- the contestants --------------------------------------------------------------------------------------------
 
 
-def ideal_client(place: Place, dag: Dag, name: str, wait_for: str, *, log: bool = False) -> Outcome:
+def ideal_client(place: Place, workload: Workload, name: str, wait_for: str, *, log: bool = False) -> Outcome:
     """F_pod, F_job and F_pod+log of design 05."""
+    whole = workload.whole()
     with namespace(place.api) as at:
         plan = {
             **_access(place.api, at),
             "namespace": at,
-            "tasks": dag.parents,
-            "jobs": [_job(task, dag.ms[task]) for task in range(len(dag))],
+            "tasks": whole.parents,
+            "jobs": [manifests.job(task, ms) for task, ms in enumerate(whole.ms)],
             "wait_for": wait_for,
             "log": log,
-            "seconds_max": _seconds_max(dag),
+            "seconds_max": _seconds_max(workload),
         }
-        with Witness(place, at, ideal.TASK_LABEL, lambda change: int(change.labels[ideal.TASK_LABEL])) as witness:
+        with Witness(place, at, TASK_LABEL, lambda change: int(change.labels[TASK_LABEL])) as witness:
             command = [sys.executable, "-m", "bench.ideal"]
-            limit = _seconds_max(dag) + LATE_SECONDS
+            limit = _seconds_max(workload) + LATE_SECONDS
             done = subprocess.run(command, input=msgspec.json.encode(plan), capture_output=True, timeout=limit)
             assert done.returncode == 0, done.stderr.decode()
             took = msgspec.json.decode(done.stdout, type=ideal.Took)
-            seen = witness.seen(dag, own=("configmaps",))
+            seen = witness.seen(whole, own=("configmaps",))
     return Outcome(contestant=name, seconds=took.seconds, cpu_seconds=took.cpu_seconds, writes=took.writes, seen=seen)
 
 
-def kipu(place: Place, dag: Dag, name: str, advance_on: str) -> Outcome:
-    """The operator as it ships. The clock runs from before the Workflow is created until it is seen to be Finished."""
+def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcome:
+    """The operator as it ships. The clock runs from before the first create until the last is seen to be Finished."""
+    size, finished = len(workload.dag), _Finished()
+
+    def task_of(change: Change) -> int:
+        return int(change.labels["kipu.dev/workflow"][1:]) * size + int(change.labels["kipu.dev/step"][1:])
+
     with (
         tempfile.TemporaryDirectory() as folder,
         OperatorProcess(place.api, Path(folder), {"KIPU_ADVANCE_ON": advance_on}) as operator,
         namespace(place.api) as at,
-        Witness(place, at, ours(), lambda change: int(change.labels["kipu.dev/step"][1:]), operator.pid) as witness,
-        Watch(place.api, workflows(at), keep=its_status) as told,
+        Witness(place, at, ours(), task_of, operator.pid) as witness,
+        Watch(place.api, workflows(at), keep=finished.keep) as told,
     ):
         requests, cpu = requests_in(operator.metrics()), operator.cpu_seconds()
         begun = time.monotonic()
-        place.api.create(workflows(at), _workflow(dag))
-        last = told.wait_for(finished, _seconds_max(dag), f"{dag.name} finished")
+        _submit(place.api, at, workload)
+        what = f"{workload.name} finished"
+        told.wait_for(lambda _: len(finished.phases) == workload.copies, _seconds_max(workload), what)
         seconds, cpu = time.monotonic() - begun, operator.cpu_seconds() - cpu
-        assert last.body["status"]["phase"] == "Succeeded", last.body["status"]
+        assert set(finished.phases.values()) == {"Succeeded"}, finished.phases
         requests = requests_in(operator.metrics()) - requests
         return Outcome(
             contestant=name,
             seconds=seconds,
             cpu_seconds=cpu,
             writes=_beyond_jobs(requests),
+            requests={f"{verb} {what}": count for (verb, what), count in sorted(requests.items())},
             memory_bytes=operator.memory_bytes_max(),
             status_bytes=max(change.body["size"] for change in told.history),
-            seen=witness.seen(dag, own=KIPU_ALONE),
+            seen=witness.seen(workload.whole(), own=KIPU_ALONE),
         )
+
+
+def naive(place: Place, workload: Workload, name: str) -> Outcome:
+    """bench.naive, of one workflow. The clock runs until the last end is seen in its `.status`."""
+    assert workload.copies == 1
+    tasks = len(workload.dag)
+    path = f"/apis/{manifests.GROUP}/{manifests.VERSION}"
+    with suppress(ApiError):  # it may be there
+        place.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifests.naive_definition())
+    wait_until(lambda: place.api.find(f"{path}/{manifests.PLURAL}"), LATE_SECONDS, "the CRD of the naive operator")
+    with (
+        namespace(place.api) as at,
+        _naive_operator(at) as pid,
+        Witness(place, at, TASK_LABEL, lambda change: int(change.labels[TASK_LABEL]), pid) as witness,
+        Watch(place.api, f"{path}/namespaces/{at}/{manifests.PLURAL}") as told,
+    ):
+        cpu, begun = machine.cpu_seconds(pid), time.monotonic()
+        place.api.create(f"{path}/namespaces/{at}/{manifests.PLURAL}", manifests.naive_flow(workload.dag, "w0"))
+        what = f"{workload.name} finished"
+        told.wait_for(lambda watch: _all_done(watch, tasks), _seconds_max(workload), what)
+        seconds, cpu = time.monotonic() - begun, machine.cpu_seconds(pid) - cpu
+        seen = witness.seen(workload.whole(), own=(f"{manifests.GROUP}/{manifests.PLURAL}",))
+        writes = tasks * NAIVE_WRITES
+        return Outcome(contestant=name, seconds=seconds, cpu_seconds=cpu, writes=writes, seen=seen)
+
+
+def _all_done(watch: Watch, tasks: int) -> bool:
+    return bool(watch.history) and len(watch.history[-1].body.get("status", {}).get("done", {})) == tasks
+
+
+@contextmanager
+def _naive_operator(at: str) -> Iterator[int]:
+    """Its process id, once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    alive = f"http://127.0.0.1:{port}/healthz"
+    command = ["-m", "kopf", "run", "--namespace", at, "--liveness", alive, "--quiet", "-m", "bench.naive"]
+    process = subprocess.Popen([sys.executable, *command], env=dict(os.environ))
+    try:
+        wait_until(lambda: _answers(alive), LATE_SECONDS, "the naive operator answers")
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(LATE_SECONDS)
+
+
+def _answers(url: str) -> bool:
+    with suppress(URLError, OSError), urlopen(url, timeout=LATE_SECONDS):
+        return True
+    return False
+
+
+# -- Kipu's workflows ---------------------------------------------------------------------------------------------
+
+
+class _Finished:
+    """Which Workflows have ended, and how, as a watch tells of them."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, str] = {}
+
+    def keep(self, kind: str, body: JsonObject) -> JsonObject:
+        """To be given to the watch."""
+        status = body.get("status", {})
+        if condition(status, "Finished") == "True":
+            self.phases[str(body["metadata"]["name"])] = str(status["phase"])
+        return its_status(kind, body)
+
+
+def _submit(api: ApiServer, at: str, workload: Workload) -> None:
+    with ThreadPoolExecutor(SUBMITS_AT_ONCE) as threads:
+        bodies = (manifests.workflow(workload.dag, f"w{copy}") for copy in range(workload.copies))
+        list(threads.map(lambda body: api.create(workflows(at), body), bodies))
 
 
 def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
@@ -112,7 +200,7 @@ def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
     )
 
 
-# -- where and what -----------------------------------------------------------------------------------------------
+# -- where --------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -129,45 +217,8 @@ def namespace(api: ApiServer) -> Iterator[str]:
         wait_until(lambda: api.find(path) is None, GONE_SECONDS, f"{name} is gone")
 
 
-def _seconds_max(dag: Dag) -> float:
-    return 60.0 + SECONDS_PER_TASK_MAX * len(dag) + dag.critical_ms() / 1000
-
-
-def _note(ms: int) -> JsonObject:
-    return {"annotations": {DURATION_NOTE: f"{ms}ms"}}
-
-
-def _workflow(dag: Dag) -> JsonObject:
-    steps: list[JsonObject] = [
-        {
-            "name": f"t{task}",
-            "script": "true",
-            **({"dependsOn": [f"t{need}" for need in needs]} if needs else {}),
-            **({"template": {"metadata": _note(dag.ms[task])}} if dag.ms[task] else {}),
-        }
-        for task, needs in enumerate(dag.parents)
-    ]
-    return {
-        "apiVersion": "kipu.dev/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": "bench"},
-        "spec": {"defaults": {"image": IMAGE}, "steps": steps},
-    }
-
-
-def _job(task: int, ms: int) -> JsonObject:
-    labels = {ideal.TASK_LABEL: str(task)}
-    container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", "true"]}
-    return {
-        "metadata": {"name": f"t{task}", "labels": labels},
-        "spec": {
-            "backoffLimit": 0,
-            "template": {
-                "metadata": {"labels": labels, **(_note(ms) if ms else {})},
-                "spec": {"restartPolicy": "Never", "containers": [container]},
-            },
-        },
-    }
+def _seconds_max(workload: Workload) -> float:
+    return 60.0 + SECONDS_PER_TASK_MAX * len(workload.dag) * workload.copies + workload.dag.critical_ms() / 1000
 
 
 def _access(api: ApiServer, at: str) -> JsonObject:

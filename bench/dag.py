@@ -67,6 +67,23 @@ class Dag:
         return replace(self, ms=tuple(round(each * factor) for each in self.ms))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """So many workflows at once, each of this DAG."""
+
+    name: str
+    dag: Dag
+    copies: int = 1
+
+    def whole(self) -> Dag:
+        """All of them as one DAG: task t of copy c is number `c * len(dag) + t`."""
+        size = len(self.dag)
+        parents = tuple(
+            tuple(copy * size + need for need in needs) for copy in range(self.copies) for needs in self.dag.parents
+        )
+        return Dag(name=self.name, parents=parents, ms=self.dag.ms * self.copies)
+
+
 def load(path: Path) -> Dag:
     """The DAG of a file. Raises UserError."""
     try:

@@ -19,7 +19,8 @@ import msgspec
 
 from kipu.shell.kube_http import Endpoint, HttpTransport, Reply, Request
 
-TASK_LABEL = "bench.kipu.dev/task"
+from .manifests import TASK_LABEL
+
 CREATES_AT_ONCE = 32
 REQUEST_SECONDS = 30.0
 SILENCE_SECONDS = 120.0

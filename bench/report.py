@@ -1,6 +1,6 @@
-"""What is said of the outcomes: a table in Markdown for each workload, and the line of ratios.
+"""What is said of the outcomes: a table in Markdown for each workload, a table of ratios over all, and all as JSON.
 
-A ratio is taken within a round, between contestants that ran minutes apart, and the median of the rounds is told.
+A ratio is taken within a round, between contestants that ran minutes apart; the median of the rounds is told.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
+
+import msgspec
 
 from kipu import __version__
 
 from . import machine
 from .contest import Outcome
-from .dag import Dag
+from .dag import Workload
 from .witness import Place
 
 POD_FLOOR = "ideal client, pods"
@@ -23,13 +26,20 @@ LOG_FLOOR = "ideal client, pods, a commit before each create"
 JOB_FLOOR = "ideal client, Jobs"
 KIPU = "Kipu"
 KIPU_ON_JOBS = "Kipu, advancing on Jobs"
+NAIVE = "naive operator"
+
+FOLDER = Path(__file__).parents[1] / "build" / "bench"
+COLUMNS = (
+    "contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | own writes a step | own bytes a step"
+    " | all writes a step | memory MiB"
+)
 
 
 @dataclass(slots=True)
 class Result:
     """The outcomes of one workload by round, and those that do not count."""
 
-    dag: Dag
+    workload: Workload
     rounds: list[dict[str, Outcome]] = field(default_factory=list)
     voided: list[Outcome] = field(default_factory=list)
 
@@ -39,48 +49,82 @@ class Result:
             self.rounds.append({})
         self.rounds[number][outcome.contestant] = outcome
 
-    def void(self, outcome: Outcome) -> None:
-        """It was disturbed."""
-        self.voided.append(outcome)
-
     def of(self, contestant: str) -> list[Outcome]:
         """Its outcomes, round by round."""
         return [each[contestant] for each in self.rounds]
 
-    def ratio(self, contestant: str, floor: str) -> float:
-        """The makespan of one over that of the other: the median over rounds."""
+    def ratio(self, contestant: str, floor: str) -> float | None:
+        """The makespan of one over that of the other: the median over rounds; None where one did not run."""
+        if not {contestant, floor} <= self.rounds[0].keys():
+            return None
         return statistics.median(each[contestant].seconds / each[floor].seconds for each in self.rounds)
 
 
-def begin(place: Place) -> None:
-    """What the figures rest on."""
-    daemons = machine.daemons(place.state)
-    version = place.api.get("/version")["gitVersion"]
-    say(f"Kipu {__version__}, Kubernetes {version}; {machine.itself()}; load {machine.load()}")
-    controllers = [
-        each for each in machine.flags(daemons["kube-controller-manager"]) if "qps" in each or "sync" in each
-    ]
-    say(f"controller manager: {' '.join(controllers)}")
+class Report:
+    """To stdout and to the folder, from `with` on."""
 
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._results: list[Result] = []
+        self._lines: list[str] = []
 
-def table(result: Result) -> None:
-    """One workload in Markdown."""
-    dag = result.dag
-    say(f"\n### {dag.name}: {len(dag)} steps, depth {dag.depth()}, longest path {dag.critical_ms()} ms\n")
-    say(
-        "| contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | own writes a step | own bytes a step "
-        "| all writes a step | memory MiB |"
-    )
-    say("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name in sorted(result.rounds[0], key=lambda name: _median(result.of(name), lambda each: each.seconds)):
-        say(_row(name, result.of(name), len(dag)))
-    for outcome in result.voided:
-        say(f"\nvoid: {outcome.contestant}, {outcome.seconds:.2f} s, others had {outcome.seen.foreign:.0%} of it")
+    def __enter__(self) -> Report:
+        daemons = machine.daemons(self._place.state)
+        version = self._place.api.get("/version")["gitVersion"]
+        flags = [each for each in machine.flags(daemons["kube-controller-manager"]) if "qps" in each or "sync" in each]
+        self._say(f"Kipu {__version__}, Kubernetes {version}; {machine.itself()}; load {machine.load()}")
+        self._say(f"controller manager: {' '.join(flags)}")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / "report.md").write_text("\n".join(self._lines) + "\n")
+        everything = [
+            {"workload": each.workload.name, "rounds": each.rounds, "voided": each.voided} for each in self._results
+        ]
+        (FOLDER / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(everything)))
+
+    def add(self, result: Result) -> None:
+        """One workload in Markdown."""
+        self._results.append(result)
+        dag, copies = result.workload.dag, result.workload.copies
+        shape = f"{len(dag)} steps, depth {dag.depth()}, longest path {dag.critical_ms()} ms"
+        self._say(f"\n### {result.workload.name}: {f'{copies} workflows of ' if copies > 1 else ''}{shape}\n")
+        self._say(f"| {COLUMNS} |\n| --- |{' ---: |' * COLUMNS.count('|')}")
+        for name in sorted(result.rounds[0], key=lambda name: _median(result.of(name), lambda each: each.seconds)):
+            self._say(_row(name, result.of(name), len(dag) * copies))
+        for outcome in result.voided:
+            self._say(f"\nvoid: {outcome.contestant}, {outcome.seconds:.2f} s, others had {outcome.seen.foreign:.0%}")
+
+    def summary(self) -> None:
+        """How Kipu compares, over all workloads."""
+        floors = (POD_FLOOR, LOG_FLOOR, JOB_FLOOR, NAIVE)
+        self._say(f"\n### Kipu's time over that of\n\n| workload | {' | '.join(floors)} |\n| --- |{' ---: |' * 4}")
+        for result in self._results:
+            cells = ["" if (ratio := result.ratio(KIPU, each)) is None else f"{ratio:.2f}" for each in floors]
+            self._say(f"| {result.workload.name} | {' | '.join(cells)} |")
+        means = [self._mean(floor) for floor in floors]
+        self._say(f"| **geometric mean** | {' | '.join('' if mean is None else f'{mean:.2f}' for mean in means)} |")
+
+    def ratios(self) -> None:
+        """The last line of `make bench WORKLOAD=...`."""
+        pod, job = (self._results[0].ratio(KIPU, floor) for floor in (POD_FLOOR, JOB_FLOOR))
+        if pod is not None and job is not None:
+            self._say(f"ratio_to_pod_floor={pod:.3f} ratio_to_job_floor={job:.3f}")
+
+    def _mean(self, floor: str) -> float | None:
+        ratios = [ratio for each in self._results if (ratio := each.ratio(KIPU, floor)) is not None]
+        return statistics.geometric_mean(ratios) if ratios else None
+
+    def _say(self, text: str) -> None:
+        self._lines.append(text)
+        say(text)
 
 
 def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
     seconds = [each.seconds for each in outcomes]
     gaps = sorted(gap * 1000 for each in outcomes for gap in each.seen.gaps)
+    memory = max(each.memory_bytes for each in outcomes)
     cells = [
         name,
         f"{statistics.median(seconds):.2f}",
@@ -90,15 +134,9 @@ def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
         f"{_median(outcomes, lambda each: each.writes) / steps:.2f}",
         f"{_median(outcomes, lambda each: each.seen.own_bytes) / steps:,.0f}",
         f"{_median(outcomes, lambda each: each.seen.server_writes) / steps:.1f}",
-        f"{memory / 2**20:.0f}" if (memory := max(each.memory_bytes for each in outcomes)) else "",
+        f"{memory / 2**20:.0f}" if memory else "",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def ratios(result: Result) -> str:
-    """The last line of `make bench WORKLOAD=...`."""
-    pod, job = result.ratio(KIPU, POD_FLOOR), result.ratio(KIPU, JOB_FLOOR)
-    return f"ratio_to_pod_floor={pod:.3f} ratio_to_job_floor={job:.3f}"
 
 
 def say(text: str, to: TextIO | None = None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from tests.fakes.nodes import Program
 
 from .ending import Ending
-from .scenario import OUTPUTS, Plan, Scenario
+from .scenario import LOOSE, OUTPUTS, Plan, Scenario
 from .story import parent_of
 from .world import run
 
@@ -60,7 +60,7 @@ def i15_the_outcome_is_that_of_a_run_without_faults(
 
 def may_be_cut_short(plan: Plan, right: Ending) -> bool:
     """Whether how far each step comes hangs on when something happens."""
-    return plan.shutdown is not None or "timeout" in plan.spec or right.end == "Failed"
+    return plan.shutdown is not None or "timeout" in plan.spec or right.end == "Failed" or bool(_may_never_begin(plan))
 
 
 def writes_well(fate: Program) -> bool:
@@ -76,7 +76,8 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
     ends = {right.end}
     if plan.shutdown is not None:
         ends |= {free.end, "Cancelled"}
-    if "timeout" in plan.spec:
+    late = _may_never_begin(plan)
+    if "timeout" in plan.spec or late:
         ends |= {free.end, "Failed"}
     if found.end not in ends:
         return f"ended {found.end}, without faults {right.end}"
@@ -88,9 +89,18 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
         declares = any("outputs" in each for each in plan.steps if each["name"] == parent_of(step))
         if any(fate.exit_code or (declares and not writes_well(fate)) for fate in plan.fates_within(step)):
             allowed.add("Failed")  # it was not tried again
+        if parent_of(step) in late:
+            allowed.add("Failed")
         if phase not in allowed:
             return f"step {step} ended {phase}, allowed are {sorted(allowed)}"
     return ""
+
+
+def _may_never_begin(plan: Plan) -> set[str]:
+    """The steps whose time may be over before their Job was released: those have failed, and nobody is asked."""
+    return {
+        step["name"] for step in plan.steps if step.get("onUnknown") == "Ask" and step.get("timeout", LOOSE) != LOOSE
+    }
 
 
 def _reacting(plan: Plan) -> set[str]:

@@ -13,11 +13,10 @@ from typing import Any
 
 from tests.fakes.nodes import Program
 
-from .scenario import CLAIM, DECLARED, FOREVER_SECONDS, OUTPUTS, Plan, Scenario, spec, step
+from .scenario import CLAIM, DECLARED, FOREVER_SECONDS, LOOSE, OUTPUTS, Plan, Scenario, spec, step
 
 STEPS_MAX = 8
 ASKS_MAX, WORDS_MAX = 4, 12  # x 2 runs = 96 of the 100 words that a spec may hold
-LOOSE = "10m"
 CHILDLESS = frozenset(
     {"outputs", "effects", "onUnknown", "attemptTimeout", "startTimeout", "inputs"}
 )  # of a step with a Job

@@ -14,6 +14,7 @@ from tests.fakes.nodes import Program
 
 FOREVER_SECONDS = 5_000.0  # longer than any timeout that a scenario counts on
 WELL = Program(run_seconds=0.5)
+LOOSE = "10m"  # a bound in time that no fault reaches
 OUTPUTS = "text=$POD\ncount="  # what a program writes for DECLARED, before a whole number
 DECLARED = [{"name": "text"}, {"name": "count", "type": "Int"}]
 

@@ -28,13 +28,14 @@ from kipu.core.events import (
 from kipu.eventlog.ports import Recorded
 from kipu.shell.kube_http import Request
 from tests.fakes.faults import Fault
-from tests.fakes.nodes import Execution
+from tests.fakes.nodes import Execution, Program
 from tests.simulation import invariants
 from tests.simulation.case import Case
 from tests.simulation.compare import Baselines, i15_the_outcome_is_that_of_a_run_without_faults
 from tests.simulation.ending import Ending
 from tests.simulation.ledger import Breach
 from tests.simulation.replica import Replica
+from tests.simulation.scenario import FOREVER_SECONDS, Plan, Scenario, spec, step
 from tests.simulation.scenarios import DIAMOND
 from tests.simulation.script import At, Harm, Second
 from tests.simulation.story import Story
@@ -353,3 +354,19 @@ def test_i15_another_end_or_another_number_of_attempts_is_found() -> None:
     ):
         assert i15_the_outcome_is_that_of_a_run_without_faults(DIAMOND, {DIAMOND.name: wrong}, baselines)
     assert not i15_the_outcome_is_that_of_a_run_without_faults(DIAMOND, {DIAMOND.name: right}, baselines)
+
+
+def test_i15_an_external_step_whose_time_is_over_before_its_job_was_released_has_failed() -> None:
+    asks = step("asks", effects="External", onUnknown="Ask", timeout="2s")
+    words = {"resolutions": [{"run": 1, "step": "asks", "attempt": 1, "decision": "Succeed", "by": "ann"}]}
+    plan = Plan(spec=spec(asks), fates={"asks": (Program(run_seconds=FOREVER_SECONDS),)}, edits=((9.0, words),))
+    scenario = Scenario(name="asks", plans=(plan,))
+    baselines = Baselines()
+    right = baselines.of(scenario)["asks"]
+    assert right == Ending(end="Succeeded", steps={"asks": ("Succeeded", 1)})
+
+    def faults(ending: Ending) -> list[str]:
+        return i15_the_outcome_is_that_of_a_run_without_faults(scenario, {"asks": ending}, baselines)
+
+    assert faults(Ending(end="Failed", steps={"asks": ("Failed", 1)})) == []
+    assert faults(Ending(end="Cancelled", steps={"asks": ("Cancelled", 1)}))

@@ -98,9 +98,9 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
 
 def _may_never_begin(plan: Plan) -> set[str]:
     """The steps whose time may be over before their Job was released: those have failed, and nobody is asked."""
-    return {
-        step["name"] for step in plan.steps if step.get("onUnknown") == "Ask" and step.get("timeout", LOOSE) != LOOSE
-    }
+    bounds = ("timeout", "attemptTimeout")
+    asking = (step for step in plan.steps if step.get("onUnknown") == "Ask")
+    return {step["name"] for step in asking if any(step.get(bound, LOOSE) != LOOSE for bound in bounds)}
 
 
 def _reacting(plan: Plan) -> set[str]:

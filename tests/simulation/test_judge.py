@@ -356,8 +356,9 @@ def test_i15_another_end_or_another_number_of_attempts_is_found() -> None:
     assert not i15_the_outcome_is_that_of_a_run_without_faults(DIAMOND, {DIAMOND.name: right}, baselines)
 
 
-def test_i15_an_external_step_whose_time_is_over_before_its_job_was_released_has_failed() -> None:
-    asks = step("asks", effects="External", onUnknown="Ask", timeout="2s")
+@pytest.mark.parametrize("bound", ["timeout", "attemptTimeout"])
+def test_i15_an_external_step_whose_time_is_over_before_its_job_was_released_has_failed(bound: str) -> None:
+    asks = step("asks", effects="External", onUnknown="Ask", **{bound: "2s"})
     words = {"resolutions": [{"run": 1, "step": "asks", "attempt": 1, "decision": "Succeed", "by": "ann"}]}
     plan = Plan(spec=spec(asks), fates={"asks": (Program(run_seconds=FOREVER_SECONDS),)}, edits=((9.0, words),))
     scenario = Scenario(name="asks", plans=(plan,))

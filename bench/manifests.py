@@ -1,0 +1,72 @@
+"""The objects that a workload becomes: for each contestant its own, with the same pods in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .dag import Dag
+
+JsonObject = dict[str, Any]
+
+IMAGE = "busybox:1.36"
+TASK_LABEL = "bench.kipu.dev/task"  # of Jobs and pods that Kipu does not make
+DURATION_NOTE = "kipu.dev/sim-duration"  # docs/cluster.md
+GROUP, VERSION, PLURAL = "bench.kipu.dev", "v1", "naiveflows"
+
+
+def job(task: int, ms: int) -> JsonObject:
+    """The Job of a task, as somebody would write it who knows what Kipu knows of them."""
+    labels = {TASK_LABEL: str(task)}
+    container = {"name": "main", "image": IMAGE, "command": ["sh", "-c", "true"]}
+    pod = {
+        "metadata": {"labels": labels, **_note(ms)},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    return {"metadata": {"name": f"t{task}", "labels": labels}, "spec": {"backoffLimit": 0, "template": pod}}
+
+
+def workflow(dag: Dag, name: str) -> JsonObject:
+    """A Workflow whose step `t<i>` is task i."""
+    steps: list[JsonObject] = [
+        {
+            "name": f"t{task}",
+            "script": "true",
+            **({"dependsOn": [f"t{need}" for need in needs]} if needs else {}),
+            **({"template": {"metadata": note}} if (note := _note(dag.ms[task])) else {}),
+        }
+        for task, needs in enumerate(dag.parents)
+    ]
+    return {
+        "apiVersion": "kipu.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"defaults": {"image": IMAGE}, "steps": steps},
+    }
+
+
+def naive_flow(dag: Dag, name: str) -> JsonObject:
+    """What the naive operator takes."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "NaiveFlow",
+        "metadata": {"name": name},
+        "spec": {"tasks": [list(needs) for needs in dag.parents], "ms": list(dag.ms)},
+    }
+
+
+def naive_definition() -> JsonObject:
+    """Its CRD, which checks nothing."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}}
+    version = {"name": VERSION, "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
+    names = {"plural": PLURAL, "singular": "naiveflow", "kind": "NaiveFlow", "listKind": "NaiveFlowList"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "spec": {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]},
+    }
+
+
+def _note(ms: int) -> JsonObject:
+    return {"annotations": {DURATION_NOTE: f"{ms}ms"}} if ms else {}

@@ -1,0 +1,55 @@
+"""Which workloads are run: `quick` takes a quarter of an hour on two cores, `full` half a day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import dag as dags
+from .dag import Dag, Workload
+
+REAL = Path(__file__).parents[2] / "shared" / "dags"  # where they are present
+
+
+def single(dag: Dag) -> Workload:
+    """One workflow of it."""
+    return Workload(name=dag.name, dag=dag)
+
+
+def many(copies: int, dag: Dag) -> Workload:
+    """So many of it."""
+    return Workload(name=f"{copies} x {dag.name}", dag=dag, copies=copies)
+
+
+def real() -> list[Workload]:
+    """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead."""
+    return [single(dags.load(path).scaled(0)) for path in sorted(REAL.glob("*.json"))]
+
+
+def quick() -> list[Workload]:
+    """One of each kind."""
+    return [
+        single(dags.chain(10)),
+        single(dags.chain(50)),
+        single(dags.fan_out(100)),
+        single(dags.lattice(10)),
+        single(dags.montage(10)),
+        many(50, dags.chain(3)),
+    ]
+
+
+def full() -> list[Workload]:
+    """All of design 05 that one kind of run can show."""
+    return [
+        *(single(dags.chain(length)) for length in (10, 50, 200, 1_000)),
+        *(single(dags.fan_out(width)) for width in (10, 100, 1_000)),
+        *(single(dags.lattice(side)) for side in (10, 20)),
+        *(single(dags.layered(tasks)) for tasks in (10, 100, 500, 2_000)),
+        *(single(dags.montage(images)) for images in (10, 50, 200)),
+        *real(),
+        many(500, dags.chain(3)),
+        many(1_000, dags.chain(1)),
+        many(200, dags.chain(5)),
+    ]
+
+
+SUITES = {"quick": quick, "full": full, "real": real}

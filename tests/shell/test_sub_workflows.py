@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -11,46 +10,12 @@ from kipu.core.events import AttemptFailed, Reason, StepStarted, StepSucceeded
 from kipu.core.naming import job_name
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
-from tests.fakes.etcd import Json
 from tests.fakes.faults import Delayed, Fault
-from tests.fakes.informers import Lags
 from tests.fakes.nodes import Program
+from tests.shell.nesting import SLOW, by_step, child, children, edit, nested, phase, ran, running, template
 from tests.shell.operating import apply, condition, ended, history, operator, replayed, status, step, until
 
 pytestmark = pytest.mark.looptime
-
-
-def template(server: ApiServer, *steps: Json, name: str = "train", **spec: Any) -> None:
-    fields = {field.rstrip("_"): value for field, value in spec.items()}
-    body = {"defaults": {"image": "busybox:1.36"}, "steps": list(steps), **fields}
-    server.create({"kind": "WorkflowTemplate", "metadata": {"name": name}, "spec": body})
-
-
-def nested(name: str, *needs: str, of: str = "train", params: Json | None = None, **fields: Any) -> Json:
-    given = {"params": [{"name": key, "value": value} for key, value in params.items()]} if params else {}
-    return {"name": name, "dependsOn": list(needs), "workflow": {"templateRef": {"name": of}, **given}, **fields}
-
-
-def children(server: ApiServer, of: str = "w") -> list[Json]:
-    """Those of this Workflow, in the order of their attempts."""
-    uid = (server.get("workflows", "default", of) or {"metadata": {"uid": "?"}})["metadata"]["uid"]
-    found = [each for each in server.all("workflows") if owner(each) == uid]
-    return sorted(
-        found, key=lambda each: [each["metadata"]["labels"][f"kipu.dev/{key}"] for key in ("step", "attempt")]
-    )
-
-
-def owner(body: Json) -> str | None:
-    return next((each["uid"] for each in body["metadata"].get("ownerReferences", ())), None)
-
-
-def child(server: ApiServer, of: str = "w") -> Json:
-    (found,) = children(server, of)
-    return found
-
-
-def ran(server: ApiServer) -> list[str]:
-    return [run.step for run in server.executions]
 
 
 async def test_the_step_is_done_when_its_child_is() -> None:
@@ -69,29 +34,6 @@ async def test_the_step_is_done_when_its_child_is() -> None:
     started = {e.job_uid for e in events if isinstance(e, StepStarted | StepSucceeded) and e.step == "train"}
     assert started == {body["metadata"]["uid"]}
     assert (await replayed(server, uid)).steps[1].exit_code is None
-
-
-SLOW = Program(run_seconds=1_000.0)
-
-
-def edit(server: ApiServer, name: str = "w", **spec: Any) -> None:
-    server.update("workflows", "default", name, lambda each: {**each, "spec": {**each["spec"], **spec}})
-
-
-def by_step(**programs: Program) -> Any:
-    return lambda pod: programs.get(pod["metadata"]["labels"]["kipu.dev/step"], Program())
-
-
-def phase(server: ApiServer, name: str, of: str = "w") -> str:
-    """Of a step."""
-    return next((each["phase"] for each in status(server, of).get("steps", ()) if each["name"] == name), "")
-
-
-def running(server: ApiServer) -> list[str]:
-    """The steps of pods that have not ended."""
-    pods = server.all("pods")
-    open_ones = [pod for pod in pods if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
-    return [pod["metadata"]["labels"]["kipu.dev/step"] for pod in open_ones]
 
 
 # -- what it is given --------------------------------------------------------------------------------------------
@@ -260,83 +202,6 @@ async def test_a_cancel_before_the_child_exists_leaves_a_placeholder_that_runs_n
     assert body["metadata"]["annotations"]["kipu.dev/placeholder"] == "true"
     assert body["status"]["phase"] == "Cancelled"
     assert ran(server) == []
-
-
-async def test_a_child_that_somebody_deletes_is_lost_and_its_successor_waits_for_the_last_of_its_pods() -> None:
-    server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
-    template(server, step("one"))
-    apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
-    most = 0
-    async with operator(server):
-        await until(lambda: running(server) == ["one"])
-        first = child(server)["metadata"]["name"]
-        server.delete("workflows", "default", first)
-
-        def watched() -> bool:
-            nonlocal most
-            most = max(most, len(running(server)))
-            return condition(server, "Finished").get("status") == "True"
-
-        await until(watched)
-        assert await ended(server) == "Succeeded"
-    assert most == 1
-    assert [each["metadata"]["name"] == first for each in children(server)] == [True, False]
-    assert children(server)[0]["metadata"]["annotations"]["kipu.dev/placeholder"] == "true"
-
-
-@pytest.mark.parametrize("seed", range(12))
-async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a_job_that_is_gone(seed: int) -> None:
-    slow = by_step(one=Program(run_seconds=60.0, stop_seconds=29.0))
-    server = ApiServer(seed=seed, programs=slow, lags=Lags(job_controller_jobs_seconds=4.0, collector_pods_seconds=4.0))
-    template(server, step("one"))
-    apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
-    most = 0
-    async with operator(server):
-        await until(lambda: server.all("jobs"))
-        server.delete("workflows", "default", child(server)["metadata"]["name"])
-
-        def watched() -> bool:
-            nonlocal most
-            most = max(most, len(running(server)))
-            return condition(server, "Finished").get("status") == "True"
-
-        await until(watched)
-        assert await ended(server) == "Succeeded"
-    assert most == 1
-
-
-async def test_a_job_of_somebody_else_under_its_name_does_not_hold_up_its_successor() -> None:
-    server = ApiServer(programs=by_step(one=Program(run_seconds=5.0)))
-    template(server, step("one"))
-    uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
-    name = job_name(workflow="w", workflow_uid=uid, run=1, step="train", attempt=1)
-    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.36"}]}}
-    server.create({"kind": "Job", "metadata": {"name": name}, "spec": {"suspend": True, "template": pod}})
-    async with operator(server):
-        await until(lambda: running(server) == ["one"])
-        server.delete("workflows", "default", name)
-        assert await ended(server) == "Succeeded"
-    assert (server.get("jobs", "default", name) or {})["spec"]["suspend"] is True
-
-
-async def test_a_placeholder_of_an_operator_before_proves_nothing_and_is_made_anew() -> None:
-    server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
-    template(server, step("one"))
-    uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "60s"}}))
-    name = job_name(workflow="w", workflow_uid=uid, run=1, step="train", attempt=1)
-
-    def mark() -> str | None:
-        standing = server.get("jobs", "default", name)
-        return None if standing is None else str(standing["metadata"]["uid"])
-
-    async with operator(server):
-        await until(lambda: running(server) == ["one"])
-        server.lags = Lags(job_controller_jobs_seconds=1_000.0)
-        server.delete("workflows", "default", name)
-        await until(lambda: mark() is not None)
-        first = mark()
-    async with operator(server):
-        await until(lambda: mark() not in (None, first))
 
 
 async def test_who_deletes_the_workflow_deletes_its_children() -> None:

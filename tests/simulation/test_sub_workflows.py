@@ -23,8 +23,8 @@ from tests.fakes.faults import (
     Fault,
 )
 from tests.fakes.nodes import Program
+from tests.shell.nesting import children, edit, nested, running, template
 from tests.shell.operating import apply, condition, history, operator, status, step, until
-from tests.shell.test_sub_workflows import children, edit, nested, running, template
 
 pytestmark = [pytest.mark.looptime, pytest.mark.simulation]
 

@@ -47,25 +47,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
     assert definition is not None
     place = state.place_of(ref.step)
     assert place is not None
-    step, fanout = state.step(place), state.fanout_of(place)
-    deadlines = [due for due in (state.steps[place].deadline, state.deadline) if due is not None]
-    attempt = jobs.AttemptRef(
-        namespace=stream.namespace,
-        workflow_name=stream.name,
-        workflow_uid=stream.uid,
-        run=ref.run,
-        step=step.name,
-        item=state.item(place),
-        attempt=ref.attempt,
-        job_name=effect.job,
-        intent=intent,
-        attempt_timeout_ms=step.attempt_timeout_ms,
-        deadline=min(deadlines, default=None),
-        values=state.steps[place].values,
-        redone=state.steps[place if fanout is None else fanout.parent].redone,
-        outcome=None if state.outcome is None else state.outcome.value,
-        inputs=tuple(files.inputs(state, place)),
-    )
+    step, attempt = state.step(place), _attempt(effect, state, place, stream, intent)
     whole = Plan(
         namespace=stream.namespace,
         workflow_uid=stream.uid,
@@ -79,6 +61,29 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         inputs=attempt.inputs,
     )
     return _of_child(whole, state, place, attempt, depth) if step.kind is Kind.WORKFLOW else whole
+
+
+def _attempt(effect: Effect, state: State, place: int, stream: StreamId, intent: str) -> jobs.AttemptRef:
+    """What its manifest is made of."""
+    step, fanout = state.step(place), state.fanout_of(place)
+    deadlines = [due for due in (state.steps[place].deadline, state.deadline) if due is not None]
+    return jobs.AttemptRef(
+        namespace=stream.namespace,
+        workflow_name=stream.name,
+        workflow_uid=stream.uid,
+        run=effect.ref.run,
+        step=step.name,
+        item=state.item(place),
+        attempt=effect.ref.attempt,
+        job_name=effect.job,
+        intent=intent,
+        attempt_timeout_ms=step.attempt_timeout_ms,
+        deadline=min(deadlines, default=None),
+        values=state.steps[place].values,
+        redone=state.steps[place if fanout is None else fanout.parent].redone,
+        outcome=None if state.outcome is None else state.outcome.value,
+        inputs=tuple(files.inputs(state, place)),
+    )
 
 
 def _of_child(whole: Plan, state: State, place: int, attempt: jobs.AttemptRef, depth: int) -> Plan:

@@ -1,0 +1,91 @@
+"""A child that somebody deletes: what it leaves behind is awaited before the next attempt, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from kipu.core.naming import job_name
+from tests.fakes.apiserver import ApiServer
+from tests.fakes.informers import Lags
+from tests.fakes.nodes import Program
+from tests.shell.nesting import by_step, child, children, nested, running, template
+from tests.shell.operating import apply, condition, ended, operator, step, until
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_child_that_somebody_deletes_is_lost_and_its_successor_waits_for_the_last_of_its_pods() -> None:
+    server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
+    template(server, step("one"))
+    apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
+    most = 0
+    async with operator(server):
+        await until(lambda: running(server) == ["one"])
+        first = child(server)["metadata"]["name"]
+        server.delete("workflows", "default", first)
+
+        def watched() -> bool:
+            nonlocal most
+            most = max(most, len(running(server)))
+            return condition(server, "Finished").get("status") == "True"
+
+        await until(watched)
+        assert await ended(server) == "Succeeded"
+    assert most == 1
+    assert [each["metadata"]["name"] == first for each in children(server)] == [True, False]
+    assert children(server)[0]["metadata"]["annotations"]["kipu.dev/placeholder"] == "true"
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a_job_that_is_gone(seed: int) -> None:
+    slow = by_step(one=Program(run_seconds=60.0, stop_seconds=29.0))
+    server = ApiServer(seed=seed, programs=slow, lags=Lags(job_controller_jobs_seconds=4.0, collector_pods_seconds=4.0))
+    template(server, step("one"))
+    apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
+    most = 0
+    async with operator(server):
+        await until(lambda: server.all("jobs"))
+        server.delete("workflows", "default", child(server)["metadata"]["name"])
+
+        def watched() -> bool:
+            nonlocal most
+            most = max(most, len(running(server)))
+            return condition(server, "Finished").get("status") == "True"
+
+        await until(watched)
+        assert await ended(server) == "Succeeded"
+    assert most == 1
+
+
+async def test_a_job_of_somebody_else_under_its_name_does_not_hold_up_its_successor() -> None:
+    server = ApiServer(programs=by_step(one=Program(run_seconds=5.0)))
+    template(server, step("one"))
+    uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
+    name = job_name(workflow="w", workflow_uid=uid, run=1, step="train", attempt=1)
+    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.36"}]}}
+    server.create({"kind": "Job", "metadata": {"name": name}, "spec": {"suspend": True, "template": pod}})
+    async with operator(server):
+        await until(lambda: running(server) == ["one"])
+        server.delete("workflows", "default", name)
+        assert await ended(server) == "Succeeded"
+    assert (server.get("jobs", "default", name) or {})["spec"]["suspend"] is True
+
+
+async def test_a_placeholder_of_an_operator_before_proves_nothing_and_is_made_anew() -> None:
+    server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
+    template(server, step("one"))
+    uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "60s"}}))
+    name = job_name(workflow="w", workflow_uid=uid, run=1, step="train", attempt=1)
+
+    def mark() -> str | None:
+        standing = server.get("jobs", "default", name)
+        return None if standing is None else str(standing["metadata"]["uid"])
+
+    async with operator(server):
+        await until(lambda: running(server) == ["one"])
+        server.lags = Lags(job_controller_jobs_seconds=1_000.0)
+        server.delete("workflows", "default", name)
+        await until(lambda: mark() is not None)
+        first = mark()
+    async with operator(server):
+        await until(lambda: mark() not in (None, first))

@@ -33,7 +33,7 @@ def the_latest_word_stands(self: Mailbox, command: Observation) -> bool:
     return True
 
 
-@mutant("Mailbox._with_its_start", breaks="I8, of a child nobody knows what to wait for", caught_by=MAILBOX)
+@mutant("Mailbox._with_its_start", breaks="I8", caught_by=MAILBOX)
 def an_absence_is_all_that_is_told(self: Mailbox, command: Observation) -> Observation:
     """Who has seen a start and its absence tells of the absence alone."""
     return command

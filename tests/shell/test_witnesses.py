@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from kipu.core.events import StepScheduled, StreamClaimed
+from kipu.core.events import StreamClaimed
 from kipu.eventlog.ports import Head, History, LogMissing, Recorded
 from kipu.shell.witnesses import HistoryRollback, check_earlier, contradicts
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
-from tests.shell.operating import apply, condition, history, operator, status, step, until
+from tests.shell.operating import apply, condition, operator, status, step, until
 
 pytestmark = pytest.mark.looptime
 
@@ -65,9 +65,30 @@ async def test_a_log_behind_its_jobs_stops_the_workflow_although_the_status_know
         await until(lambda: condition(server, "Stalled").get("status") == "True")
         await asyncio.sleep(60)
     assert condition(server, "Stalled")["reason"] == "HistoryRollback"
-    scheduled = [r.event.step for r in (await history(server, uid)).records if isinstance(r.event, StepScheduled)]
-    assert scheduled == ["a"]
-    assert [write for write in server.writes("second") if "/jobs" in write.path] == []
+    assert [write for write in server.writes("second") if "/workflows/" not in write.path] == []
+
+
+async def test_a_log_behind_its_jobs_does_not_go_on_for_what_the_spec_asks_meanwhile() -> None:
+    server = ApiServer(programs=programs)
+    uid = apply(server, step("a"), step("b", "a"))
+
+    def suspend(is_suspended: bool) -> None:
+        server.update("workflows", "default", "w", lambda w: {**w, "spec": {**w["spec"], "suspend": is_suspended}})
+
+    async with operator(server, "first"):
+        await until(lambda: len(server.executions) == 1)
+        suspend(True)
+        await until(lambda: status(server).get("counts", {}).get("succeeded"))
+        await asyncio.sleep(5)
+        before = head(server, uid)
+        suspend(False)
+        await until(lambda: len(server.executions) == 2)
+    roll_back(server, uid, before)
+    forget_status(server)
+    async with operator(server, "second"):
+        await until(lambda: condition(server, "Stalled").get("status") == "True")
+    assert condition(server, "Stalled")["reason"] == "HistoryRollback"
+    assert [write for write in server.writes("second") if "/workflows/" not in write.path] == []
 
 
 def head_at(position: int, digest: str) -> Head:

@@ -99,8 +99,8 @@ def _differs(plan: Plan, found: Ending, right: Ending, free: Ending | None) -> s
 def _may_never_begin(plan: Plan) -> set[str]:
     """The steps whose time may be over before their Job was released: those have failed, and nobody is asked."""
     bounds = ("timeout", "attemptTimeout")
-    asking = (step for step in plan.steps if step.get("onUnknown") == "Ask")
-    return {step["name"] for step in asking if any(step.get(bound, LOOSE) != LOOSE for bound in bounds)}
+    doubted = (step for step in plan.steps if step.get("onUnknown", "Retry") != "Retry")
+    return {step["name"] for step in doubted if any(step.get(bound, LOOSE) != LOOSE for bound in bounds)}
 
 
 def _reacting(plan: Plan) -> set[str]:

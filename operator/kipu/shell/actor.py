@@ -160,14 +160,12 @@ class Actor:
 
     async def _live(self) -> None:
         fresh = self._head is None
-        if fresh:
-            await self._check_intents(self._services.observer.known(self.stream.uid))
+        await self._check_intents(self._services.observer.known(self.stream.uid))  # the claim may decide more
         suspension = requests.suspension(self.view.spec)  # before anything could start
         await self._turn([Claim(writer=self._services.settings.identity), *await self._admission(), suspension])
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
-            await self._check_intents(known)
             for effect in effects(self.state):
                 self._perform(effect)
         for name, sighting in list(known.items()):

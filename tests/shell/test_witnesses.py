@@ -49,6 +49,11 @@ async def test_a_log_behind_its_status_stops_the_workflow_with_a_condition() -> 
     server = ApiServer(programs=programs)
     uid, before = await under_way(server)
     roll_back(server, uid, before)
+    for job in server.all("jobs"):
+        server.delete(
+            "jobs", "default", job["metadata"]["name"], propagationPolicy="Background"
+        )  # they would tell, too
+    await until(lambda: not server.all("jobs"))
     async with operator(server, "second"):
         await until(lambda: condition(server, "Stalled").get("status") == "True")
         await asyncio.sleep(60)

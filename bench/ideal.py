@@ -190,7 +190,8 @@ class Ideal:
         self._head = await self._write("PUT", path, head)
 
     def _log(self, name: str, size: int) -> dict[str, object]:
-        return {"metadata": {"name": name, "namespace": self._plan.namespace}, "data": {"records": "r" * size}}
+        text = f"{self._writes} ".ljust(size, "r")  # never what was there before: that would be no write at all
+        return {"metadata": {"name": name, "namespace": self._plan.namespace}, "data": {"records": text}}
 
     # -- requests ------------------------------------------------------------------------------------------
 

@@ -7,13 +7,12 @@ kept, each task ran once, or there is no outcome but an AssertionError.
 
 from __future__ import annotations
 
+import base64
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,26 +23,22 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import msgspec
-import yaml
 
-from e2e.apiserver import ApiError, ApiServer, JsonObject, kubectl, wait_until, workflows
-from e2e.measure import WRITES, requests_in
+from e2e.apiserver import ApiError, ApiServer, JsonObject, wait_until, workflows
+from e2e.measure import KIPU_ALONE, WRITES, a_namespace, requests_in
 from e2e.namespace import condition, ours
-from e2e.operator_process import OperatorProcess
+from e2e.operator_process import OperatorProcess, cpu_seconds, free_port, kubeconfig, token_of
 from e2e.scale import its_status
 from e2e.watching import Change, Watch
 
-from . import ideal, machine, manifests
+from . import ideal, manifests
 from .dag import Workload
 from .manifests import TASK_LABEL
 from .witness import LATE_SECONDS, Place, Seen, Witness
 
 GONE_SECONDS = 600.0
 SECONDS_PER_TASK_MAX = 3.0  # waiting for Jobs takes one a task, on a chain
-TOKEN_SECONDS = 4 * 3_600
 SUBMITS_AT_ONCE = 8
-NAIVE_WRITES = 1  # of the naive operator, a task: its patches of `.status`; nobody counts them for it
-KIPU_ALONE = ("configmaps", "kipu.dev/workflows")  # in etcd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,21 +122,29 @@ def naive(place: Place, workload: Workload, name: str) -> Outcome:
     path = f"/apis/{manifests.GROUP}/{manifests.VERSION}"
     with suppress(ApiError):  # it may be there
         place.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifests.naive_definition())
-    wait_until(lambda: place.api.find(f"{path}/{manifests.PLURAL}"), LATE_SECONDS, "the CRD of the naive operator")
+    what = "the CRD of the naive operator is served"
+    wait_until(lambda: _is_served(place.api, f"{path}/{manifests.PLURAL}"), LATE_SECONDS, what)
     with (
         namespace(place.api) as at,
         _naive_operator(at) as pid,
         Witness(place, at, TASK_LABEL, lambda change: int(change.labels[TASK_LABEL]), pid) as witness,
         Watch(place.api, f"{path}/namespaces/{at}/{manifests.PLURAL}") as told,
     ):
-        cpu, begun = machine.cpu_seconds(pid), time.monotonic()
+        cpu, begun = cpu_seconds(pid), time.monotonic()
         place.api.create(f"{path}/namespaces/{at}/{manifests.PLURAL}", manifests.naive_flow(workload.dag, "w0"))
         what = f"{workload.name} finished"
         told.wait_for(lambda watch: _all_done(watch, tasks), _seconds_max(workload), what)
-        seconds, cpu = time.monotonic() - begun, machine.cpu_seconds(pid) - cpu
+        seconds, cpu = time.monotonic() - begun, cpu_seconds(pid) - cpu
         seen = witness.seen(workload.whole(), own=(f"{manifests.GROUP}/{manifests.PLURAL}",))
-        writes = tasks * NAIVE_WRITES
+        writes = seen.own_puts - 1  # all but the create
         return Outcome(contestant=name, seconds=seconds, cpu_seconds=cpu, writes=writes, seen=seen)
+
+
+def _is_served(api: ApiServer, path: str) -> bool:
+    """Of a new CRD the API server says for a moment that its storage is only being made."""
+    with suppress(ApiError):
+        return api.find(path) is not None
+    return False
 
 
 def _all_done(watch: Watch, tasks: int) -> bool:
@@ -151,9 +154,7 @@ def _all_done(watch: Watch, tasks: int) -> bool:
 @contextmanager
 def _naive_operator(at: str) -> Iterator[int]:
     """Its process id, once it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     alive = f"http://127.0.0.1:{port}/healthz"
     command = ["-m", "kopf", "run", "--namespace", at, "--liveness", alive, "--quiet", "-m", "bench.naive"]
     process = subprocess.Popen([sys.executable, *command], env=dict(os.environ))
@@ -205,16 +206,10 @@ def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
 
 @contextmanager
 def namespace(api: ApiServer) -> Iterator[str]:
-    """A namespace that is gone afterwards, with all that was in it."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    path = f"/api/v1/namespaces/{name}"
-    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-    wait_until(lambda: api.find(f"{path}/serviceaccounts/default"), LATE_SECONDS, f"the service account of {name}")
-    try:
-        yield name
-    finally:
-        api.delete(path)
-        wait_until(lambda: api.find(path) is None, GONE_SECONDS, f"{name} is gone")
+    """One that is gone afterwards, with all that was in it."""
+    with a_namespace(api) as made:
+        yield made.name
+    wait_until(lambda: api.find(f"/api/v1/namespaces/{made.name}") is None, GONE_SECONDS, f"{made.name} is gone")
 
 
 def _seconds_max(workload: Workload) -> float:
@@ -227,9 +222,6 @@ def _access(api: ApiServer, at: str) -> JsonObject:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{at}/rolebindings"
     api.create(path, {"metadata": {"name": "bench"}, "subjects": [subject], "roleRef": role})
-    asked = {"spec": {"audiences": [], "expirationSeconds": TOKEN_SECONDS}}
-    token = api.create(f"/api/v1/namespaces/{at}/serviceaccounts/default/token", asked)["status"]["token"]
-    config = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
-    cluster = config["clusters"][0]["cluster"]
-    ca = msgspec.json.decode(f'"{cluster["certificate-authority-data"]}"', type=bytes).decode()
-    return {"server": cluster["server"], "ca": ca, "token": token}
+    cluster = kubeconfig()["clusters"][0]["cluster"]
+    ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    return {"server": cluster["server"], "ca": ca, "token": token_of(api, at, "default")}

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.operator_process import cpu_seconds
+
 TICK = os.sysconf("SC_CLK_TCK")
 CORES = len(os.sched_getaffinity(0))
 IDLE = (3, 4)  # of the first line of /proc/stat: idle, and waiting for the disk
@@ -37,14 +39,13 @@ def moment(pids: Iterable[int]) -> Moment:
     own = times.user + times.system + times.children_user + times.children_system
     fields = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
     busy = sum(ticks for index, ticks in enumerate(fields[:GUEST]) if index not in IDLE)
-    return Moment(all=busy / TICK, ours=own + sum(map(cpu_seconds, pids)))
+    return Moment(all=busy / TICK, ours=own + sum(map(_cpu_seconds, pids)))
 
 
-def cpu_seconds(pid: int) -> float:
-    """Of a process; nothing once it has ended."""
+def _cpu_seconds(pid: int) -> float:
+    """Nothing of one that has ended."""
     with suppress(OSError):
-        fields = Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_seconds(pid)
     return 0.0
 
 

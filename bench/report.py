@@ -14,6 +14,7 @@ from typing import TextIO
 
 import msgspec
 
+from e2e.measure import nearest_rank
 from kipu import __version__
 
 from . import machine
@@ -129,7 +130,7 @@ def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
         name,
         f"{statistics.median(seconds):.2f}",
         f"{min(seconds):.2f} - {max(seconds):.2f}",
-        f"{_quantile(gaps, 0.5):.1f} / {_quantile(gaps, 0.99):.1f}" if gaps else "",
+        f"{nearest_rank(gaps, 0.5):.1f} / {nearest_rank(gaps, 0.99):.1f}" if gaps else "",
         f"{1000 * _median(outcomes, lambda each: each.cpu_seconds) / steps:.2f}",
         f"{_median(outcomes, lambda each: each.writes) / steps:.2f}",
         f"{_median(outcomes, lambda each: each.seen.own_bytes) / steps:,.0f}",
@@ -148,8 +149,3 @@ def say(text: str, to: TextIO | None = None) -> None:
 
 def _median(outcomes: Sequence[Outcome], of: Callable[[Outcome], float]) -> float:
     return statistics.median(map(of, outcomes))
-
-
-def _quantile(ordered: Sequence[float], fraction: float) -> float:
-    """The nearest rank."""
-    return ordered[max(0, -(-int(fraction * 1000) * len(ordered) // 1000) - 1)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e import etcd
-from e2e.apiserver import ApiServer, JsonObject, jobs, pods
-from e2e.scale import server_writes
+from e2e.apiserver import ApiServer, jobs, pods
+from e2e.scale import its_coming, server_writes
 from e2e.watching import Change, Watch
 
 from . import machine
@@ -47,7 +48,8 @@ class Seen:
     server_writes: int  # of everybody
     etcd_puts: int  # of everybody, in this namespace
     etcd_bytes: int
-    own_bytes: int  # of them, what only the contestant writes
+    own_puts: int  # of them, those of what only the contestant writes
+    own_bytes: int
     foreign: float  # which part of the machine others had, 0 to 1
 
 
@@ -57,21 +59,22 @@ class Witness:
     def __init__(self, place: Place, at: str, selector: str, task_of: Callable[[Change], int], *pids: int) -> None:
         self._place, self._at, self._task_of = place, at, task_of
         self._pids = [*place.pids(), *pids]
-        self._made = Watch(place.api, jobs(at), selector, metadata_only=True, keep=_its_coming)
+        self._made = Watch(place.api, jobs(at), selector, metadata_only=True, keep=its_coming)
         only = "status.phase=Succeeded"
-        self._ended = Watch(place.api, pods(at), selector, fields=only, metadata_only=True, keep=_its_coming)
+        self._ended = Watch(place.api, pods(at), selector, fields=only, metadata_only=True, keep=its_coming)
 
     def __enter__(self) -> Witness:
-        self._made.__enter__()
-        self._ended.__enter__()
+        with ExitStack() as entered:
+            for watch in (self._made, self._ended):
+                entered.enter_context(watch)
+            self._entered = entered.pop_all()
         self._written = server_writes(self._place.api)
         self._revision = etcd.revision(self._place.etcd())
         self._begun, self._moment = time.monotonic(), machine.moment(self._pids)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ended.__exit__(*error)  # type: ignore[arg-type]
-        self._made.__exit__(*error)  # type: ignore[arg-type]
+        self._entered.__exit__(*error)  # type: ignore[arg-type]
 
     def seen(self, dag: Dag, own: Sequence[str]) -> Seen:
         """All since `with`; `own` are the resources that only the contestant writes. Raises AssertionError."""
@@ -94,6 +97,7 @@ class Witness:
             server_writes=written,
             etcd_puts=puts.count.total(),
             etcd_bytes=puts.size_bytes.total(),
+            own_puts=sum(puts.count[each] for each in own),
             own_bytes=sum(puts.size_bytes[each] for each in own),
             foreign=foreign,
         )
@@ -103,9 +107,3 @@ class Witness:
         found = {self._task_of(change): change for change in watch.history}
         assert len(found) == len(dag) == len(watch.history), f"{self._at}: {len(watch.history)} {what}, not {len(dag)}"
         return found
-
-
-def _its_coming(kind: str, body: JsonObject) -> JsonObject | None:
-    if kind != "ADDED":
-        return None
-    return {"metadata": {key: body["metadata"][key] for key in ("name", "uid", "labels")}}

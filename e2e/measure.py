@@ -212,8 +212,12 @@ def report_etcd(steps: int, runs: Sequence[etcd.Puts]) -> None:
 
 def quantile(ordered: Sequence[float], fraction: float) -> int:
     """The nearest-rank quantile in whole milliseconds."""
-    rank = max(0, -(-int(fraction * 1000) * len(ordered) // 1000) - 1)
-    return round(ordered[rank] * 1000)
+    return round(nearest_rank(ordered, fraction) * 1000)
+
+
+def nearest_rank(ordered: Sequence[float], fraction: float) -> float:
+    """The nearest-rank quantile, of one value at least."""
+    return ordered[max(0, -(-int(fraction * 1000) * len(ordered) // 1000) - 1)]
 
 
 def say(text: str) -> None:

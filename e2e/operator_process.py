@@ -21,7 +21,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from .apiserver import ApiError, ApiServer, deployments, kubectl, wait_until
+from .apiserver import ApiError, ApiServer, JsonObject, deployments, kubectl, wait_until
 from .namespace import OPERATOR_NAMESPACE
 
 CHART = Path(__file__).parents[1] / "charts" / "kipu"
@@ -42,7 +42,7 @@ class OperatorProcess:
         self._settings = settings
         self._log = folder / "operator.log"
         self._kubeconfig = folder / "operator.kubeconfig"
-        self._port = _free_port()
+        self._port = free_port()
         self._process: subprocess.Popen[bytes]
 
     def __enter__(self) -> OperatorProcess:
@@ -75,8 +75,7 @@ class OperatorProcess:
 
     def cpu_seconds(self) -> float:
         """Of CPU, user and system, since it was started."""
-        fields = self._proc("stat").rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.pid)
 
     def memory_bytes_max(self) -> int:
         """The most that it ever had resident."""
@@ -94,14 +93,11 @@ class OperatorProcess:
 
     # -- its start -------------------------------------------------------------------------------------
 
-    def _access(self) -> dict[str, object]:
+    def _access(self) -> JsonObject:
         """KUBECONFIG as it is, with the service account in the place of its user."""
-        path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{NAME}/token"
-        asked = {"spec": {"audiences": [], "expirationSeconds": TOKEN_SECONDS}}
-        token = self._api.create(path, asked)["status"]["token"]
-        given: dict[str, object] = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
-        context = {"cluster": given["clusters"][0]["name"], "user": NAME}  # type: ignore[index]
-        users = [{"name": NAME, "user": {"token": token}}]
+        given = kubeconfig()
+        context = {"cluster": given["clusters"][0]["name"], "user": NAME}
+        users = [{"name": NAME, "user": {"token": token_of(self._api, OPERATOR_NAMESPACE, NAME)}}]
         return given | {"users": users, "contexts": [{"name": NAME, "context": context}], "current-context": NAME}
 
     def _environment(self) -> dict[str, str]:
@@ -140,7 +136,27 @@ def install(api: ApiServer) -> None:
     kubectl("wait", "--for=condition=Established", "crd/workflows.kipu.dev", f"--timeout={READY_SECONDS:g}s")
 
 
-def _free_port() -> int:
+def kubeconfig() -> JsonObject:
+    """KUBECONFIG's current context alone, with nothing in other files."""
+    given: JsonObject = yaml.safe_load(kubectl("config", "view", "--raw", "--minify", "--flatten"))
+    return given
+
+
+def token_of(api: ApiServer, namespace: str, account: str) -> str:
+    """A token of a service account, for as long as a long run takes."""
+    asked = {"spec": {"audiences": [], "expirationSeconds": TOKEN_SECONDS}}
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    return str(api.create(path, asked)["status"]["token"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of CPU, user and system, that a process has used. Raises OSError once it has ended."""
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at, for now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

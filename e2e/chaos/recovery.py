@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from e2e.measure import nearest_rank
+
 from .proxy import Client, Entry
 
 HEAD = re.compile(r"kipu-log-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,5 +49,4 @@ def recoveries(journal: Sequence[Entry], first_seen: Mapping[Client, float]) -> 
 
 def quantile(ordered: Sequence[float], fraction: float) -> float:
     """The nearest-rank quantile; 0 of nothing."""
-    rank = max(0, -(-int(fraction * 1000) * len(ordered) // 1000) - 1)
-    return ordered[rank] if ordered else 0.0
+    return nearest_rank(ordered, fraction) if ordered else 0.0

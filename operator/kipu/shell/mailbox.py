@@ -37,7 +37,7 @@ class Mailbox:
     """Commands in the order in which they are to be decided. Touched from the engine's loop only."""
 
     def __init__(self) -> None:
-        self._observations: dict[str, Command] = {}
+        self._observations: dict[str, Observation] = {}
         self._requests: dict[type, Command] = {}
         self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
         self._words: dict[AttemptRef, Command] = {}  # on what nobody knows: the last about each attempt stands
@@ -70,9 +70,8 @@ class Mailbox:
         known = self._observations.get(command.ref.step)
         if known is None:
             return True
-        ref = getattr(known, "ref", command.ref)
-        if (ref.run, ref.attempt) != (command.ref.run, command.ref.attempt):
-            return (command.ref.run, command.ref.attempt) > (ref.run, ref.attempt)
+        if known.ref != command.ref:
+            return (command.ref.run, command.ref.attempt) > (known.ref.run, known.ref.attempt)
         return _WEIGHT[type(command)] > _WEIGHT[type(known)]
 
     def _with_its_start(self, command: Observation) -> Observation:

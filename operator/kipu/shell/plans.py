@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kipu.api import jobs, sub_workflows
 from kipu.core import files
@@ -48,6 +49,7 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
     place = state.place_of(ref.step)
     assert place is not None
     step, attempt = state.step(place), _attempt(effect, state, place, stream, intent)
+    placeholder = partial(jobs.placeholder_manifest, attempt)
     whole = Plan(
         namespace=stream.namespace,
         workflow_uid=stream.uid,
@@ -55,8 +57,8 @@ def plan(effect: Effect, state: State, *, stream: StreamId, intent: str, depth: 
         job=effect.job,
         intent=intent,
         manifest=lambda: jobs.job_manifest(definition, step, attempt),
-        placeholder=lambda: jobs.placeholder_manifest(attempt),
-        placeholder_job=lambda: jobs.placeholder_manifest(attempt),
+        placeholder=placeholder,
+        placeholder_job=placeholder,
         claim=lambda: jobs.claim_manifest(definition, attempt),
         inputs=attempt.inputs,
     )

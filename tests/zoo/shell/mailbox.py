@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from kipu.core.commands import (
-    Command,
-    FireTimers,
-    ObserveGone,
-    ObserveMissing,
-    ObserveOutcome,
-    ObserveRefused,
-    ObserveStarted,
-)
-from kipu.shell.mailbox import Mailbox
+from kipu.core.commands import Command, FireTimers
+from kipu.shell.mailbox import Mailbox, Observation
 from tests.zoo.mutants import mutant
 
 MAILBOX = "tests/shell/test_mailbox.py"
 _take, _put = Mailbox.take, Mailbox.put
-Observation = ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused | ObserveGone
 
 
 @mutant("Mailbox.take", breaks="I15, a timer that beats a finished pod", caught_by=MAILBOX)

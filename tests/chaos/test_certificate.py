@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,21 +11,17 @@ from e2e.chaos.faults import Faults
 from e2e.chaos.proxy import Proxy
 from kipu.eventlog.ports import Unanswered
 from kipu.shell.kube_http import Endpoint, HttpTransport
+from tests.authority import make_authority, needs_openssl
 
 from .world import CREATE, LOOPBACK
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="the local cluster needs openssl, this too")
+pytestmark = needs_openssl
 
 
 @pytest.fixture
 def pki(tmp_path: Path) -> Path:
     """An authority such as pki.sh makes."""
-    key, certificate = tmp_path / "ca.key", tmp_path / "ca.crt"
-    for arguments in (
-        ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key],
-        ["req", "-x509", "-new", "-key", key, "-subj", "/CN=an-authority", "-days", "2", "-out", certificate],
-    ):
-        subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+    make_authority(tmp_path)
     return tmp_path
 
 

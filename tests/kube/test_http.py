@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,27 +14,7 @@ from kipu.core.errors import UserError
 from kipu.eventlog.ports import Unanswered
 from kipu.shell import kube_http
 from kipu.shell.kube_http import Endpoint, HttpTransport, Request, from_kubeconfig, in_cluster
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-GET = Request(method="GET", path="/x")
-
-
-@asynccontextmanager
-async def serving(handler: Handler, **endpoint: object) -> AsyncIterator[HttpTransport]:
-    """A transport to a server that answers everything by `handler`."""
-    app = web.Application(client_max_size=4 * 1024 * 1024)
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    transport = HttpTransport(Endpoint(server=f"http://127.0.0.1:{port}", **endpoint))  # type: ignore[arg-type]
-    try:
-        yield transport
-    finally:
-        await transport.close()
-        await runner.cleanup()
+from tests.kube.serving import GET, Handler, serving
 
 
 async def _lines(transport: HttpTransport, seconds: float = 5) -> list[bytes]:

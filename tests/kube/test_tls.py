@@ -7,20 +7,20 @@ connections.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from e2e.chaos.certificate import issue
 from kipu.eventlog.ports import Unanswered
-from kipu.shell.kube_http import Endpoint, HttpTransport, Request
+from kipu.shell.kube_http import HttpTransport
+from tests.authority import make_authority, needs_openssl
+from tests.kube.serving import GET, Handler, serving
 
-GET = Request(method="GET", path="/x")
+pytestmark = needs_openssl
 
 
 class Relay:
@@ -67,44 +67,21 @@ class Relay:
                 to_client.write(some)
 
 
-@pytest.fixture(scope="module")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine that signs itself, and its key, in one file."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificate, as for the local cluster")
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    subject = ("-subj", "/CN=kipu-test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(path))
-    made = subprocess.run(["openssl", "req", "-x509", *subject, *key], check=True, capture_output=True)
-    path.write_bytes(path.read_bytes() + made.stdout)
-    return path
-
-
 @asynccontextmanager
-async def served(
-    certificate: Path, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> AsyncIterator[tuple[HttpTransport, Relay]]:
+async def served(folder: Path, handler: Handler) -> AsyncIterator[tuple[HttpTransport, Relay]]:
     """A transport that trusts the server behind the relay."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate)
-    app = web.Application()
-    app.router.add_get("/x", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    make_authority(folder)
+    ca = (folder / "ca.crt").read_text()
     relay = Relay()
-    port = await relay.start(runner.addresses[0][1])
-    ca = certificate.read_text()  # noqa: ASYNC240 - a kilobyte, before anything runs
-    transport = HttpTransport(Endpoint(server=f"https://127.0.0.1:{port}", ca=ca))
-    try:
-        yield transport, relay
-    finally:
-        await transport.close()
-        await relay.close()
-        await runner.cleanup()
+    async with serving(handler, tls=issue(folder, folder, ["IP:127.0.0.1"]), way=relay.start, ca=ca) as transport:
+        try:
+            yield transport, relay
+        finally:
+            await transport.close()
+            await relay.close()
 
 
-async def test_a_stream_that_is_left_is_cut(certified: Path) -> None:
+async def test_a_stream_that_is_left_is_cut(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -112,14 +89,14 @@ async def test_a_stream_that_is_left_is_cut(certified: Path) -> None:
         await asyncio.Event().wait()  # the rest never comes
         return response
 
-    async with served(certified, handler) as (transport, relay):
+    async with served(tmp_path, handler) as (transport, relay):
         async with transport.stream(GET, timeout_seconds=5) as (_, lines):
             assert await anext(lines) == b"a"
             relay.is_mute = True
         await asyncio.wait_for(relay.client_is_gone.wait(), 5)
 
 
-async def test_a_request_past_its_deadline_is_cut(certified: Path) -> None:
+async def test_a_request_past_its_deadline_is_cut(tmp_path: Path) -> None:
     asked = asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -127,7 +104,7 @@ async def test_a_request_past_its_deadline_is_cut(certified: Path) -> None:
         await asyncio.Event().wait()  # the rest never comes
         return web.Response()
 
-    async with served(certified, handler) as (transport, relay):
+    async with served(tmp_path, handler) as (transport, relay):
         sending = asyncio.create_task(transport.send(GET, timeout_seconds=0.5))
         await asyncio.wait_for(asked.wait(), 5)
         relay.is_mute = True

@@ -14,13 +14,12 @@ from kipu.eventlog.ports import History, StreamId
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
 from kipu.shell.kube_owned import OwnedKube
-from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
-from kipu.shell.watch import list_and_watch
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import FaultHook
+from tests.fakes.front import feed
 
 PATIENCE_SECONDS = 600.0  # of virtual time
 
@@ -45,21 +44,13 @@ async def operator(
     kube = OwnedKube(server.connect(user=identity, faults=faults))
     settings_ = Settings(identity=identity, **settings)
     engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry())
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(_feed(kube, engine))]
+    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
     try:
         yield engine
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _feed(kube: Kube, engine: Engine) -> None:
-    async for change in list_and_watch(kube, WORKFLOWS):
-        if change.view is not None and change.kind == "Deleted":
-            engine.workflow_deleted(change.view.metadata.uid)
-        elif change.view is not None:
-            engine.workflow_changed(change.view)
 
 
 async def until(holds: Callable[[], object]) -> None:

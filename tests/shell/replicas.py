@@ -17,16 +17,14 @@ from typing import Any
 from kipu.core.events import StepScheduled, StepSucceeded, StreamClaimed, WorkflowFinished
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import History, StreamId
-from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
-from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import Replica, compose_replica
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
-from kipu.shell.watch import list_and_watch
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.clock import BEGINNING_MS
 from tests.fakes.etcd import Json
+from tests.fakes.front import feed
 from tests.fakes.nodes import Program
 from tests.shell.stopping import StoppableLoop, Wire, as_process
 
@@ -93,7 +91,7 @@ class Process:
         self.replica = compose_replica(*transports, settings, world.server.clock, self.telemetry)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.replica.run())
-            group.create_task(_feed(self.replica.kube, self.replica.engine))
+            group.create_task(feed(self.replica.kube, self.replica.engine))
 
     def figure(self, name: str) -> float | None:
         """One of its metrics."""
@@ -217,13 +215,3 @@ def claims(history: History) -> list[tuple[str, float]]:
 
 def _is_running(pod: Json) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-async def _feed(kube: Kube, engine: Engine) -> None:
-    async for change in list_and_watch(kube, WORKFLOWS):
-        if change.view is None:
-            continue
-        if change.kind == "Deleted":
-            engine.workflow_deleted(change.view.metadata.uid)
-        else:
-            engine.workflow_changed(change.view)

@@ -14,24 +14,29 @@ from tests.shell.operating import apply, condition, ended, operator, step, until
 pytestmark = pytest.mark.looptime
 
 
+async def most_at_once(server: ApiServer) -> int:
+    """How many pods were there at once, at most, from now on until the Workflow has ended."""
+    most = 0
+
+    def has_ended() -> bool:
+        nonlocal most
+        most = max(most, len(running(server)))
+        return condition(server, "Finished").get("status") == "True"
+
+    await until(has_ended)
+    return most
+
+
 async def test_a_child_that_somebody_deletes_is_lost_and_its_successor_waits_for_the_last_of_its_pods() -> None:
     server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
     template(server, step("one"))
     apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
-    most = 0
     async with operator(server):
         await until(lambda: running(server) == ["one"])
         first = child(server)["metadata"]["name"]
         server.delete("workflows", "default", first)
-
-        def watched() -> bool:
-            nonlocal most
-            most = max(most, len(running(server)))
-            return condition(server, "Finished").get("status") == "True"
-
-        await until(watched)
+        assert await most_at_once(server) == 1
         assert await ended(server) == "Succeeded"
-    assert most == 1
     assert [each["metadata"]["name"] == first for each in children(server)] == [True, False]
     assert children(server)[0]["metadata"]["annotations"]["kipu.dev/placeholder"] == "true"
 
@@ -42,19 +47,11 @@ async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a
     server = ApiServer(seed=seed, programs=slow, lags=Lags(job_controller_jobs_seconds=4.0, collector_pods_seconds=4.0))
     template(server, step("one"))
     apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
-    most = 0
     async with operator(server):
         await until(lambda: server.all("jobs"))
         server.delete("workflows", "default", child(server)["metadata"]["name"])
-
-        def watched() -> bool:
-            nonlocal most
-            most = max(most, len(running(server)))
-            return condition(server, "Finished").get("status") == "True"
-
-        await until(watched)
+        assert await most_at_once(server) == 1
         assert await ended(server) == "Succeeded"
-    assert most == 1
 
 
 async def test_a_job_of_somebody_else_under_its_name_does_not_hold_up_its_successor() -> None:

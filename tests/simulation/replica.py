@@ -15,13 +15,13 @@ from kipu.shell.engine import Engine
 from kipu.shell.kube import LIST_SECONDS, Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_owned import OwnedKube
-from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.main import compose, compose_replica
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
-from kipu.shell.watch import BACKOFF_SECONDS, list_and_watch
+from kipu.shell.watch import BACKOFF_SECONDS
 from tests.fakes.clock import LoopClock
 from tests.fakes.faults import Fault, Stale, Status
+from tests.fakes.front import feed
 from tests.fakes.transport import FakeTransport
 from tests.fakes.watching import Watch
 
@@ -138,7 +138,7 @@ class Replica:
         world.auditor.engines[self.lane] = self.engine
         async with asyncio.TaskGroup() as group:
             group.create_task(work)
-            group.create_task(_feed(kube, self.engine))
+            group.create_task(feed(kube, self.engine))
 
     def _log(self, kube: Kube) -> EventLog:
         return self._world.auditor.witness(ConfigMapLog(kube, nonce=self._world.nonce), self.lane)
@@ -199,13 +199,3 @@ def _is_out_of_place(fault: Answer, request: Request) -> bool:
         is_list = request.method == "GET" and "limit" in request.query and "watch" not in request.query
         return not is_list or "/namespaces/" in request.path or "continue" in request.query
     return isinstance(fault, Status) and fault.code == 422 and request.path.endswith(JUDGED)
-
-
-async def _feed(kube: Kube, engine: Engine) -> None:
-    async for change in list_and_watch(kube, WORKFLOWS):
-        if change.view is None:
-            continue
-        if change.kind == "Deleted":
-            engine.workflow_deleted(change.view.metadata.uid)
-        else:
-            engine.workflow_changed(change.view)

@@ -45,7 +45,7 @@ def test_without_times_tasks_take_none_and_may_need_later_ones(tmp_path: Path) -
         ({"tasks": []}, "1 to 5,000"),
         ({"tasks": [[]] * (TASKS_MAX + 1)}, "1 to 5,000"),
         ({"tasks": [[], [2]]}, r"tasks\[1\]"),
-        ({"tasks": [[], [True]]}, r"tasks\[1\]"),
+        ({"tasks": [[], [], [True]]}, r"tasks\[2\]"),
         ({"tasks": [[], [-1]]}, r"tasks\[1\]"),
         ({"tasks": [[], 0]}, r"tasks\[1\]"),
         ({"tasks": [[], [2], [1]]}, r"tasks\[1\].*cycle"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kipu.core.commands import RequestShutdown
+from kipu.core.commands import ObserveMissing, ObserveStarted, RequestShutdown
 from kipu.core.definition import ForEach
 from kipu.core.effects import EnsureJob, EnsureNoJob, effects, escalated, touched
 from kipu.core.events import AttemptAbandoned, Reason, ShutdownMode, StepScheduled
@@ -63,6 +63,17 @@ def test_a_child_that_vanished_is_lost_and_its_name_taken_before_the_next_one() 
     assert given.state.jobs_active == 0
     given.gone("train")
     assert scheduled(given.pass_time(MINUTE)) == ["train"]
+
+
+def test_of_a_child_that_vanished_before_its_start_was_told_the_uid_is_recorded() -> None:
+    given = flow(nested("train", attempts=2), step("a"))
+    for name, recorded in (("train", ["StepStarted", "AttemptAbandoned"]), ("a", ["AttemptAbandoned"])):
+        ref = given.ref(name)
+        started = ObserveStarted(ref=ref, job_uid=f"uid-of-{name}", started_at=given.now)
+        assert kinds(given.tell(ObserveMissing(ref=ref, started=started))) == recorded
+    attempt = given.step("train").attempt
+    assert attempt is not None
+    assert attempt.job_uid == "uid-of-train"
 
 
 def test_a_step_s_timeout_ends_its_child_and_then_the_step() -> None:

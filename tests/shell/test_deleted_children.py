@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from kipu.core.naming import job_name
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.etcd import Json
 from tests.fakes.informers import Lags
 from tests.fakes.nodes import Program
 from tests.shell.nesting import by_step, child, children, nested, running, template
 from tests.shell.operating import apply, condition, ended, operator, step, until
 
 pytestmark = pytest.mark.looptime
+
+
+def job(name: str, labels: Json) -> Json:
+    """One that Kipu has not made."""
+    pod = {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.36"}]}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {"kind": "Job", "metadata": {"name": name, "labels": labels}, "spec": {"template": template}}
 
 
 async def most_at_once(server: ApiServer) -> int:
@@ -55,20 +65,20 @@ async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a
 
 
 async def test_a_job_of_somebody_else_under_its_name_does_not_hold_up_its_successor() -> None:
-    server = ApiServer(programs=by_step(one=Program(run_seconds=5.0)))
+    programs = by_step(one=Program(run_seconds=5.0), theirs=Program(run_seconds=5_000.0))
+    server = ApiServer(programs=programs)
     template(server, step("one"))
     uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
     name = job_name(workflow="w", workflow_uid=uid, run=1, step="train", attempt=1)
-    pod = {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox:1.36"}]}}
-    server.create({"kind": "Job", "metadata": {"name": name}, "spec": {"suspend": True, "template": pod}})
+    server.create(job(name, {"kipu.dev/step": "theirs"}))
     async with operator(server):
-        await until(lambda: running(server) == ["one"])
+        await until(lambda: running(server) == ["theirs", "one"])
         server.delete("workflows", "default", name)
         assert await ended(server) == "Succeeded"
-    assert (server.get("jobs", "default", name) or {})["spec"]["suspend"] is True
+    assert running(server) == ["theirs"]
 
 
-async def test_a_placeholder_of_an_operator_before_proves_nothing_and_is_made_anew() -> None:
+async def test_a_placeholder_from_before_the_last_of_its_jobs_proves_nothing_and_is_made_anew() -> None:
     server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
     template(server, step("one"))
     uid = apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "60s"}}))
@@ -81,8 +91,15 @@ async def test_a_placeholder_of_an_operator_before_proves_nothing_and_is_made_an
     async with operator(server):
         await until(lambda: running(server) == ["one"])
         server.lags = Lags(job_controller_jobs_seconds=1_000.0)
+        labels = {"kipu.dev/workflow-uid": child(server)["metadata"]["uid"], "kipu.dev/step": "late"}
         server.delete("workflows", "default", name)
         await until(lambda: mark() is not None)
         first = mark()
-    async with operator(server):
+        server.create(job("late", labels))  # it was sent long ago
+        await asyncio.sleep(5)
+        server.delete("jobs", "default", "late")
+        await until(lambda: server.get("jobs", "default", "late") is None)
         await until(lambda: mark() not in (None, first))
+        second = mark()
+    async with operator(server):
+        await until(lambda: mark() not in (None, second))

@@ -64,6 +64,20 @@ async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a
         assert await ended(server) == "Succeeded"
 
 
+@pytest.mark.parametrize("seed", range(12))
+async def test_of_one_that_is_deleted_when_its_operator_has_just_died_the_pods_are_awaited_too(seed: int) -> None:
+    slow = by_step(one=Program(run_seconds=60.0, stop_seconds=29.0))
+    server = ApiServer(seed=seed, programs=slow, lags=Lags(collector_pods_seconds=4.0))
+    template(server, step("one"))
+    apply(server, nested("train", retry={"maxAttempts": 2, "backoff": {"initial": "1s"}}))
+    async with operator(server):
+        await until(lambda: server.all("jobs"))
+    server.delete("workflows", "default", child(server)["metadata"]["name"])
+    async with operator(server, "two"):
+        assert await most_at_once(server) == 1
+        assert await ended(server) == "Succeeded"
+
+
 async def test_a_job_of_somebody_else_under_its_name_does_not_hold_up_its_successor() -> None:
     programs = by_step(one=Program(run_seconds=5.0), theirs=Program(run_seconds=5_000.0))
     server = ApiServer(programs=programs)

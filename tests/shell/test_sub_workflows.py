@@ -36,17 +36,6 @@ async def test_the_step_is_done_when_its_child_is() -> None:
     assert (await replayed(server, uid)).steps[1].exit_code is None
 
 
-async def test_the_uid_of_a_child_is_recorded_at_once() -> None:
-    server = ApiServer(programs=lambda _: SLOW)
-    template(server, step("one"))
-    uid = apply(server, nested("train"))
-    async with operator(server):
-        await until(lambda: children(server))
-        await asyncio.sleep(0.2)
-        events = [record.event for record in (await history(server, uid)).records]
-    assert [e.job_uid for e in events if isinstance(e, StepStarted)] == [child(server)["metadata"]["uid"]]
-
-
 # -- what it is given --------------------------------------------------------------------------------------------
 
 

@@ -209,6 +209,15 @@ def test_i11_what_runs_at_the_end_or_begins_after_it_is_found() -> None:
     assert invariants.i11_no_job_after_the_end(told(finished()), JOB)
 
 
+def test_i13_files_of_a_pod_that_has_not_ended_well_or_is_another_attempts_are_found() -> None:
+    event = replace(succeeded(), pod_uid="p")
+    well, ill = replace(execution(ended=2), exit_code=0), replace(execution(ended=2), exit_code=137)
+    assert invariants.i13_the_winner_has_ended_well(event, [well]) is None
+    assert invariants.i13_the_winner_has_ended_well(event, [ill, well]) is None  # brought back by a restore, run again
+    for executions in ([], [ill], [execution()], [well, ill], [replace(well, attempt="2")], [replace(well, step="b")]):
+        assert invariants.i13_the_winner_has_ended_well(event, executions)
+
+
 def case_of(*events: Event) -> Case:
     case = Case({"metadata": {"name": "w", "uid": "u"}}, lambda name: None)
     case.story = told(*events)

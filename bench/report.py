@@ -31,7 +31,7 @@ NAIVE = "naive operator"
 
 FOLDER = Path(__file__).parents[1] / "build" / "bench"
 COLUMNS = (
-    "contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | own writes a step | own bytes a step"
+    "contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | the cluster's CPU ms a step | own writes a step | own bytes a step"
     " | all writes a step | memory MiB"
 )
 
@@ -132,6 +132,7 @@ def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
         f"{min(seconds):.2f} - {max(seconds):.2f}",
         f"{nearest_rank(gaps, 0.5):.1f} / {nearest_rank(gaps, 0.99):.1f}" if gaps else "",
         f"{1000 * _median(outcomes, lambda each: each.cpu_seconds) / steps:.2f}",
+        f"{1000 * _median(outcomes, lambda each: sum(each.seen.cpu_seconds.values())) / steps:.1f}",
         f"{_median(outcomes, lambda each: each.writes) / steps:.2f}",
         f"{_median(outcomes, lambda each: each.seen.own_bytes) / steps:,.0f}",
         f"{_median(outcomes, lambda each: each.seen.server_writes) / steps:.1f}",

@@ -7,13 +7,14 @@ same for each contestant: two watches of metadata, one event for each Job and on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e import etcd
 from e2e.apiserver import ApiServer, jobs, pods
+from e2e.operator_process import cpu_seconds
 from e2e.scale import its_coming, server_writes
 from e2e.watching import Change, Watch
 
@@ -34,6 +35,10 @@ class Place:
         """Of the control plane and the nodes."""
         return list(machine.daemons(self.state).values())
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Which each of them has used so far."""
+        return {program: cpu_seconds(pid) for program, pid in machine.daemons(self.state).items()}
+
     def etcd(self) -> str:
         """Where etcd answers."""
         words = Path("/proc", str(machine.daemons(self.state)["etcd"]), "cmdline").read_text().split("\0")
@@ -50,6 +55,7 @@ class Seen:
     etcd_bytes: int
     own_puts: int  # of them, those of what only the contestant writes
     own_bytes: int
+    cpu_seconds: Mapping[str, float]  # of each program of the control plane, and of the nodes
     foreign: float  # which part of the machine others had, 0 to 1
 
 
@@ -70,6 +76,7 @@ class Witness:
             self._entered = entered.pop_all()
         self._written = server_writes(self._place.api)
         self._revision = etcd.revision(self._place.etcd())
+        self._cpu = self._place.cpu_seconds()
         self._begun, self._moment = time.monotonic(), machine.moment(self._pids)
         return self
 
@@ -79,6 +86,7 @@ class Witness:
     def seen(self, dag: Dag, own: Sequence[str]) -> Seen:
         """All since `with`; `own` are the resources that only the contestant writes. Raises AssertionError."""
         foreign = machine.moment(self._pids).foreign_since(self._moment, time.monotonic() - self._begun)
+        cpu = {program: used - self._cpu[program] for program, used in self._place.cpu_seconds().items()}
         written = server_writes(self._place.api) - self._written
         made, ended = self._once(self._made, dag, "Jobs"), self._once(self._ended, dag, "ends of pods")
         gaps = []
@@ -99,6 +107,7 @@ class Witness:
             etcd_bytes=puts.size_bytes.total(),
             own_puts=sum(puts.count[each] for each in own),
             own_bytes=sum(puts.size_bytes[each] for each in own),
+            cpu_seconds=cpu,
             foreign=foreign,
         )
 

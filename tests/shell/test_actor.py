@@ -170,3 +170,28 @@ async def test_a_status_that_comes_while_the_log_is_read_is_no_witness_against_i
         await actor.open()
         assert actor.head is not None
         assert actor.head.position < 1_000
+
+
+async def test_the_echo_of_its_own_status_makes_it_write_nothing() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    apply(server, step("a"), step("b"), step("c", "a"))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    statuses = [msgspec.json.decode(each.body or b"") for each in server.writes("one") if "/status" in each.path]
+    versions = [operations[1]["value"] for operations in statuses]
+    assert len(versions) == len(set(versions))  # none was sent that changed nothing
+    assert len(versions) == 5  # accepted, two run, both have ended and the last one is made, it runs, all have ended
+
+
+async def test_a_status_that_somebody_else_has_written_is_put_right() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    apply(server, step("a"))
+    async with operator(server):
+        await until(lambda: status(server).get("running"))
+
+        def forged(workflow: dict[str, Any]) -> dict[str, Any]:
+            return workflow | {"status": {**workflow["status"], "phase": "Succeeded"}}
+
+        server.update("workflows", "default", "w", forged, status=True)
+        await until(lambda: status(server)["phase"] == "Running")
+        assert server.time() < 15

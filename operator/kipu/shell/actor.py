@@ -154,9 +154,13 @@ class Actor:
         return self._state
 
     def changed(self, view: WorkflowView) -> None:
-        """The resource was edited."""
+        """The resource was edited, by a person or by our own status."""
+        is_new_spec = view.metadata.generation != self.view.metadata.generation
         self.view = view
-        self._read_spec()
+        if is_new_spec:  # else nothing is asked that was not asked before: no turn for an echo
+            self._read_spec()
+        else:
+            self._publisher.seen(view.status)
 
     async def _live(self) -> None:
         fresh = self._head is None

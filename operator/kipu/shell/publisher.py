@@ -41,6 +41,7 @@ class Publisher:
         self._nudge = nudge
         self._dirty = False
         self._written: Status = {}
+        self._sent: Status = {}
         self._failures = 0
         self._not_before = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -51,8 +52,14 @@ class Publisher:
         self._dirty = True
         self._wake_when_due()
 
+    def seen(self, status: Status) -> None:
+        """This is shown now. Where it is not what was sent last, but somebody's edit, it is to be put right."""
+        if status != self._sent:
+            self._written = {}
+            self.mark()
+
     def offer(self, make: Callable[[], Status], *, phase: str, group: asyncio.TaskGroup) -> None:
-        """Send what `make` projects if it is due and none is under way."""
+        """Send what `make` projects if it is due, is not what was written last, and none is under way."""
         urgent = phase != self._phase
         if not (self._dirty or urgent) or self._task is not None:
             return
@@ -60,8 +67,10 @@ class Publisher:
             self._wake_when_due()
             return
         self._dirty, self._phase = False, phase
-        self._task = group.create_task(self._send_once(make()), name="status")
-        self._task.add_done_callback(self._sent)
+        if (status := make()) == self._written:
+            return
+        self._task = group.create_task(self._send_once(status), name="status")
+        self._task.add_done_callback(self._over)
 
     async def finish(self, make: Callable[[], Status]) -> None:
         """Until the last status is written, or the workflow is gone. What was written last is not written again."""
@@ -106,7 +115,7 @@ class Publisher:
         return True
 
     async def _patch(self, status: Status) -> Answer:
-        stream = self._stream
+        stream, self._sent = self._stream, status
         return await self._kube.patch_workflow_status(
             stream.namespace, stream.name, stream.uid, status, resource_version=self._version
         )
@@ -125,7 +134,7 @@ class Publisher:
     def _retry_seconds(self) -> float:
         return float(min(RETRY_SECONDS_MAX, 0.25 * 2 ** min(self._failures, 10)))
 
-    def _sent(self, _task: asyncio.Task[None]) -> None:
+    def _over(self, _task: asyncio.Task[None]) -> None:
         self._task = None
         if self._dirty:
             self._wake_when_due()

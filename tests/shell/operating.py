@@ -15,6 +15,7 @@ from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
 from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.main import compose
+from kipu.shell.ownership import Owns, everything
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from tests.fakes.apiserver import ApiServer
@@ -38,12 +39,16 @@ def apply(server: ApiServer, *steps: Mapping[str, Any], name: str = "w", **spec:
 
 @asynccontextmanager
 async def operator(
-    server: ApiServer, identity: str = "one", faults: FaultHook | None = None, **settings: Any
+    server: ApiServer,
+    identity: str = "one",
+    faults: FaultHook | None = None,
+    owns: Owns = everything,
+    **settings: Any,
 ) -> AsyncIterator[Engine]:
     """One life of it. At its end it is killed: no farewell."""
     kube = OwnedKube(server.connect(user=identity, faults=faults))
     settings_ = Settings(identity=identity, **settings)
-    engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry())
+    engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry(), owns)
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
     try:
         yield engine

@@ -61,3 +61,21 @@ def test_sessions_that_fail_at_once_are_counted() -> None:
 def test_a_session_that_lived_well_is_followed_soon_whatever_was_before() -> None:
     """A workflow of days loses a race for its log now and then: its tenth conflict is no reason to wait for 30 s."""
     assert failures_in_a_row(8, lived_seconds=RESTART_SECONDS_MAX + 1) == 1
+
+
+async def test_after_a_takeover_the_urgent_and_the_oldest_come_first() -> None:
+    server = ApiServer()
+    ages = {"d": 0, "b": 0, "a": 0, "c": 5}  # priorities, in the order of their creation; lists come by name
+    for name, priority in ages.items():
+        apply(server, step("one"), step("two", "one"), name=name, priority=priority)
+        await asyncio.sleep(1.0)  # a creationTimestamp has whole seconds
+    leads = False
+    async with operator(server, owns=lambda _uid: leads, parallelism=1) as engine:
+        await engine.synced()
+        await asyncio.sleep(5.0)
+        leads = True
+        engine.ownership_changed()
+        for name in ages:
+            await ended(server, name)
+    names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in server.all("workflows")}
+    assert [names[run.workflow_uid] for run in server.executions] == ["c", "c", "d", "d", "b", "b", "a", "a"]

@@ -72,22 +72,23 @@ def test_the_change_is_told() -> None:
     assert told == [2, 3]
 
 
-def test_the_highest_priority_is_woken_first_and_then_who_waits_longest() -> None:
+def test_the_highest_priority_is_woken_first_and_then_the_oldest() -> None:
     woken: list[str] = []
     slots = Slots(1)
     hold(slots, "a", 1)
-    for uid, priority in (("low", -1), ("first", 0), ("high", 5), ("second", 0)):
-        slots.wait(uid, partial(woken.append, uid), priority=priority)
+    row = (("low", (1, 0)), ("young", (0, 9)), ("high", (-5, 99)), ("old", (0, 3)), ("second", (0, 9)))
+    for uid, rank in row:
+        slots.wait(uid, partial(woken.append, uid), rank=rank)
     hold(slots, "a", 0)
-    for _ in range(3):
+    for _ in range(4):
         hold(slots, woken[-1], 0)
-    assert woken == ["high", "first", "second", "low"]
+    assert woken == ["high", "old", "young", "second", "low"]
 
 
 def test_a_place_is_kept_for_whoever_was_woken_for_it() -> None:
     slots = Slots(1)
     hold(slots, "low", 1)
-    slots.wait("high", lambda: None, priority=1)
+    slots.wait("high", lambda: None, rank=(-1, 0))
     hold(slots, "low", 0)
     assert slots.free_for("low", "") == 0
     assert slots.free_for("high", "") == 1
@@ -105,7 +106,7 @@ def test_a_namespace_at_its_limit_holds_nobody_else_up() -> None:
     assert slots.free_for("b", "one") == 0
     assert slots.why_none("one") == "one of the 2 places of namespace 'one'"
     assert slots.why_none("two") == "one of the 3 places of the operator"
-    slots.wait("b", lambda: woken.append("b"), "one", priority=9)
+    slots.wait("b", lambda: woken.append("b"), "one", rank=(-9, 0))
     slots.wait("y", lambda: woken.append("y"), "two")
     hold(slots, "x", 0, "two")
     assert woken == ["y"]
@@ -144,7 +145,7 @@ def test_what_is_held_and_kept_is_never_more_than_the_limits() -> None:
         slots.hold(uid, held[uid], space[uid])
         if draw.random() < 0.8:
             waiting[uid] = space[uid]
-            slots.wait(uid, partial(wake, uid), space[uid], priority=draw.randint(0, 2))
+            slots.wait(uid, partial(wake, uid), space[uid], rank=(draw.randint(0, 2), draw.randint(0, 2)))
         slots.serve()
 
     def wake(uid: str) -> None:

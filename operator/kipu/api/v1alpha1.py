@@ -262,8 +262,8 @@ class WorkflowSpec(Model):
     parallelism: Annotated[int, Field(ge=1, le=PARALLELISM_MAX)] | None = None
     """How many Jobs of this workflow may exist at once. No limit of its own if absent."""
     priority: Annotated[int, Field(ge=-PRIORITY_MAX, le=PRIORITY_MAX)] | None = None
-    """Whose steps get the places of the operator, or of the namespace, that come free: the highest first, then who
-    waits longest. 0 if absent. What runs is never ended for it."""
+    """Whose steps get the places of the operator, or of the namespace, that come free: the highest first, then the
+    oldest Workflow's. 0 if absent. What runs is never ended for it."""
     timeout: Duration | None = None
     """How long the run may take, from its acceptance, such as 2h; then it is taken down and has Failed. No limit
     if absent."""

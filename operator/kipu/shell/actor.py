@@ -37,6 +37,7 @@ from .lookout import Lookout
 from .mailbox import Mailbox
 from .notifier import Notifier
 from .observer import Observer, Sighting
+from .openings import rank
 from .performer import Performer, Reports
 from .publisher import Publisher
 from .retention import Shelf
@@ -252,7 +253,7 @@ class Actor:
             assert state.definition is not None
             if places_free(state, slots.limit):
                 crowded = slots.why_none(namespace)
-                slots.wait(uid, self._mailbox.nudge, namespace, state.definition.priority)
+                slots.wait(uid, self._mailbox.nudge, namespace, rank(state.definition.priority, self.view))
             else:
                 crowded = f"one of the {state.definition.parallelism} places of the workflow (spec.parallelism)"
         slots.serve()

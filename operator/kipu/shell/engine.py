@@ -21,6 +21,7 @@ from . import requests
 from .actor import Actor, Services
 from .kube_views import WorkflowView
 from .observer import Observer
+from .openings import Openings, rank_of
 from .ownership import Owns, everything
 from .publisher import WorkflowGone
 from .retention import Retirement
@@ -49,7 +50,7 @@ class Engine:
         self._services = services
         self._owns = owns
         self._entries: dict[str, _Entry] = {}
-        self._opening = asyncio.Semaphore(OPENING_MAX)
+        self._openings = Openings(OPENING_MAX)
         self._retirement = Retirement(services.kube, services.clock, default_ms=services.settings.ttl_after_finished_ms)
         self._group: asyncio.TaskGroup | None = None  # while it runs
 
@@ -60,7 +61,7 @@ class Engine:
             group.create_task(self._services.notifier.run(), name="notifier")
             group.create_task(self._sweep(), name="sweep")
             group.create_task(self._retirement.run(), name="retirement")
-            for uid in list(self._entries):  # of which the front has told before
+            for uid in self._by_rank():  # of which the front has told before
                 self._consider(uid)
             try:
                 await self._services.observer.run()
@@ -83,12 +84,16 @@ class Engine:
 
     def ownership_changed(self) -> None:
         """Open what is ours now, leave what is not: an actor that is left is cancelled wherever it stands."""
-        for uid in list(self._entries):
+        for uid in self._by_rank():
             if self._owns(uid):
                 self._consider(uid)
             else:
                 self._stop(uid)
                 self._retirement.forget(uid)
+
+    def _by_rank(self) -> list[str]:
+        """All that are known, those first that are to be served first."""
+        return sorted(self._entries, key=lambda uid: rank_of(self._entries[uid].view))
 
     def workflow_changed(self, view: WorkflowView) -> None:
         """The resource was listed, added or modified."""
@@ -183,7 +188,7 @@ class Engine:
         name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
         entry.actor = actor = Actor(entry.view, self._services, seen=entry.seen)
         try:
-            async with self._opening:
+            async with self._openings.turn(rank_of(entry.view)):
                 await actor.open()
             await actor.run()
         except Exception as caught:

@@ -1,4 +1,4 @@
-"""Places for Jobs: the operator's bound and that of each namespace, shared by priority, then by who waits longest.
+"""Places for Jobs: the operator's bound and that of each namespace, shared by priority, then by age.
 
 Promises: a place that comes free is kept for whoever is woken for it until that one has decided, so that nobody of a
 lower priority takes it meanwhile; a namespace that is full holds nobody else up. A wake costs as much as there are
@@ -13,10 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .openings import Rank
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Waiter:
-    rank: tuple[int, int]  # the highest priority first, then who began to wait first
+    rank: tuple[int, int, int]  # as in `openings`, then who began to wait first
     uid: str = field(compare=False)
     wake: Callable[[], None] = field(compare=False)
 
@@ -39,7 +41,7 @@ class Slots:
         self._used: Counter[str] = Counter()  # by namespace, the kept ones included
         self._total = 0
         self._waiting: dict[str, list[_Waiter]] = {}  # by namespace, each a heap; outdated ones are dropped when met
-        self._ranks: dict[str, tuple[int, int]] = {}  # of those who wait
+        self._ranks: dict[str, tuple[int, int, int]] = {}  # of those who wait
         self._numbers = itertools.count()
 
     @property
@@ -75,12 +77,15 @@ class Slots:
             del self._held[uid]
         self._on_change(self._total - len(self._kept))
 
-    def wait(self, uid: str, wake: Callable[[], None], namespace: str = "", priority: int = 0) -> None:
-        """Have `serve` wake this workflow once there is a place. Waiting twice keeps the older place in the row."""
+    def wait(self, uid: str, wake: Callable[[], None], namespace: str = "", rank: Rank = (0, 0)) -> None:
+        """Have `serve` wake this workflow once there is a place, the lowest rank first.
+
+        Waiting twice keeps the older place in the row.
+        """
         if uid in self._ranks:
             return
-        rank = self._ranks[uid] = (-priority, next(self._numbers))
-        heapq.heappush(self._waiting.setdefault(namespace, []), _Waiter(rank, uid, wake))
+        place = self._ranks[uid] = (*rank, next(self._numbers))
+        heapq.heappush(self._waiting.setdefault(namespace, []), _Waiter(place, uid, wake))
 
     def forget(self, uid: str, namespace: str = "") -> None:
         """The workflow ended or its actor stopped."""

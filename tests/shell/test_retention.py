@@ -14,7 +14,7 @@ from kipu.shell.kube import Kube
 from kipu.shell.kube_owned import OwnedKube
 from kipu.shell.kube_views import WORKFLOWS, decode_workflow
 from kipu.shell.main import compose
-from kipu.shell.retention import Retirement, Shelf
+from kipu.shell.retention import Janitor, Retirement, Shelf
 from kipu.shell.settings import Settings
 from kipu.shell.telemetry import Telemetry
 from kipu.shell.watch import list_and_watch
@@ -147,9 +147,56 @@ async def test_a_job_whose_create_was_left_unanswered_keeps_its_name() -> None:
     assert {job["metadata"]["labels"]["kipu.dev/step"] for job in server.all("jobs")} == {"s0"}
 
 
+def shelf_of(server: ApiServer, kept: int) -> tuple[Shelf, Janitor]:
+    janitor = Janitor(Kube(server.connect(user="operator")))
+    return Shelf(janitor, StreamId(namespace="default", name="w", uid="u"), kept=kept), janitor
+
+
 async def test_a_shelf_deletes_no_job_that_this_session_did_not_make() -> None:
     server = ApiServer()
-    stream = StreamId(namespace="default", name="w", uid="u")
-    shelf = Shelf(Kube(server.connect(user="operator")), stream, asyncio.Semaphore(1), kept=0)
+    shelf, janitor = shelf_of(server, kept=0)
     shelf.finished("of-an-older-epoch")
-    assert not shelf.is_due
+    task = asyncio.create_task(janitor.run(lambda _uid: True))
+    await asyncio.sleep(60.0)
+    task.cancel()
+    assert server.writes("operator") == []
+
+
+async def test_while_steps_begin_few_jobs_are_deleted_and_the_rest_once_they_rest() -> None:
+    server = ApiServer()
+    shelf, janitor = shelf_of(server, kept=10)
+    task = asyncio.create_task(janitor.run(lambda _uid: True))
+    for number in range(100):
+        janitor.step_begins()
+        shelf.created(f"j{number}", f"uid-{number}")
+        shelf.finished(f"j{number}")
+        await asyncio.sleep(0.1)
+    assert 8 <= len(server.writes("operator")) <= 10  # in ten seconds
+    await asyncio.sleep(10.0)
+    assert [write.path.rpartition("/j")[2] for write in server.writes("operator")] == [str(n) for n in range(90)]
+    task.cancel()
+
+
+async def test_where_steps_never_rest_a_long_row_is_worked_off_faster() -> None:
+    server = ApiServer()
+    shelf, janitor = shelf_of(server, kept=0)
+    for number in range(5_000):
+        shelf.created(f"j{number}", f"uid-{number}")
+        shelf.finished(f"j{number}")
+    task = asyncio.create_task(janitor.run(lambda _uid: True))
+    for _ in range(100):
+        janitor.step_begins()
+        await asyncio.sleep(0.1)
+    assert 40 <= len(server.writes("operator")) <= 60  # in ten seconds
+    task.cancel()
+
+
+async def test_jobs_of_a_workflow_that_is_gone_or_another_replicas_are_left_alone() -> None:
+    server = ApiServer()
+    shelf, janitor = shelf_of(server, kept=0)
+    shelf.created("j", "uid")
+    shelf.finished("j")
+    task = asyncio.create_task(janitor.run(lambda uid: uid != "u"))
+    await asyncio.sleep(60.0)
+    task.cancel()
+    assert server.writes("operator") == []

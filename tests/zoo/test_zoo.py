@@ -61,6 +61,7 @@ FAILURES = (
     "acknowledged before it is on the disk",
     "processes orphaned",
     "killed without a grace",
+    "housekeeping in the way",
 )
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 

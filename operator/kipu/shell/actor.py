@@ -40,7 +40,7 @@ from .observer import Observer, Sighting
 from .openings import rank
 from .performer import Performer, Reports
 from .publisher import Publisher
-from .retention import Shelf
+from .retention import Janitor, Shelf
 from .settings import Settings
 from .slots import Slots
 from .tasks import Alarm, Tasks
@@ -62,15 +62,16 @@ class Services:
     clock: Clock
     settings: Settings
     telemetry: Telemetry
-    housekeeping: asyncio.Semaphore
+    janitor: Janitor
+    upkeeps: asyncio.Semaphore
 
     def shelf(self, stream: StreamId) -> Shelf:
         """The finished Jobs of a session that begins."""
-        return Shelf(self.kube, stream, self.housekeeping, kept=self.settings.jobs_kept)
+        return Shelf(self.janitor, stream, kept=self.settings.jobs_kept)
 
     def upkeep(self, stream: StreamId) -> Upkeep:
         """The care of a log in a session that begins."""
-        return Upkeep(self.log, stream, self.housekeeping)
+        return Upkeep(self.log, stream, self.upkeeps)
 
 
 class Actor:
@@ -137,8 +138,8 @@ class Actor:
                 if not self._is_over():
                     await self._live()
                 assert self._head is not None
+                await self._publisher.finish(self._project)  # somebody may wait for it
                 self._head = await self._upkeep.archive(self._head)
-                await self._publisher.finish(self._project)
                 self._tasks.cancel()
         finally:
             self._close()
@@ -271,8 +272,6 @@ class Actor:
             self._release(step)
         for effect in (*effects(self.state, touched(events)), *escalated(self.state, events)):
             self._perform(effect)
-        if self._shelf.is_due:
-            self._tasks.once("shelf", self._shelf.clear)
         if self._upkeep.is_due:
             self._tasks.once("upkeep", self._upkeep.sweep)
         for notice in notices(events, records[0].position):
@@ -328,6 +327,7 @@ class Actor:
         plan = plans.plan(effect, self.state, stream=self.stream, intent=intent, depth=depth)
         performer, ensurer = self._services.performer, self._ensurer(plan)
         if isinstance(effect, EnsureJob):
+            self._services.janitor.step_begins()
             self._lookout.expect(effect.job, effect.ref)
             self._tasks.once(effect.job, lambda: ensurer.ensure_job(plan, self._reports()))
             return

@@ -61,6 +61,7 @@ class Engine:
             group.create_task(self._services.notifier.run(), name="notifier")
             group.create_task(self._sweep(), name="sweep")
             group.create_task(self._retirement.run(), name="retirement")
+            group.create_task(self._services.janitor.run(self._is_served), name="janitor")
             for uid in self._by_rank():  # of which the front has told before
                 self._consider(uid)
             try:
@@ -138,6 +139,9 @@ class Engine:
         elif entry.done_generation != view.metadata.generation:
             entry.task = self._group.create_task(self._serve(entry), name=f"workflow {uid}")
             self._services.telemetry.actors.inc()
+
+    def _is_served(self, uid: str) -> bool:
+        return uid in self._entries and self._owns(uid)
 
     def _stop(self, uid: str) -> None:
         entry = self._entries.get(uid)

@@ -38,11 +38,12 @@ from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
 from .observer import Observer
 from .performer import Performer
-from .retention import DELETES_IN_FLIGHT_MAX
+from .retention import Janitor
 from .server import serve
 from .settings import Settings, from_environment
 from .slots import Slots
 from .telemetry import Telemetry
+from .upkeep import UPKEEPS_MAX
 
 log = logging.getLogger("kipu")
 CRD_PATIENCE_SECONDS = 2.0
@@ -70,7 +71,8 @@ def compose(
         clock=clock,
         settings=settings,
         telemetry=telemetry,
-        housekeeping=asyncio.Semaphore(DELETES_IN_FLIGHT_MAX),
+        janitor=Janitor(kube),
+        upkeeps=asyncio.Semaphore(UPKEEPS_MAX),
     )
     return Engine(services, owns)
 

@@ -3,7 +3,7 @@
 Promises: a Job is deleted early only if nothing of it can come back: it was scheduled and created by this very
 session, every one of its creates had a definite answer, and its attempt is recorded as over (design 02, "Fencing
 effects"; tests/models holds the model). A Workflow is deleted only as it was when its time passed: by uid and
-resourceVersion, so that an edit in between keeps it. Both are bounded in rate and wait behind everything else.
+resourceVersion, so that an edit in between keeps it. Both are bounded in rate and make way for everything else.
 Must never delete a placeholder, a log, or anything of a Workflow that has not ended.
 """
 
@@ -13,6 +13,8 @@ import asyncio
 import heapq
 import logging
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from kipu.api.durations import to_ms
@@ -24,21 +26,63 @@ from .kube import Kube
 from .kube_views import WorkflowView, epoch_ms
 
 log = logging.getLogger(__name__)
-DELETES_IN_FLIGHT_MAX = 2  # of the 32 requests that steps may have in flight: housekeeping takes a sixteenth
+PAUSE_SECONDS = 0.05  # between two Jobs: at most 20 a second, each of which costs the cluster as much as a step
+BUSY_PAUSE_SECONDS = 1.0  # while steps begin: a sixtieth of what two cores carry
+ROW_OF_ONE_MORE = 1_000  # Jobs in the row for which it goes once more as fast: where steps never rest it catches up
 RETIREMENT_SECONDS_MIN = 0.1  # between two Workflows: 10 a second, each of which costs the collector its Jobs and pods
 WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
+
+
+class Janitor:
+    """Deletes Jobs that are kept no longer, of all workflows, one after another; `run` serves until cancelled.
+
+    It makes way: while steps begin it goes slowly, and catches up when they rest. 0.2 KiB for each Job in its row.
+    """
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._row: deque[tuple[StreamId, str, str]] = deque()  # of a Job its name and uid
+        self._some = asyncio.Event()
+        self._busy_until = 0.0
+
+    def step_begins(self) -> None:
+        """A Job is created."""
+        self._busy_until = asyncio.get_running_loop().time() + BUSY_PAUSE_SECONDS
+
+    def delete(self, stream: StreamId, job: str, uid: str) -> None:
+        """When it is its turn."""
+        self._row.append((stream, job, uid))
+        self._some.set()
+
+    async def run(self, is_served: Callable[[str], bool]) -> None:
+        """Delete what is in the row; `is_served` says of a Workflow's uid whether it is there, and ours, still.
+
+        An answer of any kind settles a Job: it is worth no retry.
+        """
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            while self._row:
+                await asyncio.sleep(self._pause_seconds())
+                stream, job, uid = self._row.popleft()
+                if is_served(stream.uid):
+                    with suppress(Unanswered):
+                        await self._kube.delete_job(stream.namespace, job, uid)
+
+    def _pause_seconds(self) -> float:
+        if asyncio.get_running_loop().time() >= self._busy_until:
+            return PAUSE_SECONDS
+        return max(PAUSE_SECONDS, BUSY_PAUSE_SECONDS / (1 + len(self._row) // ROW_OF_ONE_MORE))
 
 
 class Shelf:
     """The finished Jobs of one session, oldest first; those beyond `kept` fall off, and are deleted."""
 
-    def __init__(self, kube: Kube, stream: StreamId, slots: asyncio.Semaphore, *, kept: int) -> None:
-        self._kube = kube
+    def __init__(self, janitor: Janitor, stream: StreamId, *, kept: int) -> None:
+        self._janitor = janitor
         self._stream = stream
-        self._slots = slots
         self._kept = kept
         self._created: dict[str, str] = {}  # name -> uid, of Jobs that this session made for certain: those at once
-        # 0.2 KiB each. Where deletes lag behind ends there are more than `kept`, up to all of a run: 10 MiB for 50,000.
         self._finished: deque[tuple[str, str]] = deque()
 
     def created(self, job: str, uid: str) -> None:
@@ -49,21 +93,8 @@ class Shelf:
         """The attempt of this Job is over, and that is recorded."""
         if (uid := self._created.pop(job, None)) is not None:
             self._finished.append((job, uid))
-
-    @property
-    def is_due(self) -> bool:
-        """Whether more is kept than should be."""
-        return len(self._finished) > self._kept
-
-    async def clear(self) -> None:
-        """Delete one after another what is too much. An answer of any kind settles a Job: it is worth no retry."""
-        while self.is_due:
-            job, uid = self._finished.popleft()
-            async with self._slots:
-                try:
-                    await self._kube.delete_job(self._stream.namespace, job, uid)
-                except Unanswered:
-                    continue
+        while len(self._finished) > self._kept:
+            self._janitor.delete(self._stream, *self._finished.popleft())
 
 
 @dataclass(frozen=True, slots=True, order=True)

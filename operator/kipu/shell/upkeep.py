@@ -15,6 +15,7 @@ from kipu.core.errors import TransientError
 from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, StreamId
 
 log = logging.getLogger(__name__)
+UPKEEPS_MAX = 2  # of the 32 requests that steps may have in flight: the care of logs takes a sixteenth
 
 
 class Upkeep:

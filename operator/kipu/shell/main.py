@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import uvloop
+
 from kipu import __version__
 from kipu.core.errors import UserError
 from kipu.eventlog.configmaps import ConfigMapLog
@@ -189,7 +191,7 @@ def main() -> int:
             sys.stderr.write(f"kipu: {problem}\n")
         return 2
     logging.basicConfig(level=settings.log_level.value, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(operate(settings))
+    uvloop.run(operate(settings))  # ADR 0018
     return 0
 
 

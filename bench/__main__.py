@@ -21,7 +21,7 @@ from . import dag as dags
 from . import report
 from .contest import Outcome, ideal_client, kipu, naive
 from .dag import Workload
-from .report import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, POD_FLOOR
+from .results import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, POD_FLOOR, Result
 from .suites import SUITES, single
 from .witness import Place
 
@@ -90,15 +90,15 @@ def _fitting(workload: Workload) -> list[str]:
     return names
 
 
-def _measure(place: Place, workload: Workload, names: Sequence[str], rounds: int) -> report.Result:
-    result = report.Result(workload)
+def _measure(place: Place, workload: Workload, names: Sequence[str], rounds: int) -> Result:
+    result = Result(workload)
     for number in range(rounds):
         for name in random.Random(number).sample(names, len(names)):
             result.add(number, _undisturbed(place, workload, name, result))
     return result
 
 
-def _undisturbed(place: Place, workload: Workload, name: str, result: report.Result) -> Outcome:
+def _undisturbed(place: Place, workload: Workload, name: str, result: Result) -> Outcome:
     for _ in range(VOID_MAX):
         outcome = _run(place, workload, name)
         if outcome.seen.foreign <= FOREIGN_MAX:

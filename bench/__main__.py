@@ -1,7 +1,8 @@
 """`python -m bench`: contestants take turns at each workload, in every round in another order, on one cluster.
 
 Promises: what is printed was measured in this run; a round in which others used the machine is run again, and shown.
-All of it is in `build/bench` too: report.md and results.json. With `--workload` the last line is that of the ratios.
+All of it is in `build/bench` too: report.md, results.json and charts. With `--workload` the last line is that of the
+ratios.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             names = options.contestant or (OF_A_FILE if options.workload else _fitting(workload))
             told.add(_measure(place, workload, names, options.rounds))
         told.summary()
+        told.conclusions()
         if options.workload is not None:
             told.ratios()
     return 0

@@ -1,4 +1,8 @@
-"""What is said of the outcomes: a table in Markdown for each workload, a table of ratios over all, and all as JSON."""
+"""What is said of the outcomes: a table in Markdown for each workload, then over all: ratios, slopes, charts.
+
+All outcomes are there as JSON too. Promises: without a drawing library all is said but the charts, and that they are
+missing; what was measured is never lost to that.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ import msgspec
 from e2e.measure import nearest_rank
 from kipu import __version__
 
-from . import machine
+from . import curves, machine, slopes
 from .contest import Outcome
 from .results import JOB_FLOOR, KIPU, LOG_FLOOR, NAIVE, POD_FLOOR, Result
 from .witness import Place
@@ -71,6 +75,11 @@ class Report:
         means = [self._mean(floor) for floor in floors]
         self._say(f"| **geometric mean** | {' | '.join('' if mean is None else f'{mean:.2f}' for mean in means)} |")
 
+    def conclusions(self) -> None:
+        """How cost grows, and the charts."""
+        for line in [*slopes.lines(self._results), *drawn(self._results, FOLDER)]:
+            self._say(line)
+
     def ratios(self) -> None:
         """The last line of `make bench WORKLOAD=...`."""
         pod, job = (self._results[0].ratio(KIPU, floor) for floor in (POD_FLOOR, JOB_FLOOR))
@@ -103,6 +112,19 @@ def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
         f"{memory / 2**20:.0f}" if memory else "",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def drawn(results: Sequence[Result], folder: Path) -> list[str]:
+    """The charts as images in Markdown, once they are in the folder; those of an older run are gone."""
+    try:
+        from . import charts  # the one place that needs the library, which is not in every .venv
+    except ModuleNotFoundError as error:
+        return [f"\nNo charts: {error.name} is not installed; `make bench` installs it."]
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    files = charts.draw(curves.growths(results), curves.bars(results), folder)
+    return ["\n### Charts", *(f"\n![{title}]({file.name})" for title, file in files.items())] if files else []
 
 
 def say(text: str, to: TextIO | None = None) -> None:

@@ -22,7 +22,8 @@ def many(copies: int, dag: Dag) -> Workload:
 
 def real() -> list[Workload]:
     """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead."""
-    return [single(dags.load(path).scaled(0)) for path in sorted(REAL.glob("*.json"))]
+    loaded = [dags.load(path).scaled(0) for path in sorted(REAL.glob("*.json"))]
+    return [Workload(name=dag.name, dag=dag, is_real=True) for dag in loaded]
 
 
 def quick() -> list[Workload]:

@@ -1,4 +1,4 @@
-"""What is said of the outcomes: a table in Markdown for each workload, then over all: ratios, slopes, charts.
+"""What is said of the outcomes: a table in Markdown for each workload, then over all: ratios, slopes, targets, charts.
 
 All outcomes are there as JSON too. Promises: without a drawing library all is said but the charts, and that they are
 missing; what was measured is never lost to that.
@@ -17,7 +17,7 @@ import msgspec
 from e2e.measure import nearest_rank
 from kipu import __version__
 
-from . import curves, machine, slopes
+from . import curves, machine, slopes, targets
 from .contest import Outcome
 from .results import JOB_FLOOR, KIPU, LOG_FLOOR, NAIVE, POD_FLOOR, Result
 from .witness import Place
@@ -76,8 +76,8 @@ class Report:
         self._say(f"| **geometric mean** | {' | '.join('' if mean is None else f'{mean:.2f}' for mean in means)} |")
 
     def conclusions(self) -> None:
-        """How cost grows, and the charts."""
-        for line in [*slopes.lines(self._results), *drawn(self._results, FOLDER)]:
+        """How cost grows, which targets are met, and the charts."""
+        for line in [*slopes.lines(self._results), *targets.lines(self._results), *drawn(self._results, FOLDER)]:
             self._say(line)
 
     def ratios(self) -> None:

@@ -39,11 +39,13 @@ $(UV):
 	$(UV) pip install -q --no-deps --python $(BIN)/python -e .
 	touch $@
 
-lock: | $(UV) ## Resolve the dependencies anew and write both locks
+lock: | $(UV) ## Resolve the dependencies anew and write the three locks
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --extra cli --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --group bench -c requirements-dev.lock -o requirements-bench.lock
 
 ## Without a cluster
 .PHONY: check fmt lint types unit prove simulate zoo crds docs
@@ -96,7 +98,8 @@ scale: setup ## A chain of 1,000 steps, and a fan-out, on simulated nodes: [ITEM
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log
-bench: setup ## Kipu beside what no engine can beat, on simulated nodes: [WORKLOAD=dag.json, or SUITE=quick|full|real; ROUNDS=3]
+bench: setup ## Kipu beside what no engine can beat, on simulated nodes: [WORKLOAD=dag.json, or SUITE=quick|full|real|slopes|targets; ROUNDS=3]
+	@$(UV) pip install -q --require-hashes --python $(BIN)/python -r requirements-bench.lock
 	@CLUSTER=sim e2e/cluster/up.sh >&2
 	@eval "$$(CLUSTER=sim e2e/cluster/env.sh)" && \
 	  $(BIN)/python -m bench $(and $(WORKLOAD),--workload $(WORKLOAD)) $(and $(SUITE),--suite $(SUITE)) $(and $(ROUNDS),--rounds $(ROUNDS))

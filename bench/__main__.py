@@ -1,7 +1,8 @@
 """`python -m bench`: contestants take turns at each workload, in every round in another order, on one cluster.
 
 Promises: what is printed was measured in this run; a round in which others used the machine is run again, and shown.
-All of it is in `build/bench` too: report.md and results.json. With `--workload` the last line is that of the ratios.
+All of it is in `build/bench` too: report.md, results.json and charts. With `--workload` the last line is that of the
+ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from . import dag as dags
 from . import report
 from .contest import Outcome, ideal_client, kipu, naive
 from .dag import Workload
-from .report import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, POD_FLOOR
+from .results import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, POD_FLOOR, Result
 from .suites import SUITES, single
 from .witness import Place
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             names = options.contestant or (OF_A_FILE if options.workload else _fitting(workload))
             told.add(_measure(place, workload, names, options.rounds))
         told.summary()
+        told.conclusions()
         if options.workload is not None:
             told.ratios()
     return 0
@@ -90,15 +92,15 @@ def _fitting(workload: Workload) -> list[str]:
     return names
 
 
-def _measure(place: Place, workload: Workload, names: Sequence[str], rounds: int) -> report.Result:
-    result = report.Result(workload)
+def _measure(place: Place, workload: Workload, names: Sequence[str], rounds: int) -> Result:
+    result = Result(workload)
     for number in range(rounds):
         for name in random.Random(number).sample(names, len(names)):
             result.add(number, _undisturbed(place, workload, name, result))
     return result
 
 
-def _undisturbed(place: Place, workload: Workload, name: str, result: report.Result) -> Outcome:
+def _undisturbed(place: Place, workload: Workload, name: str, result: Result) -> Outcome:
     for _ in range(VOID_MAX):
         outcome = _run(place, workload, name)
         if outcome.seen.foreign <= FOREIGN_MAX:

@@ -74,6 +74,7 @@ class Workload:
     name: str
     dag: Dag
     copies: int = 1
+    is_real: bool = False  # a recorded run of a scientific workflow
 
     def whole(self) -> Dag:
         """All of them as one DAG: task t of copy c is number `c * len(dag) + t`."""

@@ -1,6 +1,7 @@
-"""What is said of the outcomes: a table in Markdown for each workload, a table of ratios over all, and all as JSON.
+"""What is said of the outcomes: a table in Markdown for each workload, then over all: ratios, slopes, targets, charts.
 
-A ratio is taken within a round, between contestants that ran minutes apart; the median of the rounds is told.
+All outcomes are there as JSON too. Promises: without a drawing library all is said but the charts, and that they are
+missing; what was measured is never lost to that.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -17,48 +17,16 @@ import msgspec
 from e2e.measure import nearest_rank
 from kipu import __version__
 
-from . import machine
+from . import curves, machine, slopes, targets
 from .contest import Outcome
-from .dag import Workload
+from .results import JOB_FLOOR, KIPU, LOG_FLOOR, NAIVE, POD_FLOOR, Result
 from .witness import Place
-
-POD_FLOOR = "ideal client, pods"
-LOG_FLOOR = "ideal client, pods, a commit before each create"
-JOB_FLOOR = "ideal client, Jobs"
-KIPU = "Kipu"
-KIPU_ON_JOBS = "Kipu, advancing on Jobs"
-NAIVE = "naive operator"
 
 FOLDER = Path(__file__).parents[1] / "build" / "bench"
 COLUMNS = (
-    "contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | the cluster's CPU ms a step | own writes a step | own bytes a step"
-    " | all writes a step | memory MiB"
+    "contestant | s | min - max | gap p50 / p99 ms | CPU ms a step | the cluster's CPU ms a step | own writes a step"
+    " | own bytes a step | all writes a step | memory MiB"
 )
-
-
-@dataclass(slots=True)
-class Result:
-    """The outcomes of one workload by round, and those that do not count."""
-
-    workload: Workload
-    rounds: list[dict[str, Outcome]] = field(default_factory=list)
-    voided: list[Outcome] = field(default_factory=list)
-
-    def add(self, number: int, outcome: Outcome) -> None:
-        """Of round `number`, from 0."""
-        if number == len(self.rounds):
-            self.rounds.append({})
-        self.rounds[number][outcome.contestant] = outcome
-
-    def of(self, contestant: str) -> list[Outcome]:
-        """Its outcomes, round by round."""
-        return [each[contestant] for each in self.rounds]
-
-    def ratio(self, contestant: str, floor: str) -> float | None:
-        """The makespan of one over that of the other: the median over rounds; None where one did not run."""
-        if not {contestant, floor} <= self.rounds[0].keys():
-            return None
-        return statistics.median(each[contestant].seconds / each[floor].seconds for each in self.rounds)
 
 
 class Report:
@@ -93,7 +61,7 @@ class Report:
         self._say(f"\n### {result.workload.name}: {f'{copies} workflows of ' if copies > 1 else ''}{shape}\n")
         self._say(f"| {COLUMNS} |\n| --- |{' ---: |' * COLUMNS.count('|')}")
         for name in sorted(result.rounds[0], key=lambda name: _median(result.of(name), lambda each: each.seconds)):
-            self._say(_row(name, result.of(name), len(dag) * copies))
+            self._say(_row(name, result.of(name), result.steps))
         for outcome in result.voided:
             self._say(f"\nvoid: {outcome.contestant}, {outcome.seconds:.2f} s, others had {outcome.seen.foreign:.0%}")
 
@@ -106,6 +74,11 @@ class Report:
             self._say(f"| {result.workload.name} | {' | '.join(cells)} |")
         means = [self._mean(floor) for floor in floors]
         self._say(f"| **geometric mean** | {' | '.join('' if mean is None else f'{mean:.2f}' for mean in means)} |")
+
+    def conclusions(self) -> None:
+        """How cost grows, which targets are met, and the charts."""
+        for line in [*slopes.lines(self._results), *targets.lines(self._results), *drawn(self._results, FOLDER)]:
+            self._say(line)
 
     def ratios(self) -> None:
         """The last line of `make bench WORKLOAD=...`."""
@@ -139,6 +112,19 @@ def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:
         f"{memory / 2**20:.0f}" if memory else "",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def drawn(results: Sequence[Result], folder: Path) -> list[str]:
+    """The charts as images in Markdown, once they are in the folder; those of an older run are gone."""
+    try:
+        from . import charts  # the one place that needs the library, which is not in every .venv
+    except ModuleNotFoundError as error:
+        return [f"\nNo charts: {error.name} is not installed; `make bench` installs it."]
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
+    files = charts.draw(curves.growths(results), curves.bars(results), folder)
+    return ["\n### Charts", *(f"\n![{title}]({file.name})" for title, file in files.items())] if files else []
 
 
 def say(text: str, to: TextIO | None = None) -> None:

@@ -1,4 +1,7 @@
-"""Which workloads are run: `quick` takes a quarter of an hour on two cores, `full` half a day."""
+"""Which workloads are run: `quick` takes a quarter of an hour on two cores, `full` half a day.
+
+`slopes` is what shows how cost grows with size, `targets` what the table of targets needs, `real` the recorded DAGs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,8 @@ def many(copies: int, dag: Dag) -> Workload:
 
 def real() -> list[Workload]:
     """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead."""
-    return [single(dags.load(path).scaled(0)) for path in sorted(REAL.glob("*.json"))]
+    loaded = [dags.load(path).scaled(0) for path in sorted(REAL.glob("*.json"))]
+    return [Workload(name=dag.name, dag=dag, is_real=True) for dag in loaded]
 
 
 def quick() -> list[Workload]:
@@ -52,4 +56,22 @@ def full() -> list[Workload]:
     ]
 
 
-SUITES = {"quick": quick, "full": full, "real": real}
+def slopes() -> list[Workload]:
+    """The two extremes of shape, each at sizes from 10 to the top, evenly spaced on a logarithmic scale."""
+    sizes = (10, 30, 100, 300, 1_000)
+    return [*(single(dags.chain(size)) for size in sizes), *(single(dags.fan_out(size)) for size in sizes)]
+
+
+def targets() -> list[Workload]:
+    """What the rows of bench.targets are measured on, the slopes apart: they take a suite of their own."""
+    return [
+        single(dags.chain(10)),
+        single(dags.chain(1_000)),
+        single(dags.fan_out(1_000)),
+        *real(),
+        many(200, dags.chain(5)),
+        many(500, dags.chain(3)),
+    ]
+
+
+SUITES = {"quick": quick, "full": full, "real": real, "slopes": slopes, "targets": targets}

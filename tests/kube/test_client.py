@@ -162,6 +162,18 @@ async def _nothing() -> AsyncIterator[bytes]:
         yield line
 
 
+@pytest.mark.parametrize(("told", "seconds"), [(None, 0.0), (3, 3.0), (86_400, 10.0)])
+async def test_a_write_that_is_told_to_come_again_later_is_answered_only_then(
+    server: ApiServer, kube: Kube, told: int | None, seconds: float
+) -> None:
+    """Priority and fairness says so: whoever tries again at the answer does not come too early."""
+    always(server, Status(code=429, retry_after_seconds=told), times=1)
+    begun = asyncio.get_running_loop().time()
+    assert (await kube.create_job("default", job("a", Program()))).status == 429
+    assert seconds <= elapsed(begun) < seconds + 0.1
+    assert await kube.get_job("default", "a") is None
+
+
 # -- reads ------------------------------------------------------------------------------------------------
 
 

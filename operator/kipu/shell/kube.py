@@ -2,9 +2,10 @@
 
 Promises: one request per call and a deadline on each; every HTTP status of a write comes back as an Answer, no
 answer is Unanswered; reads are consistent (no resourceVersion is sent) and retry themselves a bounded number of
-times; writes never do: whether a second one is harmless, only the caller knows. No write is begun while `may_write`
-says no. A Job's delete always names its uid and is Foreground, because the server's default orphans the pods. Must
-never cache and never decide.
+times; writes never do: whether a second one is harmless, only the caller knows. A 429 is told when its Retry-After
+has passed (10 s at most), so that nobody comes again sooner. No write is begun while `may_write` says no. A Job's
+delete always names its uid and is Foreground, because the server's default orphans the pods. Must never cache and
+never decide.
 """
 
 from __future__ import annotations
@@ -266,7 +267,10 @@ class Kube:
         return await self._call("patch", resource, request)
 
     async def _call(self, verb: str, resource: str, request: Request) -> Answer:
-        return _answer(await self._send(verb, resource, request, REQUEST_SECONDS))
+        reply = await self._send(verb, resource, request, REQUEST_SECONDS)
+        if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+            await asyncio.sleep(_retry_after_seconds(reply))  # told only then: so nobody comes again sooner
+        return _answer(reply)
 
     async def _send(self, verb: str, resource: str, request: Request, seconds: float) -> Reply:
         if request.method != "GET" and not self._may_write():

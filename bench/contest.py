@@ -51,7 +51,8 @@ class Outcome:
     writes: int  # of the contestant, beyond the creates of Jobs and what it deletes
     seen: Seen
     requests: dict[str, int] = field(default_factory=dict)  # of Kipu: "verb resource" -> how many
-    memory_bytes: int = 0
+    memory_bytes: int = 0  # the most that it had
+    base_bytes: int = 0  # of it what it had before the first create
     status_bytes: int = 0
 
 
@@ -95,7 +96,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
         Witness(place, at, ours(), task_of, operator.pid) as witness,
         Watch(place.api, workflows(at), keep=finished.keep) as told,
     ):
-        requests, cpu = requests_in(operator.metrics()), operator.cpu_seconds()
+        requests, cpu, base_bytes = requests_in(operator.metrics()), operator.cpu_seconds(), operator.memory_bytes()
         begun = time.monotonic()
         _submit(place.api, at, workload)
         what = f"{workload.name} finished"
@@ -110,6 +111,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
             writes=_beyond_jobs(requests),
             requests={f"{verb} {what}": count for (verb, what), count in sorted(requests.items())},
             memory_bytes=operator.memory_bytes_max(),
+            base_bytes=base_bytes,
             status_bytes=max(change.body["size"] for change in told.history),
             seen=witness.seen(workload.whole(), own=KIPU_ALONE),
         )

@@ -56,9 +56,9 @@ class Target:
 
 
 def lines(results: Sequence[Result]) -> list[str]:
-    """The table in Markdown, and what has no figure in this run; nothing if all that is known is that all went well."""
+    """The table in Markdown, and what has no figure in this run; nothing if all that is known is true of any run."""
     measured = [each for each in TARGETS if each.figure(results, KIPU) is not None]
-    if all(each.figure is _faults for each in measured):
+    if all(each.figure in (_faults, _base_megabytes) for each in measured):
         return []
     absent = "; ".join(each.metric for each in TARGETS if each not in measured)
     return [
@@ -168,6 +168,16 @@ def _cpu_ms(outcome: Outcome) -> float:
     return 1000 * outcome.cpu_seconds
 
 
+def _base_megabytes(results: Sequence[Result], contestant: str) -> float | None:
+    """Before anything is asked of it, the median of all runs."""
+    found = [outcome.base_bytes / 1e6 for each in results for outcome in each.of(contestant) if outcome.base_bytes]
+    return statistics.median(found) if found else None
+
+
+def _grown_kilobytes(outcome: Outcome) -> float:
+    return (outcome.memory_bytes - outcome.base_bytes) / 1000
+
+
 def _writes(outcome: Outcome) -> float:
     return outcome.writes
 
@@ -244,8 +254,15 @@ TARGETS: Sequence[Target] = (
         floor=LOG_FLOOR,
     ),
     Target(metric="recovery of 10,000 events, to the first new Job", unit="s", limits=Limits(3, 1), figure=_unknown),
-    Target(metric="base memory", unit="MB", limits=Limits(150, 90), digits=0, figure=_unknown),
-    Target(metric="memory a live step", unit="KB", limits=Limits(4, 1.5), figure=_unknown),
+    Target(metric="base memory", unit="MB", limits=Limits(150, 90), digits=0, figure=_base_megabytes, floor=None),
+    Target(
+        metric="memory above the base, a step, wide",
+        unit="KB",
+        limits=Limits(4, 1.5),
+        digits=1,
+        figure=_per_step("fan-out", _grown_kilobytes),
+        floor=None,
+    ),
     Target(
         metric="500 workflows of 3 steps",
         unit="workflows/s",

@@ -79,8 +79,11 @@ class OperatorProcess:
 
     def memory_bytes_max(self) -> int:
         """The most that it ever had resident."""
-        line = next(line for line in self._proc("status").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+        return self._memory_bytes("VmHWM")
+
+    def memory_bytes(self) -> int:
+        """What it has resident now."""
+        return self._memory_bytes("VmRSS")
 
     @property
     def pid(self) -> int:
@@ -120,6 +123,10 @@ class OperatorProcess:
         with urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=HTTP_SECONDS) as answer:
             text: bytes = answer.read()
         return text.decode()
+
+    def _memory_bytes(self, what: str) -> int:
+        line = next(line for line in self._proc("status").splitlines() if line.startswith(f"{what}:"))
+        return int(line.split()[1]) * 1024
 
     def _proc(self, file: str) -> str:
         return Path("/proc", str(self._process.pid), file).read_text()

@@ -18,6 +18,7 @@ def outcome(
     writes: int = 10,
     own_bytes: int = 1_000,
     memory_bytes: int = 100 * 2**20,
+    base_bytes: int = 90 * 2**20,
     gaps: Sequence[float] = (0.01,),
 ) -> Outcome:
     """One run."""
@@ -37,6 +38,7 @@ def outcome(
         cpu_seconds=cpu_seconds,
         writes=writes,
         memory_bytes=memory_bytes,
+        base_bytes=base_bytes,
         seen=seen,
     )
 

@@ -28,6 +28,4 @@ def test_the_suite_of_targets_has_what_every_row_but_the_slopes_is_measured_on()
         "steepest slope of CPU",
         "steepest slope of own bytes in etcd",
         "recovery of 10,000 events, to the first new Job",
-        "base memory",
-        "memory a live step",
     ]

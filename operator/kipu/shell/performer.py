@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from kipu.core.commands import Command, ObserveGone, ObserveRefused
 from kipu.core.events import Reason
 from kipu.core.naming import split_item
-from kipu.eventlog.answers import is_refusal
+from kipu.eventlog.answers import identity, is_refusal
 from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
@@ -106,7 +106,7 @@ class Performer(Creating[JobView]):
                 async with self._creating:
                     answer = await self._create(plan)
                 if answer.status == 201 and is_clear:
-                    reports.created(plan.job, decode_job(answer.body).metadata.uid)
+                    reports.created(plan.job, identity(answer.body)[0])
                 if await self._settled(answer, plan, reports):
                     return
                 is_clear = is_clear and is_refusal(answer)

@@ -97,7 +97,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
     ):
         requests, cpu = requests_in(operator.metrics()), operator.cpu_seconds()
         begun = time.monotonic()
-        _submit(place.api, at, workload)
+        submit(place.api, at, workload)
         what = f"{workload.name} finished"
         told.wait_for(lambda _: len(finished.phases) == workload.copies, _seconds_max(workload), what)
         seconds, cpu = time.monotonic() - begun, operator.cpu_seconds() - cpu
@@ -189,7 +189,8 @@ class _Finished:
         return its_status(kind, body)
 
 
-def _submit(api: ApiServer, at: str, workload: Workload) -> None:
+def submit(api: ApiServer, at: str, workload: Workload) -> None:
+    """All copies at once."""
     with ThreadPoolExecutor(SUBMITS_AT_ONCE) as threads:
         bodies = (manifests.workflow(workload.dag, f"w{copy}") for copy in range(workload.copies))
         list(threads.map(lambda body: api.create(workflows(at), body), bodies))

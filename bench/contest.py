@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -208,9 +208,10 @@ def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
 @contextmanager
 def namespace(api: ApiServer) -> Iterator[str]:
     """One that is gone afterwards, with all that was in it."""
-    with a_namespace(api) as made:
+    with ExitStack() as afterwards, a_namespace(api) as made:
+        path = f"/api/v1/namespaces/{made.name}"
+        afterwards.callback(wait_until, lambda: api.find(path) is None, GONE_SECONDS, f"{made.name} is gone")
         yield made.name
-    wait_until(lambda: api.find(f"/api/v1/namespaces/{made.name}") is None, GONE_SECONDS, f"{made.name} is gone")
 
 
 def _seconds_max(workload: Workload) -> float:

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -98,7 +98,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
     ):
         requests, cpu, base_bytes = requests_in(operator.metrics()), operator.cpu_seconds(), operator.memory_bytes()
         begun = time.monotonic()
-        _submit(place.api, at, workload)
+        submit(place.api, at, workload)
         what = f"{workload.name} finished"
         told.wait_for(lambda _: len(finished.phases) == workload.copies, _seconds_max(workload), what)
         seconds, cpu = time.monotonic() - begun, operator.cpu_seconds() - cpu
@@ -191,7 +191,8 @@ class _Finished:
         return its_status(kind, body)
 
 
-def _submit(api: ApiServer, at: str, workload: Workload) -> None:
+def submit(api: ApiServer, at: str, workload: Workload) -> None:
+    """All copies at once."""
     with ThreadPoolExecutor(SUBMITS_AT_ONCE) as threads:
         bodies = (manifests.workflow(workload.dag, f"w{copy}") for copy in range(workload.copies))
         list(threads.map(lambda body: api.create(workflows(at), body), bodies))
@@ -209,9 +210,10 @@ def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
 @contextmanager
 def namespace(api: ApiServer) -> Iterator[str]:
     """One that is gone afterwards, with all that was in it."""
-    with a_namespace(api) as made:
+    with ExitStack() as afterwards, a_namespace(api) as made:
+        path = f"/api/v1/namespaces/{made.name}"
+        afterwards.callback(wait_until, lambda: api.find(path) is None, GONE_SECONDS, f"{made.name} is gone")
         yield made.name
-    wait_until(lambda: api.find(f"/api/v1/namespaces/{made.name}") is None, GONE_SECONDS, f"{made.name} is gone")
 
 
 def _seconds_max(workload: Workload) -> float:

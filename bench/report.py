@@ -38,11 +38,8 @@ class Report:
         self._lines: list[str] = []
 
     def __enter__(self) -> Report:
-        daemons = machine.daemons(self._place.state)
-        version = self._place.api.get("/version")["gitVersion"]
-        flags = [each for each in machine.flags(daemons["kube-controller-manager"]) if "qps" in each or "sync" in each]
-        self._say(f"Kipu {__version__}, Kubernetes {version}; {machine.itself()}; load {machine.load()}")
-        self._say(f"controller manager: {' '.join(flags)}")
+        for line in preface(self._place):
+            self._say(line)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -93,6 +90,17 @@ class Report:
     def _say(self, text: str) -> None:
         self._lines.append(text)
         say(text)
+
+
+def preface(place: Place) -> list[str]:
+    """What stands above all figures: on which machine, of which versions, under which limits."""
+    daemons = machine.daemons(place.state)
+    version = place.api.get("/version")["gitVersion"]
+    flags = [each for each in machine.flags(daemons["kube-controller-manager"]) if "qps" in each or "sync" in each]
+    return [
+        f"Kipu {__version__}, Kubernetes {version}; {machine.itself()}; load {machine.load()}",
+        f"controller manager: {' '.join(flags)}",
+    ]
 
 
 def _row(name: str, outcomes: Sequence[Outcome], steps: int) -> str:

@@ -83,6 +83,10 @@ class Witness:
     def __exit__(self, *error: object) -> None:
         self._entered.__exit__(*error)  # type: ignore[arg-type]
 
+    def counts(self, pid: int) -> None:
+        """This process is the contestant's, too: it was started after `with`."""
+        self._pids.append(pid)
+
     def seen(self, dag: Dag, own: Sequence[str]) -> Seen:
         """All since `with`; `own` are the resources that only the contestant writes. Raises AssertionError."""
         foreign = machine.moment(self._pids).foreign_since(self._moment, time.monotonic() - self._begun)

@@ -1,8 +1,8 @@
 """Kipu as a process of this machine, for a cluster that runs no containers: started, waited for, measured, ended by id.
 
 Promises: it is the program of the image, by its entry point; it is who the chart says it is (its service account's
-token, its rights, its policies, its Lease), so that only the kubelet is left out; after `with` it has ended. It never
-starts beside an operator that is installed.
+token, its rights, its policies, its Lease), so that only the kubelet is left out; after `with` it has ended, however
+often it was killed and started in between. It never starts beside an operator that is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,13 +22,14 @@ from urllib.request import urlopen
 
 import yaml
 
-from .apiserver import ApiError, ApiServer, JsonObject, deployments, kubectl, wait_until
+from .apiserver import ApiError, ApiServer, JsonObject, deployments, kubectl
 from .namespace import OPERATOR_NAMESPACE
 
 CHART = Path(__file__).parents[1] / "charts" / "kipu"
 NAME = "kipu"  # of the release, and so of its service account and its Lease
 PARTS = ("crd", "rbac", "lease", "policies")  # all but what the kubelet would run
 READY_SECONDS = 60.0
+LEAD_POLL_SECONDS = 0.02  # what follows from leading is measured from there
 END_SECONDS = 30.0
 HTTP_SECONDS = 10.0
 TOKEN_SECONDS = 4 * 3_600
@@ -44,16 +46,14 @@ class OperatorProcess:
         self._kubeconfig = folder / "operator.kubeconfig"
         self._port = free_port()
         self._process: subprocess.Popen[bytes]
+        self.led_at = 0.0  # time.time() at which this life of it was first asked and said that it leads
 
     def __enter__(self) -> OperatorProcess:
         assert self._api.find(deployments(OPERATOR_NAMESPACE, NAME)) is None, "an operator is installed in this cluster"
         install(self._api)
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(yaml.safe_dump(self._access()))
-        with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "kipu.shell.main"]
-            self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
-        wait_until(self._leads, READY_SECONDS, "the operator leads")
+        self.start()
         return self
 
     def __exit__(
@@ -67,11 +67,40 @@ class OperatorProcess:
             self._process.wait()
             raise
 
+    def start(self) -> None:
+        """Another life, once the one before it has ended; until it leads and is ready.
+
+        It waits for the Lease of a life that was killed, unless both have the same KIPU_LEASE_HOLDER.
+        """
+        self.led_at = 0.0
+        with self._log.open("ab") as log:
+            command = [sys.executable, "-m", "kipu.shell.main"]
+            self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
+        end = time.monotonic() + READY_SECONDS
+        try:
+            while not self._leads():
+                assert time.monotonic() < end, f"not within {READY_SECONDS:g} s: the operator leads:\n{self.log()}"
+                time.sleep(LEAD_POLL_SECONDS)
+        except BaseException:
+            self.kill()  # nobody else would: `with` has not begun
+            raise
+
+    def kill(self) -> None:
+        """SIGKILL, as when its node loses power; nothing where it has ended."""
+        self._process.kill()
+        self._process.wait(END_SECONDS)
+
     # -- what it says and costs ------------------------------------------------------------------------
 
     def metrics(self) -> str:
         """What it says at /metrics."""
-        return self._ask("metrics")
+        return self.ask("metrics")
+
+    def ask(self, what: str) -> str:
+        """Its answer to a path of its own server. Raises OSError where it refuses or there is none."""
+        with urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=HTTP_SECONDS) as answer:
+            text: bytes = answer.read()
+        return text.decode()
 
     def cpu_seconds(self) -> float:
         """Of CPU, user and system, since it was started."""
@@ -115,14 +144,12 @@ class OperatorProcess:
 
     def _leads(self) -> bool:
         assert self._process.poll() is None, f"the operator has ended:\n{self.log()}"
+        asked_at = time.time()  # before: its loop may be busy with what it leads from then on
         with suppress(URLError, OSError):
-            return self._ask("readyz").strip() == "ok" and "kipu_leader 1.0" in self.metrics()
+            if not self.led_at and "kipu_leader 1.0" in self.metrics():
+                self.led_at = asked_at
+            return self.led_at > 0 and self.ask("readyz").strip() == "ok"
         return False
-
-    def _ask(self, what: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self._port}/{what}", timeout=HTTP_SECONDS) as answer:
-            text: bytes = answer.read()
-        return text.decode()
 
     def _memory_bytes(self, what: str) -> int:
         line = next(line for line in self._proc("status").splitlines() if line.startswith(f"{what}:"))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +27,9 @@ import (
 const (
 	fakeKey     = "kipu.dev/fake"          // label, and taint if asked for, of a simulated node
 	durationKey = "kipu.dev/sim-duration"  // annotations of a pod: how long it runs (250ms; 0 unless told)
-	exitKey     = "kipu.dev/sim-exit-code" // ... the exit code of its containers (0 unless told)
+	exitKey     = "kipu.dev/sim-exit-code" // ... the exit code of its containers (0 unless told), or one for each attempt
 	outputKey   = "kipu.dev/sim-output"    // ... what they leave in their termination message
+	attemptKey  = "kipu.dev/attempt"       // label of a pod: which attempt of its step it is (1 unless told)
 	fakePrefix  = "fake-"
 	leaseNS     = "kube-node-lease"
 	messageMax  = 4096 // as the kubelet cuts it
@@ -254,9 +256,21 @@ func (s *simulator) apply(ctx context.Context, w step) error {
 	if w.next == start {
 		return s.report(ctx, w.pod, w.started, v1.ContainerState{Running: &v1.ContainerStateRunning{StartedAt: w.started}})
 	}
-	var code int32
-	fmt.Sscan(w.pod.Annotations[exitKey], &code)
-	return s.report(ctx, w.pod, w.started, over(w.started, code, w.pod.Annotations[outputKey]))
+	return s.report(ctx, w.pod, w.started, over(w.started, exitCode(w.pod), w.pod.Annotations[outputKey]))
+}
+
+// exitCode is the one of the pod's attempt, the last one where there are fewer.
+func exitCode(p *v1.Pod) int32 {
+	codes := strings.Fields(p.Annotations[exitKey])
+	if len(codes) == 0 {
+		return 0
+	}
+	attempt, err := strconv.Atoi(p.Labels[attemptKey])
+	if err != nil || attempt < 1 {
+		attempt = 1
+	}
+	code, _ := strconv.ParseInt(codes[min(attempt, len(codes))-1], 10, 32)
+	return int32(code)
 }
 
 // remove ends what runs, and takes the pod away: its grace is over.

@@ -1,0 +1,1 @@
+"""What no contest can show, of Kipu alone: `make bench TRIAL=...`. See docs/performance.md."""

@@ -1,0 +1,43 @@
+"""The Workflows of the trials that a DAG cannot say: fan-outs, and steps that are tried again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench import manifests
+from bench.dag import fan_out
+from e2e.namespace import retry
+
+JsonObject = dict[str, Any]
+
+ATTEMPTS = 5  # of an item in a recorded history: so a log of 100,000 events has no more than 10,000 items
+EXIT_CODE_NOTE = "kipu.dev/sim-exit-code"  # docs/cluster.md
+SHORTEST = "1ms"  # of a backoff
+
+
+def items(name: str, count: int, *, parallelism: int | None = None, attempts: int = 1) -> JsonObject:
+    """One step `shard`, repeated so often."""
+    bound = {} if parallelism is None else {"parallelism": parallelism}
+    step: JsonObject = {"name": "shard", "script": "true", "forEach": {"count": count, **bound}}
+    if attempts > 1:
+        step["retry"] = retry(attempts, SHORTEST)
+    return _workflow(name, [step])
+
+
+def fanned_out(name: str, width: int, failing: frozenset[int]) -> JsonObject:
+    """One step, then all others at once; of these tasks the first attempt fails."""
+    body = manifests.workflow(fan_out(width), name)
+    for task, step in enumerate(body["spec"]["steps"]):
+        step["retry"] = retry(2, SHORTEST)
+        if task in failing:
+            step["template"] = {"metadata": {"annotations": {EXIT_CODE_NOTE: "1 0"}}}
+    return body
+
+
+def _workflow(name: str, steps: list[JsonObject]) -> JsonObject:
+    return {
+        "apiVersion": "kipu.dev/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": name},
+        "spec": {"defaults": {"image": manifests.IMAGE}, "steps": steps},
+    }

@@ -64,15 +64,22 @@ class Run:
         created, ended = self.created(), self.ended()
         return [created[then].at - ended[need].at for need, then in arrows]
 
+    def writes(self) -> Counter[tuple[str, str]]:
+        """Those of the operator, by (verb, resource)."""
+        return Counter({key: count for key, count in self.requests.items() if key[0] in WRITES})
+
+    def own_writes_per_step(self) -> float:
+        """Of the operator, beyond the creates of Jobs and what it deletes: the log, the status, notices."""
+        own = (count for (verb, what), count in self.writes().items() if what != "jobs" and verb != "delete")
+        return sum(own) / len(self.jobs)
+
     def figures(self) -> str:
         """All of it in one line, per step."""
         steps = len(self.jobs)
-        writes = {key: count for key, count in self.requests.items() if key[0] in WRITES}
-        beyond = sum(count for (verb, resource), count in writes.items() if resource != "jobs" and verb != "delete")
         return (
             f"{steps} Jobs in {self.seconds:.0f} s ({steps / self.seconds:.1f}/s); per step: operator CPU"
-            f" {1000 * self.cpu_seconds / steps:.2f} ms, its API writes {sum(writes.values()) / steps:.2f}"
-            f" (log and status {beyond / steps:.2f}), all API writes {self.server_writes / steps:.1f};"
+            f" {1000 * self.cpu_seconds / steps:.2f} ms, its API writes {self.writes().total() / steps:.2f}"
+            f" (log and status {self.own_writes_per_step():.2f}), all API writes {self.server_writes / steps:.1f};"
             f" operator memory at most {self.memory_bytes_max / MEBIBYTE:.0f} MiB; status at most"
             f" {self.status_bytes_max:,} bytes in {self.status_writes} versions"
         )

@@ -24,6 +24,7 @@ STATUS_BYTES_MAX = 16 * 1024  # issue 5
 MEMORY_BYTES_MAX = 400 * 1024 * 1024  # of an operator of which the chart grants 1 GiB
 LINKS = 1_000
 ITEMS = int(os.environ.get("KIPU_SCALE_ITEMS", "1000"))  # at most 10,000: the bound of the API
+OWN_WRITES_MAX = {"chain": 1.6, "fan-out": 0.6}  # a step; the faster the cluster, the fewer events share a commit
 PARALLELISM = 500  # the operator's own bound, by default
 CHAIN_SECONDS = 300.0  # it took half of it on two cores with load 20
 FAN_OUT_SECONDS = 60.0 + ITEMS / 4  # 4 a second, on two cores that others use too; some 80 on idle ones
@@ -72,6 +73,7 @@ def test_a_chain_of_a_thousand_steps_ends_in_order(
     record_testsuite_property("scale", f"chain of {LINKS}: {seen.figures()}; {gap_text(seen.gaps_seconds(arrows))}")
     assert seen.status["progress"] == f"{LINKS}/{LINKS}"
     check(seen, LINKS)
+    assert seen.own_writes_per_step() <= OWN_WRITES_MAX["chain"]
     assert seen.too_early(arrows) == []
 
 
@@ -88,6 +90,7 @@ def test_a_large_fan_out_ends(
     record_testsuite_property("scale", f"fan-out of {ITEMS}: {seen.figures()}")
     assert seen.status["progress"] == "3/3"
     check(seen, ITEMS + 2)
+    assert seen.own_writes_per_step() <= OWN_WRITES_MAX["fan-out"]
     first, last = ("list", -1, 1), ("join", -1, 1)
     items: list[Attempt] = [("shard", index, 1) for index in range(ITEMS)]
     assert seen.too_early([(first, item) for item in items] + [(item, last) for item in items]) == []

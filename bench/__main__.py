@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from e2e.apiserver import ApiServer
@@ -56,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
     place = Place(ApiServer(), Path(os.environ["KUBECONFIG"]).parents[1])
     with report.Report(place) as told:
         for workload in workloads:
-            names = options.contestant or (OF_A_FILE if options.workload else _fitting(workload))
-            told.add(_measure(place, workload, names, options.rounds))
+            names = options.contestant or (OF_A_FILE if options.workload else CONTESTANTS)
+            fitting = list(names) if options.workload else _fitting(workload, names)
+            told.add(_measure(place, workload, fitting, options.rounds))
         told.summary()
         told.conclusions()
         if options.workload is not None:
@@ -82,9 +83,9 @@ def _of_file(path: Path) -> Workload:
     return single(dag)
 
 
-def _fitting(workload: Workload) -> list[str]:
-    """All contestants but those that this workload would take hours."""
-    names = list(CONTESTANTS)
+def _fitting(workload: Workload, contestants: Iterable[str]) -> list[str]:
+    """All of them but those that this workload would take hours."""
+    names = list(contestants)
     if workload.dag.depth() > DEPTH_OF_JOBS_MAX:
         names = [name for name in names if name not in (JOB_FLOOR, KIPU_ON_JOBS, NAIVE)]
     if len(workload.dag) > TASKS_OF_NAIVE_MAX or workload.copies > 1:

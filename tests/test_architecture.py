@@ -59,7 +59,6 @@ THIRD_PARTIES = {
     "kubernetes": {"cli/"},
     "cel_expr_python": {"api/cel.py"},
     "cronsim": {"api/schedules.py"},
-    "uvloop": {"shell/main.py"},
 }
 CATCH_ALL = {
     "operator/kipu/shell/engine.py::_session",  # the boundary of one Workflow

@@ -17,8 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import uvloop
-
 from kipu import __version__
 from kipu.core.errors import UserError
 from kipu.eventlog.configmaps import ConfigMapLog
@@ -191,7 +189,7 @@ def main() -> int:
             sys.stderr.write(f"kipu: {problem}\n")
         return 2
     logging.basicConfig(level=settings.log_level.value, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvloop.run(operate(settings))  # ADR 0018
+    asyncio.run(operate(settings))
     return 0
 
 

@@ -7,19 +7,14 @@ from typing import Any
 
 import pytest
 
-from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import StreamId
-from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
-from kipu.shell.kube_owned import OwnedKube
-from kipu.shell.kube_views import WORKFLOWS, decode_workflow
-from kipu.shell.main import compose
+from kipu.shell.kube_views import decode_workflow
 from kipu.shell.retention import Janitor, Retirement, Shelf
-from kipu.shell.settings import Settings
-from kipu.shell.telemetry import Telemetry
-from kipu.shell.watch import list_and_watch
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import TimeoutDone
+from tests.shell import operating
+from tests.shell.operating import operator
 
 pytestmark = pytest.mark.looptime
 HOUR_MS = 3_600_000
@@ -97,23 +92,11 @@ async def test_an_edit_in_the_last_moment_keeps_a_workflow() -> None:
 # -- Jobs ------------------------------------------------------------------------------------------------
 
 
-async def serve(server: ApiServer, settings: Settings, until: str) -> None:
-    """The operator that ships, until the Workflow has ended and a minute more."""
-    kube = OwnedKube(server.connect(user="operator"))
-    engine = compose(kube, ConfigMapLog(kube), settings, server.clock, Telemetry())
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
-    while (server.get("workflows", "default", until) or {}).get("status", {}).get("phase") != "Succeeded":
-        await asyncio.sleep(1)
-    await asyncio.sleep(60)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def feed(kube: Kube, engine: Engine) -> None:
-    async for change in list_and_watch(kube, WORKFLOWS):
-        if change.view is not None:
-            engine.workflow_changed(change.view)
+async def serve(server: ApiServer, jobs_kept: int) -> None:
+    """The operator that ships, until the Workflow `w` has ended and a minute more."""
+    async with operator(server, jobs_kept=jobs_kept):
+        assert await operating.ended(server) == "Succeeded"
+        await asyncio.sleep(60)
 
 
 def chain(length: int) -> list[dict[str, Any]]:
@@ -124,7 +107,7 @@ def chain(length: int) -> list[dict[str, Any]]:
 async def test_the_newest_finished_jobs_are_kept_and_older_ones_go() -> None:
     server = ApiServer()
     server.create(workflow("w", *chain(8)))
-    await serve(server, Settings(identity="one", jobs_kept=3), "w")
+    await serve(server, jobs_kept=3)
     left = {job["metadata"]["labels"]["kipu.dev/step"] for job in server.all("jobs")}
     assert left == {"s5", "s6", "s7"}
     assert len(server.executions) == 8
@@ -143,7 +126,7 @@ async def test_a_job_whose_create_was_left_unanswered_keeps_its_name() -> None:
 
     server.faults = lose_the_answer_of_the_first_create
     server.create(workflow("w", *chain(4)))
-    await serve(server, Settings(identity="one", jobs_kept=0), "w")
+    await serve(server, jobs_kept=0)
     assert {job["metadata"]["labels"]["kipu.dev/step"] for job in server.all("jobs")} == {"s0"}
 
 

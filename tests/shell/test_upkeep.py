@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,34 +12,17 @@ from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
-from kipu.shell.kube_owned import OwnedKube
-from kipu.shell.main import compose
-from kipu.shell.settings import Settings
-from kipu.shell.telemetry import Telemetry
 from kipu.shell.upkeep import Upkeep
 from tests.eventlog.samples import STREAM
 from tests.eventlog.store import Fault, Store
 from tests.eventlog.writer import HEAD, Writer, names, rolled
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Status
-from tests.shell.test_retention import chain, feed, workflow
+from tests.shell.operating import operator
+from tests.shell.test_retention import chain, workflow
 
 pytestmark = [pytest.mark.proof, pytest.mark.looptime]
 WIDE = 120  # steps: more than 16 chunks
-
-
-@asynccontextmanager
-async def operator(server: ApiServer, name: str = "one") -> AsyncIterator[None]:
-    """The operator that ships, alive within the block."""
-    kube = OwnedKube(server.connect(user="operator"))
-    engine = compose(kube, ConfigMapLog(kube), Settings(identity=name), server.clock, Telemetry())
-    tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def status(server: ApiServer) -> dict[str, Any]:
@@ -82,7 +64,7 @@ def is_over(server: ApiServer) -> bool:
 
 
 def deletes(server: ApiServer) -> int:
-    return sum(sent.method == "DELETE" and "/configmaps/" in sent.path for sent in server.writes("operator"))
+    return sum(sent.method == "DELETE" and "/configmaps/" in sent.path for sent in server.writes("one"))
 
 
 # -- merged, swept, archived -----------------------------------------------------------------------------------
@@ -108,7 +90,7 @@ async def test_a_short_run_asks_for_nothing_beside_its_commits() -> None:
     async with operator(server):
         await until(lambda: is_over(server))
         await asyncio.sleep(5)
-    asked = [sent for sent in server.requests if sent.user == "operator" and "/configmaps" in sent.path]
+    asked = [sent for sent in server.requests if sent.user == "one" and "/configmaps" in sent.path]
     assert {sent.method for sent in asked} == {"GET", "POST", "PATCH"}
     assert sum(sent.method == "GET" for sent in asked) == 1  # the log is opened
 
@@ -192,14 +174,14 @@ async def test_while_every_commit_is_refused_it_is_said_and_tried_again_ever_mor
     server.faults = policy
     async with operator(server):
         await until(lambda: status(server).get("phase") == "Running")
-        refused, before = True, len(server.writes("operator"))
+        refused, before = True, len(server.writes("one"))
         await until(lambda: "LogWriteRefused" in conditions(server))
         shown = conditions(server)["LogWriteRefused"]
         assert "refused by the test: 422" in shown["message"]
         assert conditions(server)["Stalled"]["status"] == "False"
         assert (status(server)["phase"], status(server)["reason"]) == ("Running", "LogWriteRefused")
         await asyncio.sleep(1_800)
-        assert len(server.writes("operator")) - before < 2 * (10 + 1_800 / 30) + 20  # a commit and a status, each 30 s
+        assert len(server.writes("one")) - before < 2 * (10 + 1_800 / 30) + 20  # a commit and a status, each 30 s
         assert conditions(server)["LogWriteRefused"]["lastTransitionTime"] == shown["lastTransitionTime"]
         refused = False
         await until(lambda: is_over(server))

@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from urllib.request import urlopen
 import msgspec
 
 from e2e.apiserver import ApiError, ApiServer, JsonObject, wait_until, workflows
-from e2e.measure import KIPU_ALONE, WRITES, a_namespace, requests_in
+from e2e.measure import KIPU_ALONE, a_namespace, own_writes, requests_in
 from e2e.namespace import condition, ours
 from e2e.operator_process import OperatorProcess, cpu_seconds, free_port, kubeconfig, token_of
 from e2e.scale import its_status
@@ -98,7 +97,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
     ):
         requests, cpu, base_bytes = requests_in(operator.metrics()), operator.cpu_seconds(), operator.memory_bytes()
         begun = time.monotonic()
-        submit(place.api, at, workload)
+        submit(place.api, at, [manifests.workflow(workload.dag, f"w{copy}") for copy in range(workload.copies)])
         what = f"{workload.name} finished"
         told.wait_for(lambda _: len(finished.phases) == workload.copies, _seconds_max(workload), what)
         seconds, cpu = time.monotonic() - begun, operator.cpu_seconds() - cpu
@@ -108,7 +107,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
             contestant=name,
             seconds=seconds,
             cpu_seconds=cpu,
-            writes=_beyond_jobs(requests),
+            writes=own_writes(requests),
             requests={f"{verb} {what}": count for (verb, what), count in sorted(requests.items())},
             memory_bytes=operator.memory_bytes_max(),
             base_bytes=base_bytes,
@@ -191,17 +190,10 @@ class _Finished:
         return its_status(kind, body)
 
 
-def submit(api: ApiServer, at: str, workload: Workload) -> None:
-    """All copies at once."""
+def submit(api: ApiServer, at: str, bodies: Sequence[JsonObject]) -> list[JsonObject]:
+    """All at once, in this order; what was answered to each."""
     with ThreadPoolExecutor(SUBMITS_AT_ONCE) as threads:
-        bodies = (manifests.workflow(workload.dag, f"w{copy}") for copy in range(workload.copies))
-        list(threads.map(lambda body: api.create(workflows(at), body), bodies))
-
-
-def _beyond_jobs(requests: Counter[tuple[str, str]]) -> int:
-    return sum(
-        count for (verb, what), count in requests.items() if verb in WRITES and verb != "delete" and what != "jobs"
-    )
+        return list(threads.map(lambda body: api.create(workflows(at), body), bodies))
 
 
 # -- where --------------------------------------------------------------------------------------------------------

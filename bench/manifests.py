@@ -36,6 +36,11 @@ def workflow(dag: Dag, name: str) -> JsonObject:
         }
         for task, needs in enumerate(dag.parents)
     ]
+    return of_steps(name, steps)
+
+
+def of_steps(name: str, steps: list[JsonObject]) -> JsonObject:
+    """A Workflow of these steps."""
     return {
         "apiVersion": "kipu.dev/v1alpha1",
         "kind": "Workflow",

@@ -136,7 +136,9 @@ def kubectl(*arguments: str, stdin: str = "", check: bool = True) -> str:
     return done.stdout if check else done.stdout + done.stderr
 
 
-def wait_until(condition: Callable[[], T | None], timeout_seconds: float, what: str) -> T:
+def wait_until(
+    condition: Callable[[], T | None], timeout_seconds: float, what: str, *, poll_seconds: float = POLL_SECONDS
+) -> T:
     """Poll until the condition yields something true. Raises AssertionError that says what never came."""
     end = time.monotonic() + timeout_seconds
     while True:
@@ -145,7 +147,7 @@ def wait_until(condition: Callable[[], T | None], timeout_seconds: float, what: 
             return found
         if time.monotonic() > end:
             raise AssertionError(f"not within {timeout_seconds:g} s: {what}; last seen: {found!r}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)
 
 
 def workflows(namespace: str, name: str = "") -> str:

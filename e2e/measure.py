@@ -9,7 +9,6 @@ Bounded: RUNS x 2 workflows, each at most RUN_SECONDS.
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 import uuid
@@ -21,6 +20,7 @@ from itertools import pairwise
 
 from . import etcd
 from .apiserver import ApiServer, JsonObject, config_maps, jobs, wait_until
+from .counters import series
 from .history import size_bytes
 from .namespace import OPERATOR_NAMESPACE, Namespace, ours, step, workflow
 from .operator_pod import Operator
@@ -157,11 +157,20 @@ def operator_requests(api: ApiServer) -> Counter[tuple[str, str]]:
 def requests_in(metrics: str) -> Counter[tuple[str, str]]:
     """The same of what an operator says at /metrics."""
     counts: Counter[tuple[str, str]] = Counter()
-    for labels, value in re.findall(r"^kipu_api_requests_total\{(.*)\} (\S+)$", metrics, re.MULTILINE):
-        label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
+    for label, value in series(metrics, "kipu_api_requests_total"):
         if label["resource"] != "leases":
-            counts[label["verb"], label["resource"]] += int(float(value))
+            counts[label["verb"], label["resource"]] += int(value)
     return counts
+
+
+def writes_in(requests: Counter[tuple[str, str]]) -> Counter[tuple[str, str]]:
+    """Those of them that write."""
+    return Counter({key: count for key, count in requests.items() if key[0] in WRITES})
+
+
+def own_writes(requests: Counter[tuple[str, str]]) -> int:
+    """How many write something beyond Jobs, deletions aside: the log, the status, notices."""
+    return sum(count for (verb, what), count in writes_in(requests).items() if what != "jobs" and verb != "delete")
 
 
 @contextmanager
@@ -184,12 +193,12 @@ def report(shape: Shape, runs: Sequence[Figures]) -> None:
     steps = len(shape.steps) * len(runs)
     gaps = sorted(gap for figures in runs for gap in figures.gaps_seconds)
     requests: Counter[tuple[str, str]] = sum((figures.requests for figures in runs), Counter())
-    writes = {key: count for key, count in requests.items() if key[0] in WRITES}
+    writes = writes_in(requests)
     say(f"\n### {shape.name}, {len(runs)} runs\n")
     say("| per step | |\n| --- | ---: |")
     for (verb, resource), count in sorted(writes.items(), key=lambda item: (-item[1], item[0])):
         say(f"| {verb} {resource} | {count / steps:.2f} |")
-    say(f"| **API writes of Kipu** | **{sum(writes.values()) / steps:.2f}** |")
+    say(f"| **API writes of Kipu** | **{writes.total() / steps:.2f}** |")
     reads = sum(count for (verb, _), count in requests.items() if verb in READS)
     say(f"| its reads (get, list) | {reads / steps:.2f} |")
     say(f"| log, bytes written | {sum(figures.log_written_bytes for figures in runs) / steps:,.0f} |")

@@ -22,7 +22,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from .apiserver import ApiError, ApiServer, JsonObject, deployments, kubectl
+from .apiserver import ApiError, ApiServer, JsonObject, deployments, kubectl, wait_until
 from .namespace import OPERATOR_NAMESPACE
 
 CHART = Path(__file__).parents[1] / "charts" / "kipu"
@@ -76,11 +76,8 @@ class OperatorProcess:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "kipu.shell.main"]
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
-        end = time.monotonic() + READY_SECONDS
         try:
-            while not self._leads():
-                assert time.monotonic() < end, f"not within {READY_SECONDS:g} s: the operator leads:\n{self.log()}"
-                time.sleep(LEAD_POLL_SECONDS)
+            wait_until(self._leads, READY_SECONDS, "the operator leads", poll_seconds=LEAD_POLL_SECONDS)
         except BaseException:
             self.kill()  # nobody else would: `with` has not begun
             raise

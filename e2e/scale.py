@@ -8,14 +8,14 @@ pods that succeed, no others.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .apiserver import ApiServer, JsonObject, jobs, pods, workflows
-from .measure import WRITES, quantile, requests_in
+from .counters import series
+from .measure import own_writes, quantile, requests_in, writes_in
 from .namespace import Namespace, condition, ours
 from .operator_process import OperatorProcess
 from .watching import Change, Watch
@@ -64,21 +64,16 @@ class Run:
         created, ended = self.created(), self.ended()
         return [created[then].at - ended[need].at for need, then in arrows]
 
-    def writes(self) -> Counter[tuple[str, str]]:
-        """Those of the operator, by (verb, resource)."""
-        return Counter({key: count for key, count in self.requests.items() if key[0] in WRITES})
-
     def own_writes_per_step(self) -> float:
-        """Of the operator, beyond the creates of Jobs and what it deletes: the log, the status, notices."""
-        own = (count for (verb, what), count in self.writes().items() if what != "jobs" and verb != "delete")
-        return sum(own) / len(self.jobs)
+        """Of the operator, beyond the creates of Jobs and what it deletes."""
+        return own_writes(self.requests) / len(self.jobs)
 
     def figures(self) -> str:
         """All of it in one line, per step."""
         steps = len(self.jobs)
         return (
             f"{steps} Jobs in {self.seconds:.0f} s ({steps / self.seconds:.1f}/s); per step: operator CPU"
-            f" {1000 * self.cpu_seconds / steps:.2f} ms, its API writes {self.writes().total() / steps:.2f}"
+            f" {1000 * self.cpu_seconds / steps:.2f} ms, its API writes {writes_in(self.requests).total() / steps:.2f}"
             f" (log and status {self.own_writes_per_step():.2f}), all API writes {self.server_writes / steps:.1f};"
             f" operator memory at most {self.memory_bytes_max / MEBIBYTE:.0f} MiB; status at most"
             f" {self.status_bytes_max:,} bytes in {self.status_writes} versions"
@@ -159,13 +154,13 @@ def its_status(_kind: str, body: JsonObject) -> JsonObject:
 
 def server_writes(api: ApiServer) -> int:
     """All that the API server was asked to write so far, Leases and Events aside."""
-    total = 0
-    for labels, value in re.findall(r"^apiserver_request_total\{(.*)\} (\S+)$", _metrics(api), re.MULTILINE):
-        label = dict(re.findall(r'(\w+)="([^"]*)"', labels))
-        if label["verb"] in SERVER_WRITES and label["resource"] not in ("leases", "events"):
-            total += int(float(value))
-    return total
+    return sum(
+        int(value)
+        for label, value in series(server_metrics(api), "apiserver_request_total")
+        if label["verb"] in SERVER_WRITES and label["resource"] not in ("leases", "events")
+    )
 
 
-def _metrics(api: ApiServer) -> str:
+def server_metrics(api: ApiServer) -> str:
+    """What the API server says at /metrics."""
     return api.request("GET", "/metrics").decode()

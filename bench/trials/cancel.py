@@ -14,7 +14,7 @@ from bench import manifests
 from bench.dag import Dag
 from bench.witness import Place
 from e2e.apiserver import JsonObject, jobs, pods, workflows
-from e2e.measure import WRITES, requests_in
+from e2e.measure import requests_in, writes_in
 from e2e.namespace import Namespace, is_placeholder, ours
 from e2e.watching import Change, Watch
 
@@ -59,7 +59,7 @@ def run(place: Place, _copies: int | None) -> list[Case]:
         wanted = seen.steps_of(NAME, 1 + HALF)
         seen.check_once("Jobs of what has succeeded", [each for each in first if task_of(each) <= HALF], wanted)
         seen.check_once("ends of pods", ended.history, wanted)
-        writes = sum(count for (verb, _), count in (after - before).items() if verb in WRITES)
+        writes = writes_in(after - before).total()
     figures = [
         Figure("from the request to phase Cancelled", end.at - begun, "s"),
         Figure("pods not ended then, by a consistent list", len(left)),

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bench import manifests
-from bench.contest import SUBMITS_AT_ONCE
+from bench.contest import submit
 from bench.dag import Dag, chain
 from bench.witness import LATE_SECONDS, Place
-from e2e.apiserver import ApiServer, JsonObject, workflows
+from e2e.apiserver import ApiServer, JsonObject
+from e2e.counters import counted
 from e2e.operator_process import OperatorProcess
+from e2e.scale import server_metrics
 from e2e.watching import Change
 from kipu.shell.engine import OPENING_MAX
 
 from . import lives, orders, seen
-from .counters import counted
 from .figures import Case, Figure, mebibytes
 from .probes import Probes
 
@@ -44,12 +44,11 @@ class Cost:
     @classmethod
     def now(cls, api: ApiServer, operator: OperatorProcess) -> Cost:
         """As both count."""
-        server = api.request("GET", "/metrics").decode()
         return cls(
             operator.cpu_seconds(),
             operator.memory_bytes_max(),
             counted(operator.metrics(), "kipu_api_requests_total", status="429"),
-            counted(server, "apiserver_flowcontrol_rejected_requests_total"),
+            counted(server_metrics(api), "apiserver_flowcontrol_rejected_requests_total"),
         )
 
 
@@ -67,8 +66,10 @@ def run(place: Place, copies: int | None) -> list[Case]:
         before = Cost.now(api, operator)
         with Probes(operator) as probes:
             begun = time.monotonic()
-            accepted = _submit(api, at, count)
+            answers = submit(api, at, [_manifest(number) for number in range(count)])
             submitted = time.monotonic() - begun
+            # Creation times have whole seconds.
+            accepted = {str(each["metadata"]["name"]): int(each["metadata"]["resourceVersion"]) for each in answers}
             ends.wait(told, count, limit)
             seconds = time.monotonic() - begun
         after = Cost.now(api, operator)
@@ -100,13 +101,6 @@ def _manifest(number: int) -> JsonObject:
     body = manifests.workflow(STEP, name_of(number))
     body["spec"]["priority"] = priority_of(number)
     return body
-
-
-def _submit(api: ApiServer, at: str, count: int) -> dict[str, int]:
-    """At which version each was accepted: creation times have whole seconds."""
-    with ThreadPoolExecutor(SUBMITS_AT_ONCE) as threads:
-        answers = threads.map(lambda number: api.create(workflows(at), _manifest(number)), range(count))
-        return {answer["metadata"]["name"]: int(answer["metadata"]["resourceVersion"]) for answer in answers}
 
 
 # -- what is found ------------------------------------------------------------------------------------------------

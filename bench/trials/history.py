@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from bench.manifests import JsonObject
 from kipu.api import definition
 from kipu.api.evaluation import Evaluator
 from kipu.core.commands import Accept, AttemptRef, Claim, Command, FireTimers, ObserveOutcome
@@ -17,7 +18,7 @@ from kipu.core.events import Event, Reason
 from kipu.core.state import State
 from kipu.eventlog.ports import EventLog, Head, StreamId
 
-from .manifests import ATTEMPTS, JsonObject
+from .manifests import ATTEMPTS
 
 UNDER_WAY = 100  # items at once: a turn takes so many outcomes, fires so many timers
 EVENTS_PER_ITEM = 3 * (ATTEMPTS - 1) + 2  # scheduled, failed, timer; at last scheduled, succeeded

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bench import manifests
 from bench.dag import fan_out
+from bench.manifests import JsonObject
 from e2e.namespace import retry
-
-JsonObject = dict[str, Any]
 
 ATTEMPTS = 5  # of an item in a recorded history: so a log of 100,000 events has no more than 10,000 items
 EXIT_CODE_NOTE = "kipu.dev/sim-exit-code"  # docs/cluster.md
@@ -21,7 +18,7 @@ def items(name: str, count: int, *, parallelism: int | None = None, attempts: in
     step: JsonObject = {"name": "shard", "script": "true", "forEach": {"count": count, **bound}}
     if attempts > 1:
         step["retry"] = retry(attempts, SHORTEST)
-    return _workflow(name, [step])
+    return manifests.of_steps(name, [step])
 
 
 def fanned_out(name: str, width: int, failing: frozenset[int]) -> JsonObject:
@@ -32,12 +29,3 @@ def fanned_out(name: str, width: int, failing: frozenset[int]) -> JsonObject:
         if task in failing:
             step["template"] = {"metadata": {"annotations": {EXIT_CODE_NOTE: "1 0"}}}
     return body
-
-
-def _workflow(name: str, steps: list[JsonObject]) -> JsonObject:
-    return {
-        "apiVersion": "kipu.dev/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"name": name},
-        "spec": {"defaults": {"image": manifests.IMAGE}, "steps": steps},
-    }

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from tempfile import TemporaryDirectory
 
+from bench import manifests
 from bench.contest import namespace, submit
-from bench.dag import Dag, Workload, chain
+from bench.dag import Dag, chain
 from bench.witness import LATE_SECONDS, Place
 from e2e.apiserver import ApiServer, pods
 from e2e.namespace import ours
@@ -51,7 +52,7 @@ def _case(place: Place, count: int) -> Case:
         seen.ended(api, at) as ended,
         ends.watch(api, at) as told,
     ):
-        submit(api, at, Workload(name=dag.name, dag=dag, copies=count))
+        submit(api, at, [manifests.workflow(dag, f"w{copy}") for copy in range(count)])
         running.wait_for(lambda each: len(each.history) >= count, limit, f"{count} pods run")
         operator.kill()
         _check_running(api, at, count)

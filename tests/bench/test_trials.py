@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from bench.trials import cancel, failing, flood, manifests, recovery, seen
-from bench.trials.counters import counted
 from bench.trials.figures import Case, Figure, mebibytes
 from bench.trials.orders import Entry, lower_first, overtaken, pairs_of_priorities
 from e2e.apiserver import JsonObject
+from e2e.counters import counted
 from e2e.watching import Change, Watch
 from kipu.api import definition
 

@@ -31,6 +31,7 @@ class World:
         self.events: list[Event] = []
         self.on: Callable[[Event], None] = lambda _event: None
         self.engine: LocalEngine
+        self._forsaken: list[asyncio.Task[None]] = []
 
     def _begin(self) -> LocalRun:
         runs = Runs(self.folder / "runs", "nightly")
@@ -59,7 +60,17 @@ class World:
             words=words,
             rerun_from=rerun_from,
         )
-        return await self.engine.run()
+        state = await self.engine.run()
+        if self._forsaken:  # their wardens have ended, as those of anybody: they are our children, and are waited for
+            await asyncio.wait(self._forsaken)
+        return state
+
+    def forsake(self) -> None:
+        """From now on this engine takes nothing down and waits for nobody: SIGKILL would leave it so."""
+        self.engine._orders.clear()
+        reaping = self.engine._performer._reaping
+        self._forsaken += reaping.values()
+        reaping.clear()
 
     def _show(self, records: Sequence[Recorded], _state: State) -> None:
         for record in records:

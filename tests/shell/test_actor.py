@@ -12,11 +12,12 @@ import msgspec
 import pytest
 
 from kipu.api.status import project
-from kipu.core.events import StepScheduled, StreamClaimed
+from kipu.core.events import StepScheduled, StepStarted, StreamClaimed
 from kipu.core.evolve import fold
 from kipu.eventlog.ports import EventLog, History, StreamId
 from kipu.shell.actor import Actor
 from kipu.shell.kube_views import decode_workflow
+from kipu.shell.mailbox import LAZY_SECONDS
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import TimeoutNotDone
 from tests.fakes.nodes import Program
@@ -183,11 +184,31 @@ async def test_the_echo_of_its_own_status_makes_it_write_nothing() -> None:
     assert len(versions) == 5  # accepted, two run, both have ended and the last one is made, it runs, all have ended
 
 
+async def test_a_change_that_asks_for_nothing_new_does_not_make_a_start_come_before_it_has_company() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
+    uid = apply(server, step("a"))
+
+    def labelled(workflow: dict[str, Any]) -> dict[str, Any]:
+        return workflow | {"metadata": {**workflow["metadata"], "labels": {"team": "red"}}}
+
+    async def is_started() -> bool:
+        return any(isinstance(record.event, StepStarted) for record in (await history(server, uid)).records)
+
+    async with operator(server):
+        await until(lambda: server.executions)
+        server.update("workflows", "default", "w", labelled)
+        await asyncio.sleep(0.3)
+        assert not await is_started()
+        await asyncio.sleep(LAZY_SECONDS)
+        assert await is_started()
+
+
 async def test_a_status_that_somebody_else_has_written_is_put_right() -> None:
     server = ApiServer(programs=lambda _: Program(run_seconds=20.0))
     apply(server, step("a"))
     async with operator(server):
         await until(lambda: status(server).get("running"))
+        await asyncio.sleep(5.0)  # by now nothing else is to be written
 
         def forged(workflow: dict[str, Any]) -> dict[str, Any]:
             return workflow | {"status": {**workflow["status"], "phase": "Succeeded"}}

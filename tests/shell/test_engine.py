@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kipu.shell.engine import RESTART_SECONDS_MAX, failures_in_a_row
+from kipu.shell.engine import OPENING_MAX, RESTART_SECONDS_MAX, failures_in_a_row
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, ended, operator, status, step, until
@@ -61,6 +61,18 @@ def test_sessions_that_fail_at_once_are_counted() -> None:
 def test_a_session_that_lived_well_is_followed_soon_whatever_was_before() -> None:
     """A workflow of days loses a race for its log now and then: its tenth conflict is no reason to wait for 30 s."""
     assert failures_in_a_row(8, lived_seconds=RESTART_SECONDS_MAX + 1) == 1
+
+
+async def test_an_urgent_one_that_comes_last_does_not_wait_until_all_others_are_open() -> None:
+    server = ApiServer()
+    for number in range(3 * OPENING_MAX):
+        apply(server, step("one"), name=f"w{number:02}")
+    urgent = apply(server, step("one"), name="z", priority=1)
+    async with operator(server):
+        await ended(server, "z")
+    claims = [each.path + str(each.body) for each in server.writes("one") if each.path.endswith("/configmaps")]
+    before = next(number for number, claim in enumerate(claims) if urgent in claim)
+    assert OPENING_MAX <= before < 2 * OPENING_MAX
 
 
 async def test_after_a_takeover_the_urgent_and_the_oldest_come_first() -> None:

@@ -123,7 +123,7 @@ async def test_old_jobs_of_a_fan_out_are_taken_away_while_it_goes_on_and_the_res
     apply(server, step("shard", forEach={"count": 30, "parallelism": 3}))
     async with operator(server, jobs_kept=5):
         assert await ended(server) == "Succeeded"
-        assert len(server.all("jobs")) <= 25  # of 30, in 10 s
+        assert 10 <= len(server.all("jobs")) <= 25  # of 30, in 10 s, in which steps began again and again
         await asyncio.sleep(10.0)
         assert len(server.all("jobs")) == 5
 

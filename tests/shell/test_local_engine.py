@@ -69,8 +69,7 @@ async def killed_in_the_middle(world: World, fifo: Path) -> None:
     """Let an engine live until its step speaks, then no longer: as SIGKILL leaves it, but for what only we see."""
     life = asyncio.create_task(world.live())
     await heard(fifo)
-    world.engine._orders.clear()  # nothing is taken down
-    world.engine._performer._reaping.clear()
+    world.forsake()
     life.cancel()
     with pytest.raises(asyncio.CancelledError):
         await life

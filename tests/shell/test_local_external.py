@@ -106,12 +106,8 @@ async def test_an_engine_that_dies_between_the_record_and_the_release_is_followe
 ) -> None:
     world = World(tmp_path, external(RUNS))
 
-    def die() -> None:
-        world.engine._orders.clear()  # nothing is taken down
-        world.engine._performer._reaping.clear()
-
     with pytest.raises(TransientError):
-        await world.live(log=Cut(world.run.log, after=die))
+        await world.live(log=Cut(world.run.log, after=world.forsake))
     assert notes(tmp_path) == []
     assert str((await world.live()).phase) == "Succeeded"
     assert notes(tmp_path) == ["ran 1"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.eventlog.samples import STREAM
 from tests.eventlog.store import Fault, Store
 from tests.eventlog.writer import HEAD, Writer, names, rolled
 from tests.fakes.apiserver import ApiServer
-from tests.fakes.faults import Status
+from tests.fakes.faults import Status, TimeoutDone
 from tests.shell.operating import operator
 from tests.shell.test_retention import chain, workflow
 
@@ -82,6 +83,26 @@ async def test_a_long_run_leaves_one_chunk_and_no_garbage() -> None:
     assert len(head.chunks) == 1
     assert status(server)["log"] == {"position": head.position, "hash": head.hash}
     assert deletes(server) > 8  # those of merges under way, and of the archive
+
+
+async def test_whoever_waits_for_the_end_does_not_wait_for_the_archive() -> None:
+    server = ApiServer()
+    server.create(workflow("w", *wide(), parallelism=4))
+
+    def slow_until_the_end(_index: int, request: Request) -> TimeoutDone | None:
+        if not request.path.endswith("/status"):
+            return None
+        is_last = json.loads(request.body or b"")[-1]["value"]["phase"] == "Succeeded"
+        return None if is_last else TimeoutDone(seconds=50.0)  # the first is under way when the run ends
+
+    async with operator(server, faults=slow_until_the_end):
+        await until(lambda: is_over(server))
+        await asyncio.sleep(30)
+    sent = server.writes("one")
+    last_status = max(n for n, each in enumerate(sent) if each.path.endswith("/status"))
+    last_commit = max(n for n, each in enumerate(sent) if each.method == "PATCH" and "/configmaps/" in each.path)
+    assert len((await loaded(server)).chunks) == 1
+    assert last_status < last_commit  # that of the archive
 
 
 async def test_a_short_run_asks_for_nothing_beside_its_commits() -> None:

@@ -9,24 +9,24 @@ import pytest
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube import Kube
 from kipu.shell.kube_views import WorkflowView, decode_workflow
-from kipu.shell.publisher import Publisher, WorkflowGone
+from kipu.shell.publisher import Pace, Publisher, WorkflowGone
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Delayed, Status
 
 pytestmark = pytest.mark.looptime
 
 
-def given(server: ApiServer) -> Publisher:
+def given(server: ApiServer, name: str = "w", pace: Pace | None = None) -> Publisher:
     step = {"name": "a", "image": "busybox:1.36"}
-    manifest = {"kind": "Workflow", "metadata": {"name": "w"}, "spec": {"steps": [step]}}
-    return publisher_of(server, server.create(manifest))
+    manifest = {"kind": "Workflow", "metadata": {"name": name}, "spec": {"steps": [step]}}
+    return publisher_of(server, server.create(manifest), pace)
 
 
-def publisher_of(server: ApiServer, workflow: dict[str, object]) -> Publisher:
+def publisher_of(server: ApiServer, workflow: dict[str, object], pace: Pace | None = None) -> Publisher:
     view: WorkflowView = decode_workflow(workflow)
-    stream = StreamId(namespace="default", name="w", uid=view.metadata.uid)
+    stream = StreamId(namespace="default", name=view.metadata.name, uid=view.metadata.uid)
     kube = Kube(server.connect(user="operator"))
-    return Publisher(kube, stream, view, interval_seconds=1.0, nudge=lambda: None)
+    return Publisher(kube, stream, view, interval_seconds=1.0, pace=pace or Pace(10.0), nudge=lambda: None)
 
 
 def shown(server: ApiServer) -> dict[str, object]:
@@ -115,3 +115,30 @@ async def test_between_two_writes_an_interval_passes_but_a_change_of_phase_is_sh
         assert (server.get("workflows", "default", "w") or {})["status"]["phase"] == "Succeeded"
         publisher.close()
     assert 4 <= written <= 6
+
+
+async def test_many_share_one_pace_and_a_change_of_phase_of_any_is_shown_at_once() -> None:
+    server, pace = ApiServer(), Pace(10.0)
+    publishers = [given(server, f"w{number:02}", pace) for number in range(50)]
+
+    def offer(phase: str) -> None:
+        for publisher in publishers:
+            publisher.offer(lambda: {"phase": phase, "message": f"{server.time()}"}, phase=phase, group=group)
+
+    async with asyncio.TaskGroup() as group:
+        offer("Running")
+        await asyncio.sleep(0.1)
+        assert len(server.writes("operator")) == 50
+        for _ in range(40):
+            for publisher in publishers:
+                publisher.mark()
+            offer("Running")
+            await asyncio.sleep(0.1)
+        written = [each.path for each in server.writes("operator")[50:]]
+        assert 38 <= len(written) <= 42
+        assert len(set(written)) == len(written), "nobody had a second turn before all had had one"
+        offer("Succeeded")
+        await asyncio.sleep(0.1)
+        assert all(workflow["status"]["phase"] == "Succeeded" for workflow in server.all("workflows"))
+        for publisher in publishers:
+            publisher.close()

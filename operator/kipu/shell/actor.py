@@ -39,7 +39,7 @@ from .notifier import Notifier
 from .observer import Observer, Sighting
 from .openings import rank
 from .performer import Performer, Reports
-from .publisher import Publisher
+from .publisher import Pace, Publisher
 from .retention import Janitor, Shelf
 from .settings import Settings
 from .slots import Slots
@@ -63,6 +63,7 @@ class Services:
     settings: Settings
     telemetry: Telemetry
     janitor: Janitor
+    pace: Pace
     upkeeps: asyncio.Semaphore
 
     def shelf(self, stream: StreamId) -> Shelf:
@@ -110,6 +111,7 @@ class Actor:
             self.stream,
             view,
             interval_seconds=services.settings.status_interval_seconds,
+            pace=services.pace,
             nudge=self._mailbox.nudge,
         )
 

@@ -38,6 +38,7 @@ from .kube_views import WorkflowView, decode_workflow
 from .notifier import Notifier
 from .observer import Observer
 from .performer import Performer
+from .publisher import Pace
 from .retention import Janitor
 from .server import serve
 from .settings import Settings, from_environment
@@ -72,6 +73,7 @@ def compose(
         settings=settings,
         telemetry=telemetry,
         janitor=Janitor(kube),
+        pace=Pace(settings.status_writes_per_second),
         upkeeps=asyncio.Semaphore(UPKEEPS_MAX),
     )
     return Engine(services, owns)

@@ -1,9 +1,9 @@
 """`.status`, written rarely: the projection of the committed state, one PATCH at a time.
 
-Promises: a change of phase goes out at once, the rest at most once per interval (a status PATCH costs the API
-server in proportion to the whole object: design 06, 6.2); what is sent was committed before; a status never
-replaces one that shows more of the log, however late it arrives and whoever sent it. Must never be read as truth:
-nobody decides by it.
+Promises: a change of phase goes out at once, the rest at most once per interval, and in turn with the rest of all
+other workflows (a status PATCH costs the API server 8 ms, and more in proportion to the object: design 06, 6.2);
+what is sent was committed before; a status never replaces one that shows more of the log, however late it arrives
+and whoever sent it. Must never be read as truth: nobody decides by it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,40 @@ class WorkflowGone(KipuError):
     """The Workflow was deleted (or replaced by a namesake): stop, its collector does the rest."""
 
 
+class Pace:
+    """How often the statuses of all workflows together are written between their changes of phase."""
+
+    def __init__(self, per_second: float) -> None:
+        self._gap_seconds = 1.0 / per_second
+        self._next = 0.0
+
+    def turn(self) -> float:
+        """From when on one may be written, in the loop's time. Each call gives a turn away."""
+        turn = max(self._next, asyncio.get_running_loop().time())
+        self._next = turn + self._gap_seconds
+        return turn
+
+
 class Publisher:
     """The status of one workflow. `offer` is called between turns, when the state is a committed one."""
 
     def __init__(
-        self, kube: Kube, stream: StreamId, view: WorkflowView, *, interval_seconds: float, nudge: Callable[[], None]
+        self,
+        kube: Kube,
+        stream: StreamId,
+        view: WorkflowView,
+        *,
+        interval_seconds: float,
+        pace: Pace,
+        nudge: Callable[[], None],
     ) -> None:
         self._kube = kube
         self._stream = stream
         self._version = view.metadata.resource_version  # that the next PATCH replaces
         self._phase = view.status.get("phase")
         self._interval_seconds = interval_seconds
+        self._pace = pace
+        self._turn: float | None = None  # which a change of phase does not use up
         self._nudge = nudge
         self._dirty = False
         self._written: Status = {}
@@ -49,6 +72,8 @@ class Publisher:
 
     def mark(self) -> None:
         """Something shown has changed; have the actor offer it when it is due."""
+        if self._turn is None:
+            self._turn = self._pace.turn()
         self._dirty = True
         self._wake_when_due()
 
@@ -63,9 +88,12 @@ class Publisher:
         urgent = phase != self._phase
         if not (self._dirty or urgent) or self._task is not None:
             return
-        if not urgent and asyncio.get_running_loop().time() < self._not_before:
-            self._wake_when_due()
-            return
+        if not urgent:
+            if asyncio.get_running_loop().time() < self._due_at():
+                self._wake_when_due()
+                return
+            self._turn = None
+        self.close()
         self._dirty, self._phase = False, phase
         if (status := make()) == self._written:
             return
@@ -142,11 +170,15 @@ class Publisher:
     def _wake_when_due(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        self._wake = asyncio.get_running_loop().call_at(self._not_before, self._due)
+        self._wake = asyncio.get_running_loop().call_at(self._due_at(), self._due)
+
+    def _due_at(self) -> float:
+        return max(self._not_before, self._turn or 0.0)
 
     def _due(self) -> None:
         # The loop may run a timer a hair early: without this the actor would be nudged again and again until then.
         self._not_before = 0.0
+        self._turn = 0.0
         self._nudge()
 
 

@@ -47,6 +47,7 @@ class Settings(BaseModel):
     log_level: LogLevel = LogLevel.INFO
     http_port: int = Field(default=8080, ge=0, le=65_535)  # 0: any free port
     status_interval_seconds: float = Field(default=1.0, ge=0.1, le=60.0)
+    status_writes_per_second: float = Field(default=10.0, ge=0.1, le=1_000.0)  # of all that tell no change of phase
     sweep_interval_seconds: float = Field(default=300.0, ge=1.0, le=3_600.0)
     jobs_kept: int = Field(default=200, ge=0, le=100_000)  # finished Jobs of a run, for people; older ones go early
     ttl_after_finished: Duration | None = None  # of Workflows that do not say themselves; None: for ever

@@ -26,6 +26,8 @@ RUN /build/bin/pip --python /opt/kipu/bin/python install --no-deps ${PIP_ARGS} -
 FROM ${BASE_IMAGE}
 COPY --from=dependencies /opt/kipu /opt/kipu
 COPY --from=code /code /opt/kipu/code
+# its imports are compiled once, here: some bases come without their bytecode, and each start would pay for it
+RUN PYTHONPATH=/opt/kipu/code /opt/kipu/bin/python -c "import kipu.shell.main"
 ENV PYTHONPATH=/opt/kipu/code PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 WORKDIR /

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,7 +58,15 @@ class Outcome:
 # -- the contestants --------------------------------------------------------------------------------------------
 
 
-def ideal_client(place: Place, workload: Workload, name: str, wait_for: str, *, log: bool = False) -> Outcome:
+def ideal_client(
+    place: Place,
+    workload: Workload,
+    name: str,
+    wait_for: str,
+    *,
+    log: bool = False,
+    job: Callable[[int, int], JsonObject] = manifests.job,
+) -> Outcome:
     """F_pod, F_job and F_pod+log of design 05."""
     whole = workload.whole()
     with namespace(place.api) as at:
@@ -66,7 +74,7 @@ def ideal_client(place: Place, workload: Workload, name: str, wait_for: str, *, 
             **_access(place.api, at),
             "namespace": at,
             "tasks": whole.parents,
-            "jobs": [manifests.job(task, ms) for task, ms in enumerate(whole.ms)],
+            "jobs": [job(task, ms) for task, ms in enumerate(whole.ms)],
             "wait_for": wait_for,
             "log": log,
             "seconds_max": _seconds_max(workload),

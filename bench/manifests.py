@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .dag import Dag
@@ -27,16 +28,17 @@ def job(task: int, ms: int) -> JsonObject:
 
 def workflow(dag: Dag, name: str) -> JsonObject:
     """A Workflow whose step `t<i>` is task i."""
-    steps: list[JsonObject] = [
-        {
-            "name": f"t{task}",
-            "script": "true",
-            **({"dependsOn": [f"t{need}" for need in needs]} if needs else {}),
-            **({"template": {"metadata": note}} if (note := _note(dag.ms[task])) else {}),
-        }
-        for task, needs in enumerate(dag.parents)
-    ]
-    return of_steps(name, steps)
+    return of_steps(name, [step(task, needs, dag.ms[task]) for task, needs in enumerate(dag.parents)])
+
+
+def step(task: int, needs: Sequence[int], ms: int) -> JsonObject:
+    """The step `t<task>`."""
+    return {
+        "name": f"t{task}",
+        "script": "true",
+        **({"dependsOn": [f"t{need}" for need in needs]} if needs else {}),
+        **({"template": {"metadata": note}} if (note := _note(ms)) else {}),
+    }
 
 
 def of_steps(name: str, steps: list[JsonObject]) -> JsonObject:

@@ -15,6 +15,7 @@ from .dag import Workload
 
 POD_FLOOR = "ideal client, pods"
 LOG_FLOOR = "ideal client, pods, a commit before each create"
+OBJECTS_FLOOR = "ideal client, pods, commits and Kipu's Jobs"
 JOB_FLOOR = "ideal client, Jobs"
 KIPU = "Kipu"
 KIPU_ON_JOBS = "Kipu, advancing on Jobs"

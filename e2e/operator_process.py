@@ -137,7 +137,9 @@ class OperatorProcess:
             "KIPU_LEASE_NAME": NAME,
             **self._settings,
         }
-        return {key: text for key, text in os.environ.items() if not key.startswith("KIPU_")} | ours
+        # In its image all is compiled: without PYTHONDONTWRITEBYTECODE only its first start here compiles anything.
+        theirs = ("KIPU_", "PYTHONDONTWRITEBYTECODE")
+        return {key: text for key, text in os.environ.items() if not key.startswith(theirs)} | ours
 
     def _leads(self) -> bool:
         assert self._process.poll() is None, f"the operator has ended:\n{self.log()}"

@@ -181,7 +181,9 @@ async def test_the_echo_of_its_own_status_makes_it_write_nothing() -> None:
     statuses = [msgspec.json.decode(each.body or b"") for each in server.writes("one") if "/status" in each.path]
     versions = [operations[1]["value"] for operations in statuses]
     assert len(versions) == len(set(versions))  # none was sent that changed nothing
-    assert len(versions) == 5  # accepted, two run, both have ended and the last one is made, it runs, all have ended
+    assert (
+        len(versions) == 6
+    )  # accepted, two run, one has ended, both and the last one is made, it runs, all have ended
 
 
 async def test_a_change_that_asks_for_nothing_new_does_not_make_a_start_come_before_it_has_company() -> None:
@@ -201,6 +203,16 @@ async def test_a_change_that_asks_for_nothing_new_does_not_make_a_start_come_bef
         assert not await is_started()
         await asyncio.sleep(LAZY_SECONDS)
         assert await is_started()
+
+
+async def test_the_later_sights_of_an_end_do_not_make_the_next_start_come_before_it_has_company() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=0.05))
+    uid = apply(server, *(step(f"s{n}", **({"dependsOn": [f"s{n - 1}"]} if n else {})) for n in range(10)))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    kinds = [type(record.event) for record in (await history(server, uid)).records]
+    assert kinds.count(StepScheduled) == 10
+    assert StepStarted not in kinds  # each has ended before its start had waited long enough
 
 
 async def test_a_status_that_somebody_else_has_written_is_put_right() -> None:

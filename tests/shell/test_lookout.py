@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kipu.core.commands import AttemptRef, Command, ObserveMissing
+from kipu.core.commands import AttemptRef, Command, ObserveMissing, ObserveOutcome
 from kipu.core.events import StepScheduled
 from kipu.eventlog.ports import Recorded, StreamId
 from kipu.shell.child_performer import ChildPerformer
@@ -35,6 +35,7 @@ class Listening:
         kube = OwnedKube(server.connect(user="operator"))
         observer = Observer(kube)
         self.told: list[Command] = []
+        self.reminded: list[Command] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.lookout = Lookout(
             StreamId(namespace="default", name="w", uid="workflow-uid"),
@@ -43,6 +44,7 @@ class Listening:
             ChildPerformer(kube),
             advance_on=AdvanceOn.POD,
             tell=self.told.append,
+            remind=self.reminded.append,
             once=self._once,
         )
         event = StepScheduled(run=1, step="a", attempt=2, job="w-a")
@@ -87,3 +89,15 @@ async def test_only_the_job_of_just_this_intent_speaks(
     job = job_view(conditions=[condition("Complete")], metadata=metadata)
     listening.lookout.sighted("w-a", Sighting(job=job), False)
     assert bool(listening.told) is speaks
+
+
+async def test_what_was_told_or_is_of_an_attempt_that_is_over_is_a_reminder() -> None:
+    listening = Listening(ApiServer())
+    metadata = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
+    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
+    for _ in range(3):
+        listening.lookout.sighted("w-a", complete, False)
+    listening.lookout.forget("w-a")
+    listening.lookout.sighted("w-a", complete, False)
+    assert (len(listening.told), len(listening.reminded)) == (1, 3)
+    assert set(map(type, [*listening.told, *listening.reminded])) == {ObserveOutcome}

@@ -175,3 +175,34 @@ def test_of_words_about_several_attempts_of_a_step_each_is_heard() -> None:
     for word in words:
         mailbox.put(word)
     assert mailbox.take(100) == [words[2], words[1]]
+
+
+@pytest.mark.looptime
+async def test_a_reminder_hurries_nobody_and_is_not_lost() -> None:
+    mailbox = Mailbox()
+    mailbox.put(STARTED)
+    mailbox.remind(SUCCEEDED)
+    mailbox.nudge()
+    await mailbox.wait()
+    assert mailbox.take(10) == []
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == pytest.approx(LAZY_SECONDS)
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+@pytest.mark.looptime
+async def test_news_does_not_wait_because_of_a_reminder() -> None:
+    newer = ObserveOutcome(ref=AttemptRef(run=1, step="a", attempt=2), job_uid="k", reason=None)
+    mailbox = Mailbox()
+    mailbox.remind(SUCCEEDED)
+    mailbox.put(newer)
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == 0
+    assert mailbox.take(10) == [newer]
+
+
+async def test_a_reminder_goes_along_with_whatever_comes_next() -> None:
+    mailbox = Mailbox()
+    mailbox.remind(SUCCEEDED)
+    mailbox.put(FireTimers())
+    assert mailbox.take(10) == [SUCCEEDED, FireTimers()]

@@ -97,6 +97,7 @@ class Actor:
             services.children,
             advance_on=services.settings.advance_on,
             tell=self._mailbox.put,
+            remind=self._mailbox.remind,
             once=self._tasks.once,
         )
         self._waiting: dict[str, str] = {}  # step -> why it waits, for the status

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kipu.api.workspace import keeps_files
-from kipu.core.commands import AttemptRef, Command, ObserveMissing
+from kipu.core.commands import AttemptRef, ObserveMissing
 from kipu.core.definition import Definition, Kind
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
@@ -23,6 +23,7 @@ from . import child_observations, observations, witnesses
 from .child_performer import ChildPerformer
 from .kube_owned import RunView
 from .kube_views import JobView
+from .mailbox import Observation
 from .observations import Promise
 from .observer import Observer, Sighting
 from .performer import Performer, until_read
@@ -41,7 +42,7 @@ class Intent:
 
 
 class Lookout:
-    """Of one session. `tell` takes the commands; `once` runs what has to wait for a read."""
+    """Of one session. `tell` takes the commands, `remind` repeated ones; `once` runs what has to wait for a read."""
 
     def __init__(
         self,
@@ -51,7 +52,8 @@ class Lookout:
         children: ChildPerformer,
         *,
         advance_on: AdvanceOn,
-        tell: Callable[[Command], None],
+        tell: Callable[[Observation], None],
+        remind: Callable[[Observation], None],
         once: Once,
     ) -> None:
         self._stream = stream
@@ -60,12 +62,14 @@ class Lookout:
         self._children = children
         self._advance_on = advance_on
         self._tell = tell
+        self._remind = remind
         self._once = once
         self._nested: set[str] = set()  # the sub-workflow steps
         self._promises: dict[str, Promise] = {}  # by step, of those that have made one
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
         self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
+        self._said: dict[str, Observation] = {}  # of them, what was told last
 
     # -- whose Job it is -----------------------------------------------------------------------------
 
@@ -115,6 +119,7 @@ class Lookout:
     def forget(self, job: str) -> None:
         """The attempt is over or given up."""
         self._expected.pop(job, None)
+        self._said.pop(job, None)
 
     # -- what was seen -------------------------------------------------------------------------------
 
@@ -125,7 +130,7 @@ class Lookout:
         if (child := sighting.child) is not None and self._is_intended(child):
             told = child_observations.observe(child)
             if told is not None:
-                self._tell(told)
+                self._say(name, told)
         job = sighting.job
         if job is None or not self._is_intended(job):
             return
@@ -136,6 +141,14 @@ class Lookout:
         on_pod = self._advance_on is AdvanceOn.POD
         seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, promise=promise)
         if seen is not None:
+            self._say(name, seen)
+
+    def _say(self, name: str, seen: Observation) -> None:
+        """At once what is new of a live attempt. An end is seen three times: by its pod, a finalizer and its Job."""
+        if name not in self._expected or self._said.get(name) == seen:
+            self._remind(seen)
+        else:
+            self._said[name] = seen
             self._tell(seen)
 
     def seek_missing(self, state: State, known: Mapping[str, Sighting]) -> None:
@@ -174,7 +187,7 @@ class Lookout:
         pods = await until_read(lambda: self._performer.pods_of(self._stream.namespace, job.metadata.uid))
         seen = observations.observe(job, pods, advance_on_pod=False, promise=self._promise_of(job))
         if seen is not None:
-            self._tell(seen)
+            self._say(job.metadata.name, seen)
 
     def _verify(self, name: str, ref: AttemptRef) -> None:
         if self._is_nested(ref):

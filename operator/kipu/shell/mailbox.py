@@ -38,6 +38,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._observations: dict[str, Observation] = {}
+        self._patient: set[str] = set()  # steps of which what was observed may wait for company
         self._requests: dict[type, Command] = {}
         self._answers: dict[tuple[int, str], Command] = {}  # the first to each step stands
         self._words: dict[AttemptRef, Command] = {}  # on what nobody knows: the last about each attempt stands
@@ -48,7 +49,7 @@ class Mailbox:
         return len(self._observations) + len(self._requests) + len(self._answers) + len(self._words)
 
     def put(self, command: Command) -> None:
-        """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
+        """Take a command in; wakes the actor, at once or (a start alone, a reminder) within LAZY_SECONDS."""
         if isinstance(command, FireTimers | RequestShutdown | SetSuspended | RequestRerun):
             self._requests[type(command)] = command
         elif isinstance(command, GiveApproval):
@@ -56,15 +57,25 @@ class Mailbox:
         elif isinstance(command, ResolveUnknown):
             self._words[command.ref] = command
         elif isinstance(command, Observation):
+            if isinstance(command, ObserveStarted) and not command.is_awaited:
+                self.remind(command)
+                return
             if not self._is_news(command):
                 return
             self._observations[command.ref.step] = self._with_its_start(command)
+            self._patient.discard(command.ref.step)
         else:
             raise TypeError(f"{type(command).__name__} does not come by mail")
-        if isinstance(command, ObserveStarted) and not command.is_awaited:
+        self._wake.set()
+
+    def remind(self, command: Observation) -> None:
+        """What was put before, or is of an attempt that is over: it is decided again, but hurries nobody."""
+        step = command.ref.step
+        if self._is_news(command):
+            if step not in self._observations:  # in the place of something urgent it is as urgent
+                self._patient.add(step)
+            self._observations[step] = self._with_its_start(command)
             self._wake_later()
-        else:
-            self._wake.set()
 
     def _is_news(self, command: Observation) -> bool:
         known = self._observations.get(command.ref.step)
@@ -84,7 +95,7 @@ class Mailbox:
     def take(self, limit: int) -> list[Command]:
         """Commands of at most this weight: requests, then observations, then timers. Nothing is waited for.
 
-        After a mere nudge, starts that still wait for company stay.
+        After a mere nudge, what waits for company stays.
         """
         if self._lazy is not None and not (self._requests or self._answers or self._words) and self._is_lazy():
             self._wake.clear()
@@ -101,6 +112,7 @@ class Mailbox:
             if left < 0:
                 break
             taken.append(self._observations.pop(step))
+            self._patient.discard(step)
         if not self._observations and left > 0 and (timers := self._requests.pop(FireTimers, None)):
             taken.append(timers)
         if not len(self):
@@ -111,9 +123,7 @@ class Mailbox:
         return taken
 
     def _is_lazy(self) -> bool:
-        return all(
-            isinstance(command, ObserveStarted) and not command.is_awaited for command in self._observations.values()
-        )
+        return self._observations.keys() <= self._patient
 
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""
@@ -126,6 +136,7 @@ class Mailbox:
     def close(self) -> None:
         """Drop everything and its timer; what was in it will be observed again."""
         self._observations.clear()
+        self._patient.clear()
         self._requests.clear()
         self._answers.clear()
         self._words.clear()
@@ -134,7 +145,7 @@ class Mailbox:
             self._lazy = None
 
     def _wake_later(self) -> None:
-        if self._lazy is None and not self._wake.is_set():
+        if self._lazy is None:
             self._lazy = asyncio.get_running_loop().call_later(LAZY_SECONDS, self._lazy_due)
 
     def _lazy_due(self) -> None:

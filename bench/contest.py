@@ -67,7 +67,7 @@ def ideal_client(
     log: bool = False,
     job: Callable[[int, int], JsonObject] = manifests.job,
 ) -> Outcome:
-    """F_pod, F_job and F_pod+log of design 05."""
+    """F_pod, F_job and F_pod+log of design 05; `job` makes the manifest of a task that takes so many milliseconds."""
     whole = workload.whole()
     with namespace(place.api) as at:
         plan = {

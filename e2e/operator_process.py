@@ -78,7 +78,8 @@ class OperatorProcess:
             self._process = subprocess.Popen(command, env=self._environment(), stdout=log, stderr=log)
         try:
             wait_until(self._leads, READY_SECONDS, "the operator leads", poll_seconds=LEAD_POLL_SECONDS)
-        except BaseException:
+        except BaseException as error:
+            error.add_note(self.log())
             self.kill()  # nobody else would: `with` has not begun
             raise
 
@@ -138,11 +139,11 @@ class OperatorProcess:
             **self._settings,
         }
         # In its image all is compiled: without PYTHONDONTWRITEBYTECODE only its first start here compiles anything.
-        theirs = ("KIPU_", "PYTHONDONTWRITEBYTECODE")
-        return {key: text for key, text in os.environ.items() if not key.startswith(theirs)} | ours
+        not_passed_on = ("KIPU_", "PYTHONDONTWRITEBYTECODE")
+        return {key: text for key, text in os.environ.items() if not key.startswith(not_passed_on)} | ours
 
     def _leads(self) -> bool:
-        assert self._process.poll() is None, f"the operator has ended:\n{self.log()}"
+        assert self._process.poll() is None, "the operator has ended"
         asked_at = time.time()  # before: its loop may be busy with what it leads from then on
         with suppress(URLError, OSError):
             if not self.led_at and "kipu_leader 1.0" in self.metrics():

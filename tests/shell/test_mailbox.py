@@ -7,6 +7,7 @@ import pytest
 
 from kipu.core.commands import (
     AttemptRef,
+    Command,
     FireTimers,
     ObserveGone,
     ObserveMissing,
@@ -131,22 +132,27 @@ async def test_the_mailbox_holds_at_most_one_observation_per_step() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_nudge_does_not_hurry_a_lone_start() -> None:
+@pytest.mark.parametrize("reminders", [[], [SUCCEEDED]])
+async def test_a_nudge_hurries_neither_a_lone_start_nor_a_reminder(reminders: list[ObserveOutcome]) -> None:
     mailbox = Mailbox()
     mailbox.put(STARTED)
+    for reminder in reminders:
+        mailbox.remind(reminder)
     mailbox.nudge()
     await mailbox.wait()
     assert mailbox.take(10) == []
     await mailbox.wait()
     assert asyncio.get_running_loop().time() == pytest.approx(LAZY_SECONDS)
-    assert mailbox.take(10) == [STARTED]
+    waited: list[Command] = [*reminders] or [STARTED]
+    assert mailbox.take(10) == waited
 
 
-async def test_a_start_goes_along_with_whatever_comes_next() -> None:
-    mailbox = Mailbox()
-    mailbox.put(STARTED)
-    mailbox.put(FireTimers())
-    assert mailbox.take(10) == [STARTED, FireTimers()]
+async def test_a_start_and_a_reminder_go_along_with_whatever_comes_next() -> None:
+    for tell, observed in ((Mailbox.put, STARTED), (Mailbox.remind, SUCCEEDED)):
+        mailbox = Mailbox()
+        tell(mailbox, observed)
+        mailbox.put(FireTimers())
+        assert mailbox.take(10) == [observed, FireTimers()]
 
 
 async def test_what_is_heavy_with_outputs_is_taken_in_as_many_turns_as_it_needs() -> None:
@@ -178,16 +184,13 @@ def test_of_words_about_several_attempts_of_a_step_each_is_heard() -> None:
 
 
 @pytest.mark.looptime
-async def test_a_reminder_hurries_nobody_and_is_not_lost() -> None:
+async def test_what_has_waited_its_second_does_not_wait_for_what_came_after_it() -> None:
+    other = ObserveStarted(ref=AttemptRef(run=1, step="b", attempt=1), job_uid="k", started_at=2)
     mailbox = Mailbox()
     mailbox.put(STARTED)
-    mailbox.remind(SUCCEEDED)
-    mailbox.nudge()
     await mailbox.wait()
-    assert mailbox.take(10) == []
-    await mailbox.wait()
-    assert asyncio.get_running_loop().time() == pytest.approx(LAZY_SECONDS)
-    assert mailbox.take(10) == [SUCCEEDED]
+    mailbox.put(other)
+    assert mailbox.take(10) == [STARTED, other]
 
 
 @pytest.mark.looptime
@@ -199,10 +202,3 @@ async def test_news_does_not_wait_because_of_a_reminder() -> None:
     await mailbox.wait()
     assert asyncio.get_running_loop().time() == 0
     assert mailbox.take(10) == [newer]
-
-
-async def test_a_reminder_goes_along_with_whatever_comes_next() -> None:
-    mailbox = Mailbox()
-    mailbox.remind(SUCCEEDED)
-    mailbox.put(FireTimers())
-    assert mailbox.take(10) == [SUCCEEDED, FireTimers()]

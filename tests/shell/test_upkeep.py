@@ -19,16 +19,11 @@ from tests.eventlog.store import Fault, Store
 from tests.eventlog.writer import HEAD, Writer, names, rolled
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Status, TimeoutDone
-from tests.shell.operating import operator
+from tests.shell.operating import operator, status
 from tests.shell.test_retention import chain, workflow
 
 pytestmark = [pytest.mark.proof, pytest.mark.looptime]
 WIDE = 120  # steps: more than 16 chunks
-
-
-def status(server: ApiServer) -> dict[str, Any]:
-    found: dict[str, Any] = (server.get("workflows", "default", "w") or {}).get("status", {})
-    return found
 
 
 def conditions(server: ApiServer) -> dict[str, dict[str, str]]:

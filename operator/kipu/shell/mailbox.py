@@ -49,7 +49,7 @@ class Mailbox:
         return len(self._observations) + len(self._requests) + len(self._answers) + len(self._words)
 
     def put(self, command: Command) -> None:
-        """Take a command in; wakes the actor, at once or (a start alone, a reminder) within LAZY_SECONDS."""
+        """Take a command in; wakes the actor, at once or (a start alone) within LAZY_SECONDS."""
         if isinstance(command, FireTimers | RequestShutdown | SetSuspended | RequestRerun):
             self._requests[type(command)] = command
         elif isinstance(command, GiveApproval):
@@ -57,25 +57,27 @@ class Mailbox:
         elif isinstance(command, ResolveUnknown):
             self._words[command.ref] = command
         elif isinstance(command, Observation):
-            if isinstance(command, ObserveStarted) and not command.is_awaited:
-                self.remind(command)
-                return
-            if not self._is_news(command):
-                return
-            self._observations[command.ref.step] = self._with_its_start(command)
-            self._patient.discard(command.ref.step)
+            self._observed(command, is_patient=isinstance(command, ObserveStarted) and not command.is_awaited)
+            return
         else:
             raise TypeError(f"{type(command).__name__} does not come by mail")
         self._wake.set()
 
     def remind(self, command: Observation) -> None:
         """What was put before, or is of an attempt that is over: it is decided again, but hurries nobody."""
+        self._observed(command, is_patient=True)
+
+    def _observed(self, command: Observation, *, is_patient: bool) -> None:
         step = command.ref.step
-        if self._is_news(command):
-            if step not in self._observations:  # in the place of something urgent it is as urgent
-                self._patient.add(step)
-            self._observations[step] = self._with_its_start(command)
+        if not self._is_news(command):
+            return
+        if not is_patient:
+            self._patient.discard(step)
+            self._wake.set()
+        elif step not in self._observations:  # in the place of something urgent it is as urgent
+            self._patient.add(step)
             self._wake_later()
+        self._observations[step] = self._with_its_start(command)
 
     def _is_news(self, command: Observation) -> bool:
         known = self._observations.get(command.ref.step)
@@ -97,7 +99,7 @@ class Mailbox:
 
         After a mere nudge, what waits for company stays.
         """
-        if self._lazy is not None and not (self._requests or self._answers or self._words) and self._is_lazy():
+        if not (self._requests or self._answers or self._words) and self._observations.keys() <= self._patient:
             self._wake.clear()
             return []
         found = (self._requests.pop(kind, None) for kind in (SetSuspended, RequestShutdown, RequestRerun))
@@ -121,9 +123,6 @@ class Mailbox:
                 self._lazy.cancel()
                 self._lazy = None
         return taken
-
-    def _is_lazy(self) -> bool:
-        return self._observations.keys() <= self._patient
 
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""
@@ -150,4 +149,5 @@ class Mailbox:
 
     def _lazy_due(self) -> None:
         self._lazy = None
+        self._patient.clear()
         self._wake.set()

@@ -168,8 +168,7 @@ class Publisher:
             self._wake_when_due()
 
     def _wake_when_due(self) -> None:
-        if self._wake is not None:
-            self._wake.cancel()
+        self.close()
         self._wake = asyncio.get_running_loop().call_at(self._due_at(), self._due)
 
     def _due_at(self) -> float:

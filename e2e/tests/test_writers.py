@@ -22,7 +22,8 @@ def test_only_the_operator_writes_the_status_the_log_and_the_jobs(namespace: Nam
     assert writers(resource, "status") == {"kipu"}
     assert "kipu" not in writers(resource)
     assert namespace.log_objects()
-    assert {w for item in namespace.log_objects() for w in writers(item)} == {"kipu"}
+    # Of the head nothing is tracked any more, by its own wish; nobody else can write it (test_admission.py).
+    assert {w for item in namespace.log_objects() for w in writers(item)} <= {"kipu"}
     assert len(namespace.jobs()) == 3
     assert {w for job in namespace.jobs() for w in writers(job)} == {"kipu"}
     assert {w for job in namespace.jobs() for w in writers(job, "status")} <= {"kube-controller-manager"}

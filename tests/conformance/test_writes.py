@@ -119,6 +119,16 @@ async def test_a_json_patch_is_one_atomic_write_under_its_guards(world: World) -
     assert (await world.patch("configmaps", "a", guards)).status == 422  # the same bytes again
 
 
+async def test_who_manages_which_field_is_not_tracked_once_a_patch_has_switched_it_off(world: World) -> None:
+    await world.create("configmaps", config_map("a"))
+    for value in ("1", "2"):
+        off = {"op": "add", "path": "/metadata/managedFields", "value": [{}]}
+        write = {"op": "replace", "path": "/data/k", "value": value}
+        answer = await world.patch("configmaps", "a", [write, *([off] if value == "1" else [])])
+        assert (answer.status, answer.body["data"]) == (200, {"k": value})
+        assert "managedFields" not in answer.body["metadata"]
+
+
 async def test_an_update_that_changes_nothing_is_no_write(world: World) -> None:
     created = await world.create("configmaps", config_map("a"))
     answer = await world.merge("configmaps", "a", {"data": {"k": "v"}})

@@ -167,6 +167,8 @@ class Registry:
                 metadata.pop(key, None)
         if not metadata.get("finalizers"):
             metadata.pop("finalizers", None)
+        if metadata.get("managedFields") == [{}]:  # how a writer has the bookkeeping switched off
+            metadata.pop("managedFields")
         if kind.has_status:
             given.pop("status", None)
             if "status" in before:

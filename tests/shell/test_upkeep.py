@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
-from kipu.shell.upkeep import Upkeep
+from kipu.shell.upkeep import DEAD_MAX, Upkeep
 from tests.eventlog.samples import STREAM
 from tests.eventlog.store import Fault, Store
 from tests.eventlog.writer import HEAD, Writer, names, rolled
@@ -229,13 +230,37 @@ async def merged(writer: Writer) -> ConfigMapHead:
     return head
 
 
+async def test_what_is_dead_is_left_alone_until_it_is_worth_a_sweep() -> None:
+    writer = Writer(Store())
+    upkeep = Upkeep(writer.log, STREAM, asyncio.Semaphore(2))
+    head, dead = await rolled(writer, chunk_count=7), 0
+    while dead < DEAD_MAX:
+        assert not upkeep.is_due
+        head = await writer.append(head)
+        upkeep.committed(head)
+        dead += head.superseded
+    assert upkeep.is_due
+
+
+async def test_where_the_store_refuses_more_objects_what_is_dead_goes_at_once() -> None:
+    writer = Writer(Store())
+    upkeep = Upkeep(writer.log, STREAM, asyncio.Semaphore(2))
+    head = await merged(writer)
+    upkeep.committed(replace(head, superseded=0, refusal="no more"))
+    assert not upkeep.is_due  # nothing is dead
+    upkeep.committed(head)
+    assert not upkeep.is_due
+    upkeep.committed(replace(head, superseded=0, refusal="no more"))
+    assert upkeep.is_due
+
+
 async def test_one_sweep_of_a_log_runs_at_a_time_and_nothing_is_asked_for_nothing() -> None:
     store = Store()
     writer = Writer(store)
     head = await merged(writer)
     upkeep = Upkeep(writer.log, STREAM, asyncio.Semaphore(2))
+    upkeep.opened()
     upkeep.committed(head)
-    assert upkeep.is_due
     writer.meets()
     writer.client.pauses = iter([1] * 100)
     await asyncio.gather(upkeep.sweep(), upkeep.sweep(), upkeep.sweep())

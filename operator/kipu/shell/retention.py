@@ -27,8 +27,8 @@ from .kube_views import WorkflowView, epoch_ms
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.05  # between two Jobs: at most 20 a second, each of which costs the cluster as much as a step
-BUSY_PAUSE_SECONDS = 1.0  # while steps begin: a sixtieth of what two cores carry
-ROW_OF_ONE_MORE = 1_000  # Jobs in the row for which it goes once more as fast: where steps never rest it catches up
+REST_SECONDS = 1.0  # without a step that begins: then it is quiet
+ROW_OF_ONE_A_SECOND = 1_000  # Jobs in the row: while steps begin for each thousand one a second, where they never rest
 RETIREMENT_SECONDS_MIN = 0.1  # between two Workflows: 10 a second, each of which costs the collector its Jobs and pods
 WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
 
@@ -36,18 +36,19 @@ WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
 class Janitor:
     """Deletes Jobs that are kept no longer, of all workflows, one after another; `run` serves until cancelled.
 
-    It makes way: while steps begin it goes slowly, and catches up when they rest. 0.2 KiB for each Job in its row.
+    It makes way: while steps begin it waits, unless its row is long, and catches up when they rest. 0.2 KiB for each
+    Job in its row.
     """
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
         self._row: deque[tuple[StreamId, str, str]] = deque()  # of a Job its name and uid
         self._some = asyncio.Event()
-        self._busy_until = 0.0
+        self._quiet_from = 0.0
 
     def step_begins(self) -> None:
         """A Job is created."""
-        self._busy_until = asyncio.get_running_loop().time() + BUSY_PAUSE_SECONDS
+        self._quiet_from = asyncio.get_running_loop().time() + REST_SECONDS
 
     def delete(self, stream: StreamId, job: str, uid: str) -> None:
         """When it is its turn."""
@@ -64,15 +65,23 @@ class Janitor:
             self._some.clear()
             while self._row:
                 await asyncio.sleep(self._pause_seconds())
+                if not self._may_delete():
+                    continue
                 stream, job, uid = self._row.popleft()
                 if is_served(stream.uid):
                     with suppress(Unanswered):
                         await self._kube.delete_job(stream.namespace, job, uid)
 
     def _pause_seconds(self) -> float:
-        if asyncio.get_running_loop().time() >= self._busy_until:
+        if self._is_quiet():
             return PAUSE_SECONDS
-        return max(PAUSE_SECONDS, BUSY_PAUSE_SECONDS / (1 + len(self._row) // ROW_OF_ONE_MORE))
+        return max(PAUSE_SECONDS, 1 / max(1, len(self._row) // ROW_OF_ONE_A_SECOND))
+
+    def _may_delete(self) -> bool:
+        return self._is_quiet() or len(self._row) >= ROW_OF_ONE_A_SECOND
+
+    def _is_quiet(self) -> bool:
+        return asyncio.get_running_loop().time() >= self._quiet_from
 
 
 class Shelf:

@@ -2,8 +2,9 @@
 
 Promises: best effort and in nobody's way: while a run goes on what is dead is swept only once it is many, since each
 deletion costs the API server as much as a commit; one sweep of a log at a time, few of all logs at once, and never
-before the commit that makes it safe. A log that was not archived, or not swept, is as true as any other; it only has more
-objects, and they go with the Workflow. So nothing here is made up for after a crash once the last status is written.
+before the commit that makes it safe. A log that was not archived, or not swept, is as true as any other; it only has
+more objects, and they go with the Workflow. So nothing here is made up for after a crash once the last status is
+written.
 Must never delay a turn, and never touch the newest records.
 """
 

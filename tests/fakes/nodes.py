@@ -22,6 +22,7 @@ USER = "kubelet"
 INDEX = "kipu.dev/index"
 BIND_SECONDS, START_SECONDS, TEARDOWN_SECONDS = 0.01, 0.3, 0.3
 EVICTION_SECONDS = 340.0  # a node is NotReady after 40 s, its pods are evicted 300 s later
+LOG_BYTES_MAX, LOG_LINES_MAX = 2_048, 80  # of a log that stands in for a message
 MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX = 4_096, 12_288  # of one container, and of all of a pod's
 KILLED = 137
 
@@ -33,6 +34,7 @@ class Program:
     run_seconds: float = 1.0
     exit_code: int = 0
     message: str = ""  # the termination message, before the kubelet cuts it; $POD in it is the pod's uid
+    log: str = ""  # what it prints; the kubelet takes its end for a message where the container asks for that
     reason: str = ""  # "" is Completed or Error, by the exit code; "OOMKilled"
     start_seconds: float = START_SECONDS
     stop_seconds: float = 0.1  # from SIGTERM to its end; the pod's grace period bounds it
@@ -243,6 +245,7 @@ class Nodes:
         }
         if program.message and exit_code != KILLED:
             state["message"] = program.message.replace("$POD", execution.pod_uid)
+        state["log"] = program.log
         return state
 
     def _do(self, seconds: float, step: Callable[..., None], *arguments: object) -> None:
@@ -298,17 +301,23 @@ def _contained(body: Json, state: Json, *, ready: bool = False) -> Json:
     for container in containers:
         own = {key: dict(value) for key, value in state.items()}
         if "terminated" in own:
-            if container["name"] != containers[0]["name"] and container["name"] != "main":
-                own["terminated"] = {**own["terminated"], "exitCode": 0, "reason": "Completed"}
-                own["terminated"].pop("message", None)
-            elif "message" in own["terminated"]:
-                # The last bytes of the file, of which the status keeps the first.
-                written = own["terminated"]["message"].encode()[-MESSAGE_BYTES_MAX:]
-                cut = written[: MESSAGES_BYTES_MAX // _count(body)]
-                own["terminated"]["message"] = cut.decode(errors="replace")
+            is_main = container["name"] in (containers[0]["name"], "main")
+            own["terminated"] = _last_words(body, container, own["terminated"], is_main=is_main)
         statuses.append({"name": container["name"], "ready": ready, "state": own, "restartCount": 0})
     body["status"]["containerStatuses"] = statuses
     return body
+
+
+def _last_words(body: Json, container: Json, end: Json, *, is_main: bool) -> Json:
+    log, message = end.pop("log", ""), end.pop("message", "")
+    if not is_main:
+        return {**end, "exitCode": 0, "reason": "Completed"}
+    # The last bytes of the file, or of the log, of which the status keeps the first.
+    written = message.encode()[-MESSAGE_BYTES_MAX:]
+    if not written and end["exitCode"] and container["terminationMessagePolicy"] == "FallbackToLogsOnError":
+        written = "".join(log.splitlines(keepends=True)[-LOG_LINES_MAX:]).encode()[-LOG_BYTES_MAX:]
+    kept = written[: MESSAGES_BYTES_MAX // _count(body)].decode(errors="replace")
+    return {**end, "message": kept} if kept else end
 
 
 def _count(body: Json) -> int:

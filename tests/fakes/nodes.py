@@ -6,13 +6,16 @@ Running; a deleted pod is Failed first, then removed). `executions` counts from 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .clock import timestamp
 from .etcd import Change, Json, Key
-from .kinds import JOB_NAME, SCHEDULER
+from .kinds import BY_PLURAL, JOB_NAME, SCHEDULER
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -38,8 +41,10 @@ class Program:
     reason: str = ""  # "" is Completed or Error, by the exit code; "OOMKilled"
     start_seconds: float = START_SECONDS
     stop_seconds: float = 0.1  # from SIGTERM to its end; the pod's grace period bounds it
-    waiting: str = ""  # it never starts, for this reason ("ImagePullBackOff")
-    unschedulable: str = ""  # it is never bound, with this message
+    waiting: str = ""  # it does not start, for this reason ("ImagePullBackOff: no such image")
+    unschedulable: str = ""  # it is not bound, with this message
+    notice: str = ""  # it does not start, and only a notice says why ("FailedMount: no such secret")
+    stuck_seconds: float = math.inf  # after which nothing of these three holds any more
     node: str = "node-1"
 
 
@@ -152,7 +157,7 @@ class Nodes:
             return  # somebody else's to bind
         if uid in self._ran or stored.object["status"]["phase"] in ("Succeeded", "Failed"):
             return
-        if program.unschedulable:
+        if program.unschedulable and self._is_stuck(stored.object, program, lambda: self._bind(key, uid)):
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))
             return
@@ -160,15 +165,29 @@ class Nodes:
             return
         condition = {"type": "PodScheduled", "status": "True"}
         started = timestamp(self._server.clock.now())
-        reason = "ContainerCreating" if not program.waiting else program.waiting
+        is_stuck = (program.waiting or program.notice) and self._is_stuck(
+            stored.object, program, lambda: self._start(key, uid)
+        )
+        reason, _, message = (program.waiting if is_stuck and program.waiting else "ContainerCreating").partition(": ")
+        waiting = {"reason": reason, "message": message} if message else {"reason": reason}
 
         def creating(body: Json) -> Json:
             body["status"]["startTime"] = started
-            return _contained(_conditioned(body, condition), {"waiting": {"reason": reason}})
+            return _contained(_conditioned(body, condition), {"waiting": waiting})
 
         self._write(key, uid, creating)
-        if not program.waiting:
+        if is_stuck and program.notice:
+            notify(self._server, stored.object, program.notice, USER)
+        elif not is_stuck:
             self._do(program.start_seconds, self._start, key, uid)
+
+    def _is_stuck(self, pod: Json, program: Program, go_on: Callable[[], None]) -> bool:
+        """Whether what it waits for is not there yet; if it is to come, the pod goes on by itself."""
+        born_ms = datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp() * 1000
+        left_seconds = program.stuck_seconds - (self._server.clock.now() - born_ms) / 1000
+        if 0 < left_seconds < math.inf:
+            self._server.later(left_seconds, go_on)
+        return left_seconds > 0
 
     def _start(self, key: Key, uid: str) -> None:
         stored = self._server.etcd.get(key)
@@ -280,6 +299,25 @@ class Nodes:
             if stored.object["spec"].get("nodeName") == node and stored.object["status"]["phase"] == "Running":
                 self._write(stored.key, stored.uid, lambda body: _conditioned(body, condition))
                 self._server.delete("pods", stored.key.namespace, stored.key.name, user="taint-manager")
+
+
+def notify(server: ApiServer, regarding: Json, words: str, user: str) -> None:
+    """A warning as controllers and kubelets write them; one that is told again is only counted, by its writer."""
+    reason, _, note = words.partition(": ")
+    metadata = regarding["metadata"]
+    body: Json = {
+        "metadata": {"name": f"{metadata['name']}.{metadata['uid'][:8]}.{reason.lower()}"},
+        "type": "Warning",
+        "reason": reason,
+        "note": note,
+        "deprecatedLastTimestamp": timestamp(server.clock.now()),
+        "regarding": {"kind": regarding["kind"], "name": metadata["name"], "uid": metadata["uid"]},
+    }
+    key = Key("events", metadata["namespace"], body["metadata"]["name"])
+    if server.etcd.get(key) is not None:
+        return
+    with suppress(Refused):  # best effort
+        server.create_stored(BY_PLURAL["events"], metadata["namespace"], body, user=user)
 
 
 def _bound(body: Json, node: str) -> Json:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.apiserver import wait_until
+from e2e.apiserver import JsonObject, wait_until
 from e2e.history import read
 from e2e.namespace import Namespace, failures, step, workflow
 
@@ -78,12 +78,12 @@ def test_a_job_that_may_have_no_pod_says_whose_word_that_is(namespace: Namespace
     assert "exceeded quota: no-pods" in said
 
 
-@pytest.mark.parametrize("outputs", [[], [{"name": "rows"}]], ids=["plain", "with outputs"])
+@pytest.mark.parametrize("fields", [{}, {"outputs": [{"name": "rows"}]}], ids=["plain", "with outputs"])
 def test_the_last_lines_of_a_failed_script_are_in_its_status_and_its_history(
-    namespace: Namespace, outputs: list[dict[str, str]]
+    namespace: Namespace, fields: JsonObject
 ) -> None:
     script = "seq 1 100; printf '\\033[31mno such table\\033[0m\\n'; exit 3"
-    namespace.submit(workflow("failing", [step("load", script, **({"outputs": outputs} if outputs else {}))]))
+    namespace.submit(workflow("failing", [{**step("load", script), **fields}]))
     failed = failures(namespace.finished("failing"))["load"]
     assert failed["message"] == "exit code 3: no such table"
     assert failed["logTail"] == "99\n100\nno such table"

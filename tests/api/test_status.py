@@ -264,8 +264,8 @@ def test_a_large_workflow_has_a_short_status_whatever_its_steps_say(is_over: boo
     told = flow(*(step(name) for name in (*failing, *ready)), *late, on_failure=OnFailure.CONTINUE)
     told.settle()
     for name in failing:
-        words = {"message": '"' * 2_000, "log_tail": "\\" * 5_000}
-        told.tell(told.outcome(name, reason=Reason.EXIT_CODE, exit_code=255, **words))
+        worst = told.outcome(name, reason=Reason.EXIT_CODE, exit_code=255, message='"' * 2_000, log_tail="\\" * 5_000)
+        told.tell(worst)
     told.settle()
     shown = project(told.state, waiting={} if is_over else dict.fromkeys(ready, "y" * 5_000), log_hash="f" * 64)
     assert ("completionTime" in shown) is is_over

@@ -149,10 +149,9 @@ class Explainer:
         if page is None:
             return
         for pod in page.items:
-            awaited = self._of(pod)
-            if awaited is not None:
-                awaited.is_pending = True
-                awaited.found(pod.metadata.uid, waiting_reason(pod))
+            if (known := self._of(pod)) is not None:
+                known.is_pending = True
+                known.found(pod.metadata.uid, waiting_reason(pod))
         if not self._token:
             for awaited in late:
                 if not awaited.is_pending and (sighting := self._still(awaited)) is not None:

@@ -117,7 +117,7 @@ def test_kipu_adds_no_security_context_and_no_right() -> None:
     manifest: Any = job_of(parse(spec(step("load"))), attempt())
     pod = manifest["spec"]["template"]["spec"]
     assert set(pod) == {"containers", "restartPolicy"}
-    assert set(pod["containers"][0]) == {"name", "image", "command", "env"}
+    assert set(pod["containers"][0]) == {"name", "image", "command", "env", "terminationMessagePolicy"}
 
 
 def test_a_step_of_several_pods_is_a_job_of_several() -> None:
@@ -145,7 +145,7 @@ SPEAKING = spec(
         "args": ["--rows", "${{ params.rows }}"],
         "env": [{"name": "FIXED", "value": "x"}, {"name": "ROWS", "value": "${{ params.rows }} rows"}],
         "outputs": [{"name": "rows"}],
-        "template": main_of(terminationMessagePath="/elsewhere", terminationMessagePolicy="FallbackToLogsOnError"),
+        "template": main_of(terminationMessagePath="/elsewhere", terminationMessagePolicy="File"),
     },
     params=[{"name": "rows", "value": 42}, {"name": "mode", "value": "fast"}],
 )
@@ -168,8 +168,15 @@ def test_a_step_with_outputs_writes_to_its_termination_message_whatever_the_temp
     assert {"name": "KIPU_OUTPUT", "value": "/dev/termination-log"} in main["env"]
     assert (main["terminationMessagePath"], main["terminationMessagePolicy"]) == ("/dev/termination-log", "File")
     silent = container(job_of(parse(spec(step("load"))), attempt()))
-    assert not {"terminationMessagePath", "terminationMessagePolicy"} & set(silent)
+    assert "terminationMessagePath" not in silent
     assert "KIPU_OUTPUT" not in {variable["name"] for variable in silent["env"]}
+
+
+def test_of_a_step_that_fails_the_end_of_its_log_is_taken_unless_its_template_says_otherwise() -> None:
+    for outputs in ({}, {"outputs": [{"name": "rows"}]}):
+        for given, expected in (({}, "FallbackToLogsOnError"), ({"terminationMessagePolicy": "File"}, "File")):
+            raw = spec({"name": "load", "image": "i", **outputs, "template": main_of(**given)})
+            assert container(job_of(parse(raw), attempt()))["terminationMessagePolicy"] == expected
 
 
 def test_a_step_that_ends_at_a_known_time_is_told_so() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from kipu.api import status
+from kipu.api.status import FAILED_BYTES_MAX, RUNNING_BYTES_MAX
 from kipu.api.v1alpha1_status import LISTED_MAX, MESSAGE_LENGTH_MAX, STEPS_SHOWN_MAX, WorkflowStatus, clip
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition, OnFailure
@@ -233,6 +235,52 @@ def test_running_and_failed_steps_are_listed_up_to_a_bound() -> None:
     shown = project(told.state)
     assert [report["step"] for report in shown["failed"]] == names[:LISTED_MAX]
     assert shown["counts"]["failed"] == len(names)
+
+
+def test_a_failure_shows_the_last_lines_of_its_log_and_forgets_them_with_the_next_attempt() -> None:
+    told = flow(step("a", attempts=3))
+    told.tell(told.outcome("a", reason=Reason.EXIT_CODE, exit_code=1, log_tail="1\n2\n3\n4\n"))
+    (retrying,) = project(told.state)["running"]
+    assert (retrying["reason"], retrying["logTail"]) == ("Retrying", "2\n3\n4")
+    told.pass_time(20 * SECOND)
+    assert "logTail" not in project(told.state)["running"][0]
+    told.fail("a", exit_code=2)
+    assert "logTail" not in project(told.state)["running"][0]
+    told.pass_time(40 * SECOND)
+    told.tell(told.outcome("a", reason=Reason.EXIT_CODE, exit_code=1, log_tail="last"))
+    assert project(told.state)["failed"][0]["logTail"] == "last"
+
+
+def shown_bytes(shown: dict[str, Any]) -> int:
+    return len(json.dumps(shown, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_large_workflow_has_a_short_status_whatever_its_steps_say(is_over: bool) -> None:
+    """Names, messages, waits and tails at their greatest, in both lists at once."""
+    failing, running = ([f"{kind}{n:03d}".ljust(63, "x") for n in range(LISTED_MAX + 5)] for kind in "fr")
+    ready = () if is_over else running
+    late = [step(f"s{n}", failing[0]) for n in range(STEPS_SHOWN_MAX)]
+    told = flow(*(step(name) for name in (*failing, *ready)), *late, on_failure=OnFailure.CONTINUE)
+    told.settle()
+    for name in failing:
+        worst = told.outcome(name, reason=Reason.EXIT_CODE, exit_code=255, message='"' * 2_000, log_tail="\\" * 5_000)
+        told.tell(worst)
+    told.settle()
+    shown = project(told.state, waiting={} if is_over else dict.fromkeys(ready, "y" * 5_000), log_hash="f" * 64)
+    assert ("completionTime" in shown) is is_over
+    assert len(shown["failed"]) == LISTED_MAX
+    assert all(report["message"] for report in shown["failed"])
+    assert shown_bytes(shown) <= 16 * 1024
+    assert shown_bytes({"": shown["failed"]}) <= FAILED_BYTES_MAX + 10
+    assert shown_bytes({"": shown["running"]}) <= RUNNING_BYTES_MAX + 10
+
+
+def test_a_few_failures_have_room_for_all_that_they_say() -> None:
+    told = flow(*(step(f"s{n}") for n in range(3)), on_failure=OnFailure.CONTINUE)
+    for n in range(3):
+        told.tell(told.outcome(f"s{n}", reason=Reason.EXIT_CODE, exit_code=1, message="m" * 990, log_tail="t" * 600))
+    assert [(len(one["message"]), len(one["logTail"])) for one in project(told.state)["failed"]] == [(990, 510)] * 3
 
 
 def test_a_replay_shows_the_same() -> None:

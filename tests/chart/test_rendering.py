@@ -32,7 +32,7 @@ CLUSTER_RIGHTS = {
     ("", "pods"): {"get", "list", "watch"},
     ("", "persistentvolumeclaims"): {"create"},
     ("", "configmaps"): {"get", "list", "create", "patch", "delete"},
-    ("events.k8s.io", "events"): {"create", "patch"},
+    ("events.k8s.io", "events"): {"create", "list", "patch"},
     ("apiextensions.k8s.io", "customresourcedefinitions"): {"get"},
 }
 LEASES = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}

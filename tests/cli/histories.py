@@ -11,7 +11,7 @@ from typing import TypeVar
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
-from kipu.core.events import Event
+from kipu.core.events import Event, Reason
 from kipu.eventlog.ports import EventLog, Head, StreamId
 from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
 
@@ -46,6 +46,15 @@ def skipping() -> Flow:
     late = (f"late-{number}" for number in range(7))
     given = _accepted(Definition(steps=(step("first"), *(step(name, "first") for name in late))))
     given.fail("first", after=SECOND)
+    return given
+
+
+def speaking() -> Flow:
+    """A failure that has said something, and a colour, before it went."""
+    given = _accepted(Definition(steps=(step("load"),)))
+    said = "reading\n\tx\u202e\n\x1b[31mKeyError: 'x'\n"
+    message = "exit code 1: KeyError: 'x'"
+    given.tell(given.outcome("load", reason=Reason.EXIT_CODE, exit_code=1, message=message, log_tail=said))
     return given
 
 

@@ -44,6 +44,19 @@ def test_off_a_terminal_nothing_is_coloured_or_cut(terminal: Terminal, server: A
     assert any(len(line) > 120 for line in out.splitlines())
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_what_a_failed_attempt_has_said_last_stands_below_the_table_and_moves_no_cursor(
+    terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    recorded(server, histories.speaking())
+    monkeypatch.setenv("NO_COLOR", "1")
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    lines = terminal.kipu("history", NAME).out.splitlines()
+    assert lines[-5:-1] == ["load/1 said last:", " | reading", " |         x\\u202e", " | KeyError: 'x'"]
+
+
 def test_on_a_terminal_colours_end_where_no_color_is_set(
     terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

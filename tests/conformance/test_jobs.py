@@ -66,6 +66,50 @@ async def test_a_job_whose_program_fails(world: World) -> None:
     assert (end.exit_code, end.reason, end.message) == (3, "Error", "why")
 
 
+LINES = [f"line {number}\n" for number in range(1, 201)]
+LOG = "".join(LINES)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (Program(run_seconds=0, exit_code=3, log=LOG), "".join(LINES[-80:])),
+        (Program(run_seconds=0, exit_code=3, log="x" * 5_000 + "\n"), "x" * 2_047 + "\n"),
+        (Program(run_seconds=0, exit_code=3, log=LOG, message="why"), "why"),
+        (Program(run_seconds=0, exit_code=0, log=LOG), ""),
+    ],
+    ids=["80 lines", "2,048 bytes", "its own message", "a success"],
+)
+async def test_the_end_of_a_failed_containers_log_is_its_message_if_it_asks_for_that_and_has_written_none(
+    world: World, program: Program, message: str
+) -> None:
+    await world.run("a", program)
+    await world.finished("a")
+    (pod,) = await world.pods_of("a")
+    end = pod.status.container_statuses[0].state.terminated
+    assert end is not None
+    assert end.message == message
+
+
+async def test_what_was_said_of_an_object_is_found_by_its_uid(world: World) -> None:
+    job_uid = (await world.run("a", Program(run_seconds=0), suspend=True)).uid
+    for name, uid in (("a.1", job_uid), ("a.2", "another")):
+        notice = {
+            "metadata": {"name": name},
+            "type": "Warning",
+            "reason": "FailedCreate",
+            "note": "no",
+            "action": "Tested",
+            "eventTime": "2026-11-24T03:00:00.000000Z",
+            "reportingController": "kipu.dev/conformance",
+            "reportingInstance": "a",
+            "regarding": {"kind": "Job", "namespace": world.namespace, "name": "a", "uid": uid},
+        }
+        assert (await world.create("events", notice)).status == 201
+    assert "a.1" in (found := await world.names("events", fieldSelector=f"regarding.uid={job_uid}"))
+    assert "a.2" not in found
+
+
 async def test_the_pod_ends_before_its_job_does(world: World) -> None:
     await world.run("a", Program(run_seconds=0))
     while True:

@@ -248,8 +248,9 @@ def owned(name: str, kind: str, owner: Answered, api_version: str = "v1") -> Jso
 def job(name: str, program: Program, *, containers: int = 1, **spec: object) -> Json:
     """A Job as Kipu makes them; every container runs the program."""
     container = {"image": "busybox:1.36", "command": ["sh", "-c", _shell(program)]}
+    container |= {"terminationMessagePolicy": "FallbackToLogsOnError"} if program.log else {}
     template = {
-        "metadata": {"annotations": {RUN: json.dumps([program.run_seconds, program.exit_code, program.message])}},
+        "metadata": {"annotations": {RUN: json.dumps(_told(program))}},
         "spec": {
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
@@ -266,14 +267,19 @@ def job(name: str, program: Program, *, containers: int = 1, **spec: object) -> 
 
 def _shell(program: Program) -> str:
     message = f"printf %s '{program.message}' > /dev/termination-log; " if program.message else ""
+    message += f"printf %s '{program.log}'; " if program.log else ""
     return f"{message}sleep {program.run_seconds:g}; exit {program.exit_code}"
 
 
 def program_of(pod: Json) -> Program:
     """What the fake is to run for a pod of this suite."""
     annotations: dict[str, str] = pod["metadata"].get("annotations", {})
-    run_seconds, exit_code, message = json.loads(annotations.get(RUN, '[1.0, 0, ""]'))
-    return Program(run_seconds=run_seconds, exit_code=exit_code, message=message)
+    run_seconds, exit_code, message, log = json.loads(annotations.get(RUN, '[1.0, 0, "", ""]'))
+    return Program(run_seconds=run_seconds, exit_code=exit_code, message=message, log=log)
+
+
+def _told(program: Program) -> list[float | int | str]:
+    return [program.run_seconds, program.exit_code, program.message, program.log]
 
 
 def _refuse(attempt: Attempt, policy: str, reason: str) -> Refused | None:

@@ -211,6 +211,7 @@ class Flow:
         exit_code: int | None = None,
         message: str = "",
         outputs: Mapping[str, str | int | bool] | None = None,
+        log_tail: str = "",
     ) -> ObserveOutcome:
         return ObserveOutcome(
             ref=self.ref(name),
@@ -219,6 +220,7 @@ class Flow:
             exit_code=exit_code,
             message=message,
             outputs=outputs,
+            log_tail=log_tail,
         )
 
     # -- then ----------------------------------------------------------------------------------------

@@ -10,10 +10,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from kipu.core.commands import Accept, Claim, Command, FireTimers, ObserveOutcome
+from kipu.core.commands import FAILURE_BYTES_MAX, Accept, Claim, Command, FireTimers, ObserveOutcome, weight
 from kipu.core.definition import ITEMS_MAX, ITEMS_UNDER_WAY_MAX, AdoptedStep, Definition, OnFailure, RunWhen
 from kipu.core.events import (
     STEPS_PER_RECORD_MAX,
+    AttemptFailed,
     Event,
     Reason,
     StepAdopted,
@@ -22,7 +23,15 @@ from kipu.core.events import (
     StepScheduled,
 )
 from kipu.core.fanout import ATTEMPTS_PER_END
-from kipu.core.texts import MESSAGE_BYTES_MAX, shorten
+from kipu.core.texts import (
+    MESSAGE_BYTES_MAX,
+    TAIL_BYTES_MAX,
+    TAIL_SHOWN_BYTES_MAX,
+    TAIL_SHOWN_LINES,
+    last_lines,
+    log_tail,
+    shorten,
+)
 from kipu.core.turn import (
     ADOPTIONS_PER_TURN_MAX,
     ATTEMPTS_PER_TURN_MAX,
@@ -205,3 +214,60 @@ def test_the_message_of_an_attempt_is_cut_before_it_is_recorded() -> None:
     given = flow(step("a", attempts=2))
     given.tell(given.outcome("a", reason=Reason.EXIT_CODE, message="é" * 10_000))
     assert given.step("a").message == "é" * 499
+
+
+# -- the tail of a log ---------------------------------------------------------------------------------------
+
+
+def json_length(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode())
+
+
+@LAW
+@hypothesis.given(st.text(st.characters(), max_size=50), st.integers(1, 200))
+def test_a_tail_is_the_end_of_what_was_written_cut_to_its_bound_as_the_record_holds_it(text: str, times: int) -> None:
+    tail = log_tail(text * times)
+    assert json_length(tail) <= TAIL_BYTES_MAX
+    assert log_tail(tail) == tail == unicodedata.normalize("NFC", tail)
+    assert {char for char in tail if unicodedata.category(char) == "Cc"} <= {"\t", "\n"}
+    shown = last_lines(tail)
+    assert tail.endswith(shown)
+    assert json_length(shown) <= TAIL_SHOWN_BYTES_MAX
+    assert shown.count("\n") < TAIL_SHOWN_LINES
+
+
+@pytest.mark.parametrize(
+    ("written", "tail"),
+    [
+        ("first\nlast\n", "first\nlast"),
+        ("x" * 5_000, "x" * 2_498),
+        ('"' * 5_000, '"' * 1_249),
+        ("old\n" * 2_000 + "é" * 1_249, "é" * 1_249),
+        ("\x1b[1;31mError\x1b[0m: no\tfile\r\n", "Error: no\tfile"),
+        ("10%\r50%\r100%\ndone", "100%\ndone"),
+        ("\x1b]0;a title\x07kept\x00\x7f\x9b", "kept"),
+        ("\x1b]0;not ended\nkept", "\nkept".strip()),
+        ("\n\nx\n  y\n\n", "x\n  y"),
+        ("a\ud800b", "a?b"),
+        ("e\u0301", "\u00e9"),
+        ("", ""),
+    ],
+)
+def test_a_tail_keeps_the_end_and_nothing_that_a_terminal_would_obey(written: str, tail: str) -> None:
+    assert log_tail(written) == tail
+
+
+def test_of_a_tail_the_last_lines_are_shown_and_of_a_long_line_its_end() -> None:
+    assert last_lines("a\nb\nc\nd") == "b\nc\nd"
+    assert last_lines("a\nb\n" + "c" * 600) == "c" * 510
+
+
+def test_a_failure_with_a_tail_is_charged_for_both() -> None:
+    given = flow(step(long_name("a", 0)))
+    worst = replace(worst_failure(given, long_name("a", 0)), log_tail="\\" * 10_000)
+    events = given.tell(worst)[:2]
+    assert kinds(events) == ["AttemptFailed", "StepFailed"]
+    assert isinstance(events[0], AttemptFailed)
+    assert json_length(events[0].log_tail or "") == TAIL_BYTES_MAX
+    assert (weight(worst), weight(worst_failure(given, long_name("a", 0)))) == (2, 1)
+    assert sum(map(record_bytes, events)) <= 2 * FAILURE_BYTES_MAX

@@ -540,9 +540,26 @@ CLAIMED = replace(
         ),
     ),
 )
+LOG_TAIL = replace(
+    EVERY_EVENT,
+    name="log-tail-v1",
+    batches=(
+        (
+            AttemptFailed(
+                run=1,
+                step="load",
+                attempt=1,
+                reason=Reason.EXIT_CODE,
+                message="exit code 1: KeyError: 'Größe'",
+                exit_code=1,
+                log_tail="Traceback:\n\tload()\nKeyError: 'Größe'",
+            ),
+        ),
+    ),
+)
 HISTORIES = (
     *(EVERY_EVENT, EVENT_LIMIT, MERGED, ADOPTION, FAN_OUT, CONTROL, LANGUAGE, EXTERNAL),
-    *(WORKSPACE, CLAIMED, NESTED),
+    *(WORKSPACE, CLAIMED, NESTED, LOG_TAIL),
 )
 
 

@@ -23,6 +23,7 @@ from .etcd import Change, Json, Key, Stored
 from .informers import Informer
 from .job_status import INDEX, controller_of, has_ended, is_leaving, is_tracked
 from .kinds import BY_PLURAL, TRACKING
+from .nodes import notify
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -265,7 +266,8 @@ class JobController:
         pod = job_status.pod_of(stored.copy(), index)
         try:
             created = self._server.create_stored(BY_PLURAL["pods"], stored.key.namespace, pod, user=USER)
-        except Refused:  # by a quota, or by a policy of the test
+        except Refused as refused:  # by a quota, or by a policy of the test
+            notify(self._server, stored.object, f"FailedCreate: Error creating: {refused.message}", USER)
             self._sync_in(RETRY_SECONDS, stored.key)
             return None
         self._expected.setdefault(stored.uid, set()).add(created.uid)

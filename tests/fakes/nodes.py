@@ -6,13 +6,16 @@ Running; a deleted pod is Failed first, then removed). `executions` counts from 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .clock import timestamp
 from .etcd import Change, Json, Key
-from .kinds import JOB_NAME, SCHEDULER
+from .kinds import BY_PLURAL, JOB_NAME, SCHEDULER
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ USER = "kubelet"
 INDEX = "kipu.dev/index"
 BIND_SECONDS, START_SECONDS, TEARDOWN_SECONDS = 0.01, 0.3, 0.3
 EVICTION_SECONDS = 340.0  # a node is NotReady after 40 s, its pods are evicted 300 s later
+LOG_BYTES_MAX, LOG_LINES_MAX = 2_048, 80  # of a log that stands in for a message
 MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX = 4_096, 12_288  # of one container, and of all of a pod's
 KILLED = 137
 
@@ -33,11 +37,14 @@ class Program:
     run_seconds: float = 1.0
     exit_code: int = 0
     message: str = ""  # the termination message, before the kubelet cuts it; $POD in it is the pod's uid
+    log: str = ""  # what it prints; the kubelet takes its end for a message where the container asks for that
     reason: str = ""  # "" is Completed or Error, by the exit code; "OOMKilled"
     start_seconds: float = START_SECONDS
     stop_seconds: float = 0.1  # from SIGTERM to its end; the pod's grace period bounds it
-    waiting: str = ""  # it never starts, for this reason ("ImagePullBackOff")
-    unschedulable: str = ""  # it is never bound, with this message
+    waiting: str = ""  # it does not start, for this reason ("ImagePullBackOff: no such image")
+    unschedulable: str = ""  # it is not bound, with this message
+    notice: str = ""  # it does not start, and only a notice says why ("FailedMount: no such secret")
+    stuck_seconds: float = math.inf  # after which nothing of these three holds any more
     node: str = "node-1"
 
 
@@ -150,7 +157,7 @@ class Nodes:
             return  # somebody else's to bind
         if uid in self._ran or stored.object["status"]["phase"] in ("Succeeded", "Failed"):
             return
-        if program.unschedulable:
+        if program.unschedulable and self._is_stuck(stored.object, program, lambda: self._bind(key, uid)):
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write(key, uid, lambda body: _conditioned(body, condition | {"message": program.unschedulable}))
             return
@@ -158,15 +165,29 @@ class Nodes:
             return
         condition = {"type": "PodScheduled", "status": "True"}
         started = timestamp(self._server.clock.now())
-        reason = "ContainerCreating" if not program.waiting else program.waiting
+        is_stuck = (program.waiting or program.notice) and self._is_stuck(
+            stored.object, program, lambda: self._start(key, uid)
+        )
+        reason, _, message = (program.waiting if is_stuck and program.waiting else "ContainerCreating").partition(": ")
+        waiting = {"reason": reason, "message": message} if message else {"reason": reason}
 
         def creating(body: Json) -> Json:
             body["status"]["startTime"] = started
-            return _contained(_conditioned(body, condition), {"waiting": {"reason": reason}})
+            return _contained(_conditioned(body, condition), {"waiting": waiting})
 
         self._write(key, uid, creating)
-        if not program.waiting:
+        if is_stuck and program.notice:
+            notify(self._server, stored.object, program.notice, USER)
+        elif not is_stuck:
             self._do(program.start_seconds, self._start, key, uid)
+
+    def _is_stuck(self, pod: Json, program: Program, go_on: Callable[[], None]) -> bool:
+        """Whether what it waits for is not there yet; if it is to come, the pod goes on by itself."""
+        born_ms = datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp() * 1000
+        left_seconds = program.stuck_seconds - (self._server.clock.now() - born_ms) / 1000
+        if 0 < left_seconds < math.inf:
+            self._server.later(left_seconds, go_on)
+        return left_seconds > 0
 
     def _start(self, key: Key, uid: str) -> None:
         stored = self._server.etcd.get(key)
@@ -243,6 +264,7 @@ class Nodes:
         }
         if program.message and exit_code != KILLED:
             state["message"] = program.message.replace("$POD", execution.pod_uid)
+        state["log"] = program.log
         return state
 
     def _do(self, seconds: float, step: Callable[..., None], *arguments: object) -> None:
@@ -279,6 +301,25 @@ class Nodes:
                 self._server.delete("pods", stored.key.namespace, stored.key.name, user="taint-manager")
 
 
+def notify(server: ApiServer, regarding: Json, words: str, user: str) -> None:
+    """A warning as controllers and kubelets write them; one that is told again is only counted, by its writer."""
+    reason, _, note = words.partition(": ")
+    metadata = regarding["metadata"]
+    body: Json = {
+        "metadata": {"name": f"{metadata['name']}.{metadata['uid'][:8]}.{reason.lower()}"},
+        "type": "Warning",
+        "reason": reason,
+        "note": note,
+        "deprecatedLastTimestamp": timestamp(server.clock.now()),
+        "regarding": {"kind": regarding["kind"], "name": metadata["name"], "uid": metadata["uid"]},
+    }
+    key = Key("events", metadata["namespace"], body["metadata"]["name"])
+    if server.etcd.get(key) is not None:
+        return
+    with suppress(Refused):  # best effort
+        server.create_stored(BY_PLURAL["events"], metadata["namespace"], body, user=user)
+
+
 def _bound(body: Json, node: str) -> Json:
     body["spec"]["nodeName"] = node
     return body
@@ -298,17 +339,23 @@ def _contained(body: Json, state: Json, *, ready: bool = False) -> Json:
     for container in containers:
         own = {key: dict(value) for key, value in state.items()}
         if "terminated" in own:
-            if container["name"] != containers[0]["name"] and container["name"] != "main":
-                own["terminated"] = {**own["terminated"], "exitCode": 0, "reason": "Completed"}
-                own["terminated"].pop("message", None)
-            elif "message" in own["terminated"]:
-                # The last bytes of the file, of which the status keeps the first.
-                written = own["terminated"]["message"].encode()[-MESSAGE_BYTES_MAX:]
-                cut = written[: MESSAGES_BYTES_MAX // _count(body)]
-                own["terminated"]["message"] = cut.decode(errors="replace")
+            is_main = container["name"] in (containers[0]["name"], "main")
+            own["terminated"] = _last_words(body, container, own["terminated"], is_main=is_main)
         statuses.append({"name": container["name"], "ready": ready, "state": own, "restartCount": 0})
     body["status"]["containerStatuses"] = statuses
     return body
+
+
+def _last_words(body: Json, container: Json, end: Json, *, is_main: bool) -> Json:
+    log, message = end.pop("log", ""), end.pop("message", "")
+    if not is_main:
+        return {**end, "exitCode": 0, "reason": "Completed"}
+    # The last bytes of the file, or of the log, of which the status keeps the first.
+    written = message.encode()[-MESSAGE_BYTES_MAX:]
+    if not written and end["exitCode"] and container["terminationMessagePolicy"] == "FallbackToLogsOnError":
+        written = "".join(log.splitlines(keepends=True)[-LOG_LINES_MAX:]).encode()[-LOG_BYTES_MAX:]
+    kept = written[: MESSAGES_BYTES_MAX // _count(body)].decode(errors="replace")
+    return {**end, "message": kept} if kept else end
 
 
 def _count(body: Json) -> int:

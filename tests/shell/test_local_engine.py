@@ -130,6 +130,13 @@ async def test_a_program_that_is_not_there_fails_its_step_with_127_and_its_name(
     assert failed.message.startswith("cannot run 'no-such-program': No such file")
 
 
+async def test_a_failure_is_recorded_with_the_end_of_what_was_printed(tmp_path: Path) -> None:
+    world = World(tmp_path, step("a", "seq 200; echo gone wrong >&2; exit 3"))
+    await world.live()
+    (failed,) = world.of(AttemptFailed)
+    assert (failed.log_tail or "").split("\n") == [*map(str, range(122, 201)), "gone wrong"]
+
+
 async def test_a_program_killed_by_a_signal_has_the_exit_code_that_the_kubelet_shows(tmp_path: Path) -> None:
     world = World(tmp_path, step("a", "kill -KILL $$"))
     await world.live()

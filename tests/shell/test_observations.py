@@ -212,9 +212,31 @@ def test_an_exit_code_is_told_with_the_programs_last_words() -> None:
     assert (seen.reason, seen.exit_code, seen.message) == (Reason.EXIT_CODE, 3, "exit code 3: no such table")
 
 
+@pytest.mark.parametrize("promise", [Promise(), ROWS])
+def test_of_a_failure_the_message_has_the_last_line_of_the_log_and_the_tail_all_of_it(promise: Promise) -> None:
+    failed = pod("Failed", exit_code=1, terminated={"reason": "Error", "message": "reading\n\x1b[31mKeyError: 'x'\n\n"})
+    seen = outcome(observe(job(), [failed], advance_on_pod=True, promise=promise))
+    assert (seen.message, seen.log_tail) == ("exit code 1: KeyError: 'x'", "reading\n\x1b[31mKeyError: 'x'\n\n")
+    assert seen.outputs is None
+
+
+def test_a_success_has_no_tail_whatever_it_has_written() -> None:
+    assert outcome(observe(job(), [wrote("rows=42")], advance_on_pod=True, promise=ROWS)).log_tail == ""
+    unsound = outcome(observe(job(), [wrote("rows=x")], advance_on_pod=True, promise=ROWS))
+    assert (unsound.reason, unsound.log_tail) == (Reason.OUTPUT_INVALID, "")
+
+
+def test_why_a_program_could_not_be_started_is_its_runtimes_word_and_no_tail() -> None:
+    words = 'exec: "lod": not found\nin $PATH'
+    failed = pod("Failed", exit_code=128, terminated={"reason": "StartError", "message": words})
+    seen = outcome(observe(job(), [failed], advance_on_pod=True))
+    assert (seen.message, seen.log_tail) == (f"exit code 128: {words}", "")
+
+
 def test_out_of_memory_is_named() -> None:
-    failed = pod("Failed", exit_code=137, terminated={"reason": "OOMKilled"})
-    assert outcome(observe(job(), [failed], advance_on_pod=True)).reason is Reason.OUT_OF_MEMORY
+    failed = pod("Failed", exit_code=137, terminated={"reason": "OOMKilled", "message": "loading"})
+    seen = outcome(observe(job(), [failed], advance_on_pod=True))
+    assert (seen.reason, seen.log_tail) == (Reason.OUT_OF_MEMORY, "loading")
 
 
 def test_a_disruption_is_not_the_programs_fault() -> None:

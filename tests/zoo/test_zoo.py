@@ -62,6 +62,8 @@ FAILURES = (
     "processes orphaned",
     "killed without a grace",
     "housekeeping in the way",
+    # Of failures explained.
+    "a failure that explains nothing",
 )
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 

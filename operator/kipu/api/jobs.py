@@ -1,9 +1,9 @@
 """The Job of an attempt, and the placeholder that holds a given-up attempt's name.
 
 Promises: pure and deterministic; the same (uid, run, step, attempt) under the same intent is the same Job. Steps
-are untouched pods: only labels and environment are added to what the spec says. The settings are those on which
-"a pod's end is its Job's end" rests (design 03): change none alone. Must never add a security context, a sidecar
-or a right.
+are untouched pods: only labels, environment and where `main` leaves its last words are added to what the spec says. The
+settings are those on which "a pod's end is its Job's end" rests (design 03): change none alone. Must never add a
+security context, a sidecar or a right.
 """
 
 from __future__ import annotations
@@ -144,8 +144,10 @@ def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs:
     main = main_container(template)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
     ours = {**main, "env": [*_environment(attempt, has_outputs), *listed(main, "env")]}
+    # Where it fails and has written no message, the kubelet takes the end of its log: nobody has to ask for it.
+    ours.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     if has_outputs:
-        ours |= {"terminationMessagePath": OUTPUT_PATH, "terminationMessagePolicy": "File"}
+        ours["terminationMessagePath"] = OUTPUT_PATH  # read of a success alone, which never falls back
     return {
         "metadata": merge(mapping(template, "metadata"), {"labels": labels(attempt)}),
         "spec": {**mapping(with_main(template, ours), "spec"), "restartPolicy": "Never"},

@@ -13,7 +13,7 @@ from typing import Any
 from kipu.core.errors import Problem
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES, StepPhase, WorkflowPhase
 from kipu.core.state import Fanout, State, StepState
-from kipu.core.texts import NOBODY_KNOWS
+from kipu.core.texts import NOBODY_KNOWS, json_bytes, last_lines, shorten
 
 from .conditions import conditions, refused_conditions, stalled_conditions
 from .durations import for_people, timestamp
@@ -28,6 +28,10 @@ from .v1alpha1_status import (
     clip,
 )
 
+# In JSON; with conditions (8 KiB after a failure) and the rest (1 KiB) a status without `steps` has at most 16 KiB.
+RUNNING_BYTES_MAX, FAILED_BYTES_MAX = 5 * 1_024, 6 * 1_024
+TEXT_KEYS_BYTES = len(',"message":,"logTail":')
+EMPTY_BYTES = len('""')
 NO_WARNINGS: Mapping[str, str] = {}
 
 
@@ -195,7 +199,7 @@ def _counts(state: State) -> Counts:
 def _running(state: State, waiting: Mapping[str, str]) -> list[StepReport]:
     places = chain(state.live, state.leaving, state.retrying, state.unknown, state.resting)
     under_way = islice(places, LISTED_MAX)
-    return [_report(state, place, waiting) for place in under_way]
+    return _fitted([_report(state, place, waiting) for place in under_way], RUNNING_BYTES_MAX)
 
 
 def _failed(state: State) -> list[StepReport]:
@@ -203,18 +207,38 @@ def _failed(state: State) -> list[StepReport]:
     failed = range(steps_total(state)) if state.counts[StepPhase.FAILED] else ()
     places = (place for place in failed if state.steps[place].phase is StepPhase.FAILED)
     items = chain.from_iterable(fanout.failures for fanout in state.fanouts.values())
-    return [_report(state, place, {}) for place in islice(chain(places, items), LISTED_MAX)]
+    reports = [_report(state, place, {}) for place in islice(chain(places, items), LISTED_MAX)]
+    return _fitted(reports, FAILED_BYTES_MAX)
+
+
+def _fitted(reports: list[StepReport], bytes_max: int) -> list[StepReport]:
+    """The same in so many bytes: if need be their texts share alike what the rest leaves, a message before its tail."""
+    if sum(map(_bytes_of, reports)) <= bytes_max:
+        return reports
+    bare = [report.model_copy(update={"message": None, "log_tail": None}) for report in reports]
+    share = (bytes_max - sum(map(_bytes_of, bare))) // len(reports) - TEXT_KEYS_BYTES
+    return [_cut(report, share) for report in reports]
+
+
+def _cut(report: StepReport, bytes_max: int) -> StepReport:
+    message = shorten(report.message or "", max(EMPTY_BYTES, bytes_max))
+    tail = last_lines(report.log_tail or "", max(EMPTY_BYTES, bytes_max - json_bytes(message)))
+    return report.model_copy(update={"message": message or None, "log_tail": tail or None})
+
+
+def _bytes_of(report: StepReport) -> int:
+    return len(report.model_dump_json(by_alias=True, exclude_none=True).encode()) + len(",")
 
 
 def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
     step, name = state.steps[place], state.name(place)
     attempt = step.attempt
     reason: str = step.phase.value
-    message, exit_code = waiting.get(name, ""), None
+    message, exit_code, tail = waiting.get(name, ""), None, ""
     if step.phase is StepPhase.FAILED:
         reason = step.reason or reason
     if step.phase in (StepPhase.FAILED, StepPhase.RETRYING, StepPhase.UNKNOWN):
-        message, exit_code = message or step.message, step.exit_code
+        message, exit_code, tail = message or step.message, step.exit_code, step.log_tail
     elif place in state.resting:
         message = _resting(state, place)
     elif place in state.leaving and attempt is not None:
@@ -226,6 +250,7 @@ def _report(state: State, place: int, waiting: Mapping[str, str]) -> StepReport:
         job=attempt.job if attempt else None,
         exit_code=exit_code,
         message=clip(message) or None,
+        log_tail=tail or None,
     )
 
 

@@ -13,11 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from kipu.core.lifecycle import StepPhase, WorkflowPhase
+from kipu.core.texts import TAIL_SHOWN_BYTES_MAX
 
-LISTED_MAX = 20  # running and failed steps; x about 1.3 KiB (a message of 1,024) = 27 KiB at worst
+LISTED_MAX = 20  # running and failed steps: each list in as many bytes as api/status.py gives it
 STEPS_SHOWN_MAX = 100  # x about 200 B = 20 KiB
 MESSAGE_LENGTH_MAX = 1_024
 
+Tail = Annotated[str, StringConstraints(max_length=TAIL_SHOWN_BYTES_MAX)]
 Text = Annotated[str, StringConstraints(max_length=MESSAGE_LENGTH_MAX)]
 Word = Annotated[str, StringConstraints(max_length=128)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -92,6 +94,8 @@ class StepReport(StatusModel):
     """The exit code of the container `main`, if it has ended by itself."""
     message: Text | None = None
     """What there is to say about it."""
+    log_tail: Tail | None = None
+    """The last lines that it wrote before it failed; kipu history NAME shows all that was kept of them."""
 
 
 class Items(StatusModel):

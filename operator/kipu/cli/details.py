@@ -76,6 +76,12 @@ def row(record: Recorded, *, began: int) -> Row:
     )
 
 
+def tail(record: Recorded) -> list[str]:
+    """The lines that a failed attempt has left of its log; each is printable."""
+    text = record.event.log_tail if isinstance(record.event, AttemptFailed) else None
+    return [printable(line.expandtabs()) for line in text.split("\n")] if text else []
+
+
 def clock(milliseconds: int) -> str:
     """Epoch milliseconds as `2026-11-24T04:05:06.789Z`."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,7 @@
 """A history as a table: coloured and boxed on a terminal, plain aligned columns anywhere else.
 
-Promises: NO_COLOR is honoured; off a terminal no line is wrapped or cut, so `grep` and `awk` can read it.
+Promises: NO_COLOR is honoured; off a terminal no line is wrapped or cut, so `grep` and `awk` can read it. What failed
+attempts have said last stands below the table, in lines that begin with ` |`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from kipu.eventlog.ports import Recorded
 
-from .details import Row, row
+from .details import Row, row, tail
 
 HEADINGS = Row("POS", "TIME", "ELAPSED", "EVENT", "STEP", "DETAILS")
 STYLES = {  # by event kind; the rest is plain
@@ -35,11 +36,19 @@ STYLES = {  # by event kind; the rest is plain
 
 
 def show(console: Console, records: Sequence[Recorded]) -> None:
-    """Print every record as a line."""
+    """Print every record as a line, and then what failed attempts have said last."""
     rows = [row(record, began=records[0].ts) for record in records]
     if console.is_terminal:
         console.print(_boxed(rows))
-        return
+    else:
+        _print_plain(console, rows)
+    for record, cells in zip(records, rows, strict=True):
+        if lines := tail(record):
+            for line in (f"{cells.step} said last:", *(f" | {each}" for each in lines)):
+                console.out(line, highlight=False)
+
+
+def _print_plain(console: Console, rows: Sequence[Row]) -> None:
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
     for cells in (HEADINGS, *rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))

@@ -43,7 +43,7 @@ from .events import (
 )
 from .lifecycle import StepPhase
 from .state import Timer, next_timer
-from .texts import fitting, seconds, shorten
+from .texts import fitting, log_tail, seconds, shorten
 from .turn import TIMERS_PER_TURN_MAX, Turn
 
 
@@ -222,6 +222,7 @@ def _fail(turn: Turn, place: int, *, reason: Reason, message: str, seen: Observe
             pod=found.pod,
             node=found.node,
             retry_at=due,
+            log_tail=(log_tail(seen.log_tail) or None) if seen else None,
         )
     )
     if due is None:

@@ -31,6 +31,7 @@ from .events import (
 from .folding import arm, current, finish, live, move, place_named, release_place, show_phase
 from .policies import is_plain
 from .state import Attempt, State
+from .texts import last_lines
 
 
 def adopt(state: State, event: StepAdopted) -> None:
@@ -150,6 +151,7 @@ def succeed(state: State, event: StepSucceeded) -> None:
         started_at=started_at,
         exit_code=code,
         message="",
+        log_tail="",
         reason=None,
         outputs=event.outputs,
     )
@@ -200,6 +202,7 @@ def fail_attempt(state: State, event: AttemptFailed) -> None:
         reason=event.reason,
         message=event.message,
         exit_code=event.exit_code,
+        log_tail=last_lines(event.log_tail or ""),
     )
     move(state, place, event, new)
     release_place(state, place)
@@ -219,7 +222,8 @@ def lose_track(state: State, event: AttemptUnknown) -> None:
         pod=event.pod or attempt.pod,
         node=event.node or attempt.node,
     )
-    move(state, place, event, replace(old, attempt=seen, reason=event.reason, message=event.message, exit_code=None))
+    new = replace(old, attempt=seen, reason=event.reason, message=event.message, exit_code=None, log_tail="")
+    move(state, place, event, new)
     release_place(state, place)
     state.unknown[place] = None
     if is_plain(state, place):

@@ -109,6 +109,7 @@ class ObserveOutcome:
     node: str | None = None
     pod_uid: str | None = None
     outputs: Mapping[str, str | int | bool] | None = None  # of a success: what it declares, all of it
+    log_tail: str = ""  # of a failure: what its program has said last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +168,16 @@ Command = (
     | FireTimers
 )
 
-FAILURE_BYTES_MAX = 2_900  # of AttemptFailed and StepFailed together, the most that a command without outputs yields
+FAILURE_BYTES_MAX = 2_900  # of AttemptFailed and StepFailed together, without a tail: what one command may yield
 OUTPUTS_BYTES_MAX = 8 * 1024  # as recorded: a termination message has under 4,096 bytes, each is escaped to at most two
 
 
 def weight(command: Command) -> int:
     """As how many commands this one counts, by the bytes that it may yield."""
-    outputs = command.outputs if isinstance(command, ObserveOutcome) else None
-    if not outputs:
+    if not isinstance(command, ObserveOutcome):
         return 1
-    return 1 + len(json.dumps(dict(outputs), ensure_ascii=False).encode()) // FAILURE_BYTES_MAX
+    if command.log_tail:
+        return 2  # TAIL_BYTES_MAX, with its key, is under FAILURE_BYTES_MAX
+    if not command.outputs:
+        return 1
+    return 1 + len(json.dumps(dict(command.outputs), ensure_ascii=False).encode()) // FAILURE_BYTES_MAX

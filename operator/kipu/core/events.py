@@ -217,6 +217,7 @@ class AttemptFailed:
     pod: str | None = None
     node: str | None = None
     retry_at: int | None = None
+    log_tail: str | None = None  # what container `main` has said last: its termination message, or the end of its log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ class StepState:
     reason: Reason | SkipReason | None = None  # of the last failure, or why it was skipped
     message: str = ""
     exit_code: int | None = None
+    log_tail: str = ""  # of the last failure, as much of it as is shown
     culprit: str | None = None  # why it was skipped
     values: Mapping[str, str] = field(default_factory=dict)  # what its expressions came to, by the path in its manifest
     outputs: Outputs | None = None  # committed: unique and for ever

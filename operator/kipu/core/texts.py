@@ -6,8 +6,9 @@ Must never be parsed by anybody.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -16,19 +17,51 @@ from .errors import Problem
 PROBLEMS_BYTES_MAX = 12_000  # of all problems of a WorkflowRejected: under the record bound of 16 KiB
 NOBODY_KNOWS = "nobody knows whether it has done its work"  # of an External attempt that is over
 MESSAGE_BYTES_MAX = 1_000  # of a recorded message as it stands in the record, quotes and escapes included
+TAIL_BYTES_MAX = 2_500  # of a recorded tail, likewise: the 2,048 bytes of a kubelet, and what their escapes add
+TAIL_READ_MAX = 16 * 1_024  # characters of a log that are looked at for its tail
+TAIL_SHOWN_LINES, TAIL_SHOWN_BYTES_MAX = 3, 512  # of a tail in a status, which holds up to 20
+# What a terminal obeys (ECMA-48): CSI; OSC and the other strings, within a line; ESC and one more.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 
 
-def shorten(text: str) -> str:
-    """The longest beginning whose JSON has at most MESSAGE_BYTES_MAX bytes; never half a character.
+def shorten(text: str, bytes_max: int = MESSAGE_BYTES_MAX) -> str:
+    """The longest beginning whose JSON has at most so many bytes (2 or more); never half a character.
 
     A lone surrogate, which has no UTF-8, becomes a question mark; the form is NFC, as records are kept.
     """
-    sound = text[:MESSAGE_BYTES_MAX].encode("utf-8", "replace").decode()
-    sound = unicodedata.normalize("NFC", sound)
-    if json_bytes(sound) <= MESSAGE_BYTES_MAX:
+    sound = _sound(text[:bytes_max])
+    if json_bytes(sound) <= bytes_max:
         return sound
     lengths = range(len(sound) + 1)
-    return sound[: bisect_right(lengths, MESSAGE_BYTES_MAX, key=lambda length: json_bytes(sound[:length])) - 1]
+    return sound[: bisect_right(lengths, bytes_max, key=lambda length: json_bytes(sound[:length])) - 1]
+
+
+def log_tail(text: str) -> str:
+    """What a log ends with, fit for a record: at most TAIL_BYTES_MAX bytes of its JSON, the end and not the beginning.
+
+    Without control characters but tabs and line ends, and without what would colour a terminal. Of a line that was
+    written over, as progress is shown, the last form stands.
+    """
+    plain = _ESCAPES.sub("", text[-TAIL_READ_MAX:])
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in plain.split("\n"))
+    kept = (char for char in "\n".join(lines) if char in "\t\n" or unicodedata.category(char) != "Cc")
+    return _ending(_sound("".join(kept)).rstrip(), TAIL_BYTES_MAX)
+
+
+def last_lines(tail: str, bytes_max: int = TAIL_SHOWN_BYTES_MAX) -> str:
+    """Of a recorded tail what a status shows: TAIL_SHOWN_LINES, in at most so many bytes of JSON (2 or more)."""
+    return _ending("\n".join(tail.split("\n")[-TAIL_SHOWN_LINES:]), bytes_max)
+
+
+def _ending(text: str, bytes_max: int) -> str:
+    """The longest end whose JSON has at most so many bytes, less its empty lines at the front."""
+    starts = range(len(text) + 1)
+    return text[bisect_left(starts, -bytes_max, key=lambda start: -json_bytes(text[start:])) :].lstrip("\n")
+
+
+def _sound(text: str) -> str:
+    """As records hold texts: no half of a surrogate pair, and in NFC."""
+    return unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode())
 
 
 def fitting(problems: Sequence[Problem]) -> tuple[Problem, ...]:

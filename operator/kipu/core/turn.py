@@ -2,7 +2,7 @@
 
 Promises: all events of a turn fit one append. Its bound is a batch of 512 KiB (docs/event-log.md):
 
-    COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed), or outputs by weight at most 2.9 KiB = 290 KiB
+    COMMANDS_PER_TURN_MAX   100 x (AttemptFailed + StepFailed); tails, outputs by weight  at most 2.9 KiB = 290 KiB
     TIMERS_PER_TURN_MAX     100 x (TimerFired + AttemptAbandoned or StepFailed)      at most 0.7 KiB =  70 KiB
     ATTEMPTS_PER_TURN_MAX   200 x (StepScheduled, AttemptAbandoned, WaitStarted, ApprovalRequested), or as much of
                             StepEvaluated, or of StepFailed for an expression        at most 0.4 KiB =  80 KiB

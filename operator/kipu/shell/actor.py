@@ -31,6 +31,7 @@ from . import plans, requests, witnesses
 from .admission import admission
 from .child_performer import ChildPerformer
 from .clock import CLOCK_SKEW, Clock, SessionClock
+from .explainer import Explainer
 from .kube import Kube
 from .kube_views import WorkflowView
 from .lookout import Lookout
@@ -58,6 +59,7 @@ class Services:
     children: ChildPerformer
     kube: Kube
     notifier: Notifier
+    explainer: Explainer
     slots: Slots
     clock: Clock
     settings: Settings
@@ -288,6 +290,7 @@ class Actor:
         place, job = self.state.place_of(step), self._lookout.job_of(step)
         if job is not None and place not in self.state.live:
             self._lookout.forget(job)
+            self._services.explainer.forget(self.stream.uid, job)
             if place not in self.state.leaving:
                 self._waiting.pop(step, None)
                 self._shelf.finished(job)
@@ -332,10 +335,13 @@ class Actor:
         if isinstance(effect, EnsureJob):
             self._services.janitor.step_begins()
             self._lookout.expect(effect.job, effect.ref)
+            if not plan.is_child:
+                self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
             self._tasks.once(effect.job, lambda: ensurer.ensure_job(plan, self._reports()))
             return
         if isinstance(effect, EnsureReleased):
             uid = effect.job_uid
+            self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
             self._tasks.once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
             return
         self._lookout.forget(effect.job)
@@ -370,6 +376,7 @@ class Actor:
         self._mailbox.close()
         self._publisher.close()
         self._alarm.cancel()
+        self._services.explainer.leave(self.stream.uid)
         self._services.slots.forget(self.stream.uid, self.stream.namespace)
         finished = self._state is not None and self._state.is_terminal
         self._services.observer.forget(self.stream.uid, finished=finished)

@@ -59,6 +59,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._services.notifier.run(), name="notifier")
+            group.create_task(self._services.explainer.run(), name="explainer")
             group.create_task(self._sweep(), name="sweep")
             group.create_task(self._retirement.run(), name="retirement")
             group.create_task(self._services.janitor.run(self._is_served), name="janitor")

@@ -231,12 +231,13 @@ class Kube:
     # -- what the watch needs ----------------------------------------------------------------------------
 
     async def list_page(
-        self, resource: Resource[T], *, namespace: str | None, query: Mapping[str, str]
+        self, resource: Resource[T], *, namespace: str | None, query: Mapping[str, str], once: bool = False
     ) -> Page[T] | None:
-        """One page of a list; None when its continue token has expired (410). Raises Unanswered."""
+        """One page of a list, `once`: not tried again; None when its token has expired (410). Raises Unanswered."""
         path = _path(resource.group_path, resource.plural, namespace)
         request = Request(method="GET", path=path, query={"limit": str(LIST_LIMIT), **query}, accept=resource.accept)
-        reply = await self._read("list", resource.plural, request, seconds=LIST_SECONDS)
+        read = self._send if once else self._read
+        reply = await read("list", resource.plural, request, LIST_SECONDS)
         if reply.status == HTTPStatus.GONE:
             return None
         if reply.status != HTTPStatus.OK:

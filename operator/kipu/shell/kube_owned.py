@@ -12,7 +12,8 @@ import msgspec
 from kipu.core.events import ShutdownMode
 from kipu.eventlog.ports import Answer
 
-from .kube import JSON_PATCH, Kube, workflow_path
+from .kube import JSON_PATCH, workflow_path
+from .kube_pending import PendingKube
 from .kube_views import JOBS, WORKFLOWS, JobView, MetadataView, View, resource_of
 
 
@@ -53,7 +54,7 @@ def decode_run(body: Mapping[str, object]) -> RunView:
     return msgspec.convert(body, RunView)
 
 
-class OwnedKube(Kube):
+class OwnedKube(PendingKube):
     """The client, with these calls."""
 
     async def list_runs(self, namespace: str | None, label_selector: str) -> Sequence[RunView]:

@@ -36,6 +36,7 @@ WARDEN = "import sys; sys.path.insert(0, sys.argv[1]); from kipu.shell.local_war
 STARTS_MAX = 5  # of a warden that ends before it has claimed its attempt (no memory, a full disk)
 BACKOFF_SECONDS = 0.5  # between them, times their number: 5 s in all
 LATE_SECONDS = 10.0  # after the grace a warden that does not end is itself killed
+TAIL_LINES = 80  # as many as a kubelet reads; the record takes what it has room for
 LOOK_AGAIN_SECONDS = 0.02  # at processes that are being killed
 
 
@@ -224,10 +225,12 @@ def _outcome(order: Order, claim: Claim | None, end: End) -> ObserveOutcome:
 
 
 def _with_promised(seen: ObserveOutcome, order: Order, attempt: Attempt) -> ObserveOutcome:
-    """A success is one only with what it was to write, by the rules of a pod of one container."""
+    """A success is one only with what it was to write, by the rules of a pod of one container; a failure has a tail."""
     if seen.reason is None and order.keeps_files:
         seen = replace(seen, pod_uid=order.job)
-    if seen.reason is not None or not order.declared:
+    if seen.reason is not None:
+        return replace(seen, log_tail="\n".join(attempt.tail(TAIL_LINES)))
+    if not order.declared:
         return seen
     try:
         return replace(seen, outputs=outputs.read(attempt.written(outputs.CONTAINER_BYTES_MAX), order.declared))

@@ -30,6 +30,7 @@ from .clock import Clock, SystemClock
 from .cron import Crons
 from .elector import Elector
 from .engine import Engine
+from .explainer import Explainer
 from .handlers import Front
 from .kube import Kube
 from .kube_cron import CronKube
@@ -69,6 +70,7 @@ def compose(
         performer=Performer(kube),
         children=ChildPerformer(kube),
         notifier=Notifier(kube, clock, settings.identity),
+        explainer=Explainer(kube, observer, telemetry.count_inquiry),
         slots=Slots(settings.parallelism, telemetry.jobs.set, per_namespace=settings.parallelism_per_namespace),
         clock=clock,
         settings=settings,

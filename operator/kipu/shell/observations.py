@@ -18,11 +18,13 @@ from kipu.api.pods import MAIN
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.definition import Effects, Output
 from kipu.core.events import Reason
+from kipu.core.texts import log_tail
 
 from .kube_owned import RunView
-from .kube_views import Condition, JobView, PodView, epoch_ms
+from .kube_views import Condition, JobView, PodView, Terminated, epoch_ms
 
 TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
+NEVER_RAN = ("StartError", "ContainerCannotRun")  # of containerd, of others
 DISRUPTION_TARGET = "DisruptionTarget"  # KEP-3329: eviction, preemption, node loss
 
 Observation = ObserveStarted | ObserveOutcome
@@ -175,6 +177,7 @@ def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, promise: Promise) 
     main = next((c for c in pod.status.container_statuses if c.name == MAIN), None)
     end = main.state.terminated if main is not None else None
     reason, message = _judge(pod)
+    said = end.message if end is not None and end.exit_code != 0 and _ran(end) else ""
     seen = ObserveOutcome(
         ref=ref,
         job_uid=job.metadata.uid,
@@ -185,6 +188,7 @@ def _pod_outcome(ref: AttemptRef, job: JobView, pod: PodView, promise: Promise) 
         finished_at=epoch_ms(end.finished_at if end is not None else None),
         pod=pod.metadata.name,
         node=pod.spec.node_name or None,
+        log_tail=said if reason is not None else "",
     )
     if reason is not None or not promise.is_any:
         return seen
@@ -217,10 +221,17 @@ def _judge(pod: PodView) -> tuple[Reason | None, str]:
         if end.reason == "OOMKilled":
             return Reason.OUT_OF_MEMORY, f"container '{container.name}' ran out of memory"
         said = f": {end.message.strip()}" if end.message.strip() else ""
+        if container.name == MAIN and _ran(end):
+            said = f": {line}" if (line := log_tail(end.message).rpartition("\n")[2].strip()) else ""
         if container.name == MAIN:
             return Reason.EXIT_CODE, f"exit code {end.exit_code}{said}"
         return Reason.POD_FAILED, f"container '{container.name}' ended with exit code {end.exit_code}{said}"
     return Reason.POD_FAILED, f"{pod.status.reason}: {pod.status.message}".strip(": ") or "the pod failed"
+
+
+def _ran(end: Terminated) -> bool:
+    """Whether what it has said last is its own word, and not its runtime's on why it could not be started."""
+    return end.reason not in NEVER_RAN
 
 
 def _job_outcome(ref: AttemptRef, job: JobView, own: Iterable[PodView], promise: Promise) -> ObserveOutcome:

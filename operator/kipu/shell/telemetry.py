@@ -30,6 +30,12 @@ class Telemetry:
         self.failures = Counter(
             "kipu_actor_failures_total", "Sessions of actors that ended by an error", ["kind"], registry=self.registry
         )
+        self.inquiries = Counter(
+            "kipu_inquiries_total",
+            "Questions to the API server why attempts have not started",
+            ["result"],
+            registry=self.registry,
+        )
         self.turn_seconds = Histogram(
             "kipu_turn_duration_seconds",
             "One turn: decide, commit, hand out effects",
@@ -46,6 +52,10 @@ class Telemetry:
         self.commits.inc()
         for event in events:
             self.events.labels(type=type(event).__name__).inc()
+
+    def count_inquiry(self, result: str) -> None:
+        """One inquiry into what is late: answered or failed."""
+        self.inquiries.labels(result=result).inc()
 
     def count_request(self, verb: str, resource: str, status: str) -> None:
         """One answered (or unanswered) request."""

@@ -1,6 +1,6 @@
 """Objects by path behind real HTTP on this machine's own address: what the official client is tested against.
 
-It answers GETs and takes creates; the production log writes its ConfigMaps straight into `objects`, as
+It answers GETs, and has `writes` take the rest; the production log writes its ConfigMaps straight into `objects`, as
 `StoredConfigMaps`.
 What a real API server says to writes is tests/conformance's business.
 """
@@ -10,13 +10,15 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from kipu.eventlog.ports import Answer, ObjectName, StreamId
+from tests.cli.writes import Writes
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
 
@@ -28,6 +30,8 @@ class ApiServer:
         self.url = url
         self.objects: dict[str, dict[str, Any]] = {}
         self.refusals: dict[str, tuple[int, str]] = {}  # by the beginning of a path: the status and what is said
+        self.writes = Writes(self.objects)
+        self.before_reads: deque[Callable[[], object]] = deque()  # what happens, each just before the next read
         self.lists_nothing = False  # for want of the right
         self.page_not_found = False  # as for an API that no CRD serves
 
@@ -76,17 +80,16 @@ class ApiServer:
             "status": status,
         }
 
-    def create(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    def write(self, verb: str, path: str, query: Mapping[str, str], body: Any, content_type: str) -> tuple[int, bytes]:
         for beginning, (status, message) in self.refusals.items():
             if path.startswith(beginning):
                 return status, _status("Forbidden", message)
-        name = f"{path}/{body['metadata']['name']}"
-        if name in self.objects:
-            return 409, _status("AlreadyExists", f"{name} already exists")
-        self.objects[name] = body
-        return 201, json.dumps(body).encode()
+        code, answered = self.writes.write(verb, path, query, body, content_type)
+        return code, json.dumps(answered).encode()
 
     def answer(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+        if self.before_reads:
+            self.before_reads.popleft()()
         for beginning, (status, message) in self.refusals.items():
             if path.startswith(beginning):
                 return status, _status("Forbidden", message)
@@ -98,7 +101,7 @@ class ApiServer:
             return 404, b"404 page not found\n"
         if path.endswith("/workflows") and self.lists_nothing:
             return 403, _status("Forbidden", "")
-        if path.endswith("/workflows"):
+        if path.endswith(("/workflows", "/workflowtemplates")):
             items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
             return 200, json.dumps({"items": items}).encode()
         if "labelSelector" in query:
@@ -175,8 +178,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(*self.server.api.answer(parts.path, dict(parse_qsl(parts.query))))  # type: ignore[attr-defined]
 
     def do_POST(self) -> None:
+        parts = urlsplit(self.path)
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self._reply(*self.server.api.create(urlsplit(self.path).path, body))  # type: ignore[attr-defined]
+        query, content_type = dict(parse_qsl(parts.query)), self.headers["Content-Type"]
+        self._reply(*self.server.api.write(self.command, parts.path, query, body, content_type))  # type: ignore[attr-defined]
+
+    do_PATCH = do_DELETE = do_POST  # noqa: N815
 
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)

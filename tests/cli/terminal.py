@@ -21,9 +21,12 @@ class Terminal:
     def __init__(self, capture: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capture = capture
         self._monkeypatch = monkeypatch
+        self.is_a_tty = False  # where somebody could be asked
 
     def kipu(self, *arguments: str, stdin: bytes = b"") -> Outcome:
-        self._monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        typed = io.TextIOWrapper(io.BytesIO(stdin))
+        self._monkeypatch.setattr(typed, "isatty", lambda: self.is_a_tty)
+        self._monkeypatch.setattr("sys.stdin", typed)
         # In a thread: `main` brings a loop of its own, and pytest's thread has one.
         with ThreadPoolExecutor(1) as thread, pytest.raises(SystemExit) as end:
             thread.submit(main, arguments).result()

@@ -140,3 +140,22 @@ async def test_workflows_are_listed_over_all_namespaces(workflows: World) -> Non
     created = await unattended(workflows)
     views = await workflows.kube.list_workflows()
     assert created.uid in {view.metadata.uid for view in views}
+
+
+async def test_a_patch_of_the_spec_that_names_its_generation_is_in_no_statuss_way(workflows: World) -> None:
+    """How the CLI asks something of a run: what it was made for is the spec, not the version."""
+    created = await unattended(workflows)
+    guards: list[Json] = [
+        {"op": "test", "path": "/metadata/uid", "value": created.uid},
+        {"op": "test", "path": "/metadata/generation", "value": 1},
+    ]
+    answer = {"step": "a", "decision": "Approve", "by": "ann"}
+    assert (await show(workflows, "a", {"phase": "Running"})).status == 200
+    first = await workflows.patch("workflows", "a", [*guards, {"op": "add", "path": "/spec/suspend", "value": False}])
+    assert (first.status, first.body["metadata"]["generation"]) == (200, 2)
+    late = await workflows.patch(
+        "workflows", "a", [*guards, {"op": "add", "path": "/spec/approvals", "value": [answer]}]
+    )
+    assert (late.status, late.reason) == (422, "Invalid")
+    assert not late.body["details"].get("causes")
+    assert "approvals" not in (await workflows.get("workflows", "a")).body["spec"]

@@ -1,8 +1,9 @@
 """The cluster as the CLI sees it: one kubeconfig's context, over the official client.
 
 Promises: each call is one request of at most REQUEST_SECONDS; an answer of any HTTP status comes back as an Answer,
-no answer is Unanswered. All are reads but one: `create_workflow`, which a person asks for by `kipu salvage`.
-Must never patch or delete, and never write a ConfigMap: the log has one writer, and it is not us.
+no answer is Unanswered. It writes Workflows alone, and only what a person asks for by a command: `create_workflow`,
+`patch_workflow` and `delete_workflow`, each sent once. `who_am_i` is a POST that leaves nothing behind.
+Must never write a status, and never a ConfigMap: the log has one writer, and it is not us.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, new_cl
 from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
-from .errors import CannotTell
+from .errors import CannotTell, NoWorkflow
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
@@ -28,17 +29,22 @@ PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB 
 PAGES_MAX = 200
 CORE = "/api/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
+SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+JSON, JSON_PATCH = "application/json", "application/json-patch+json"
 
 
 class Cluster:
     """One API server, with a person's rights."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
+    def __init__(self, client: ApiClient, namespace: str, request_seconds: float = REQUEST_SECONDS) -> None:
         self._client = client
+        self._request_seconds = request_seconds
         self.namespace = namespace
 
     @classmethod
-    def connect(cls, kubeconfig: str | None, context: str | None) -> Cluster:
+    def connect(
+        cls, kubeconfig: str | None, context: str | None, *, request_seconds: float = REQUEST_SECONDS
+    ) -> Cluster:
         """From a kubeconfig (None: $KUBECONFIG or the default one). Raises CannotTell."""
         settings = Configuration()
         settings.retries = False  # urllib3's own would be three times the wait, with warnings on stderr
@@ -48,26 +54,47 @@ class Cluster:
         except (ConfigException, OSError) as error:
             raise CannotTell(f"no cluster: {error}; name a kubeconfig by --kubeconfig or $KUBECONFIG") from error
         chosen = next((entry for entry in contexts if entry["name"] == context), current)
-        return cls(client, chosen["context"].get("namespace") or "default")
+        return cls(client, chosen["context"].get("namespace") or "default", request_seconds)
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """One GET in a thread, without a resourceVersion: a consistent read."""
         return await asyncio.to_thread(self._send, "GET", path, list((query or {}).items()))
 
-    async def create_workflow(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
-        """One POST in a thread."""
+    async def create_workflow(self, namespace: str, manifest: Mapping[str, object], *, dry_run: bool = False) -> Answer:
+        """One POST in a thread. `dry_run`: all is checked, and nothing kept."""
         path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
-        return await asyncio.to_thread(self._send, "POST", path, [], manifest)
+        query = [("fieldValidation", "Strict"), *([("dryRun", "All")] if dry_run else [])]
+        return await asyncio.to_thread(self._send, "POST", path, query, manifest)
+
+    async def patch_workflow(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
+        """One JSON Patch (RFC 6902) in a thread; all operations or none. A failed `test` is 422 without a cause."""
+        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}"
+        return await asyncio.to_thread(self._send, "PATCH", path, [], list(operations), JSON_PATCH)
+
+    async def delete_workflow(self, namespace: str, name: str, preconditions: Mapping[str, str]) -> Answer:
+        """One DELETE in a thread: it goes once its Jobs, pods and log are gone. 409 where a precondition fails."""
+        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}"
+        options = {"propagationPolicy": "Foreground", "preconditions": dict(preconditions)}
+        return await asyncio.to_thread(self._send, "DELETE", path, [], options)
+
+    async def who_am_i(self) -> str:
+        """The name under which the API server knows us, as `kubectl auth whoami` has it. Raises CannotTell."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = await asyncio.to_thread(self._send, "POST", SELF, [], review)
+        if answer.status != HTTPStatus.CREATED:
+            raise refused(answer, "ask the API server who you are")
+        body: Any = answer.body
+        return str(body["status"]["userInfo"]["username"])
 
     def _send(
-        self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Mapping[str, object] | None = None
+        self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object = None, content_type: str = JSON
     ) -> Answer:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": JSON, "Content-Type": content_type}
         request = self._client.param_serialize(
             verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            reply = self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
+            reply = self._client.call_api(*request, _request_timeout=self._request_seconds)
             content: bytes = reply.read()  # type: ignore[no-untyped-call]
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
@@ -97,7 +124,7 @@ class Cluster:
 
 
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:
-    """The Workflow object. Raises CannotTell when there is none, no right to see it or no Kipu at all."""
+    """The Workflow object. Raises NoWorkflow when there is none; CannotTell without the right to see it, or Kipu."""
     answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}")
     if answer.status == HTTPStatus.OK:
         return answer.body
@@ -106,7 +133,7 @@ async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[
     if answer.reason != "NotFound":  # an API that is not served answers with a page, not with a Status
         raise CannotTell("this cluster does not know Workflows: Kipu's CRD is not installed (make install)")
     hint = await _nearest(cluster, namespace, name)
-    raise CannotTell(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
+    raise NoWorkflow(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
 
 
 async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[str, Any]]:

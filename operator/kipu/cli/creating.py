@@ -1,4 +1,4 @@
-"""The one thing that the CLI writes: a Workflow made of an exported file.
+"""A Workflow made of an exported file, created where the old one is out of the way.
 
 Promises: nothing is created while the old Workflow, or a pod of it, may run what the new one would run again, unless
 a person says so. Must never delete the old one: that is theirs to say.

@@ -7,9 +7,23 @@ from __future__ import annotations
 
 from kipu.core.errors import KipuError
 
-CHECK_FAILED = 1
+CHECK_FAILED = 1  # also: a run that was waited for has not succeeded; what was asked for was not done
 CANNOT_TELL = 2
+NO_WORKFLOW = 3  # of the commands that are about one; those that are about its history alone end with 2
+TIMED_OUT = 124  # as of timeout(1)
 
 
 class CannotTell(KipuError):
     """Nothing was checked: no cluster, no right, no such workflow, no such file."""
+
+
+class NoWorkflow(CannotTell):
+    """There is no Workflow of this name, or not any more."""
+
+
+class Refused(KipuError):
+    """What was asked for was not done: it makes no sense now, or the API server or the operator does not take it."""
+
+
+class OutOfTime(KipuError):
+    """What is waited for has not come within --timeout. It goes on."""

@@ -88,6 +88,15 @@ class Report:
 
 def lint(files: Sequence[tuple[str, bytes]]) -> Report:
     """All of these files, each with its name."""
+    report, found = gather(files)
+    templates = offered(document.value for _, document in found)
+    for file, document in found:
+        report.judge(file, document, templates)
+    return report
+
+
+def gather(files: Sequence[tuple[str, bytes]]) -> tuple[Report, list[tuple[str, Document]]]:
+    """What the files hold, each document with its file's name; and a report of what in them cannot be read."""
     report, found = Report(), []
     for file, text in files:
         try:
@@ -95,10 +104,7 @@ def lint(files: Sequence[tuple[str, bytes]]) -> Report:
                 found += [(file, each) for each in _objects(document)]
         except Unreadable as error:
             report.unreadable(file, error)
-    templates = offered(document.value for _, document in found)
-    for file, document in found:
-        report.judge(file, document, templates)
-    return report
+    return report, found
 
 
 def _objects(document: Document) -> Iterator[Document]:

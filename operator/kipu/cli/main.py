@@ -10,7 +10,7 @@
 
 All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
 not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked; those of
-`run` are in `running`.
+`run` are in `running`, those of the commands that write in `commands`.
 Results go to stdout, everything else to stderr.
 """
 
@@ -30,9 +30,9 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
+from . import completion, controlling, purging, submitting, transcript
 from . import lint as linting
 from . import salvage as salvaging
-from . import transcript
 from .details import some
 from .errors import CANNOT_TELL, CHECK_FAILED
 from .files import save
@@ -252,6 +252,13 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
         sys.exit(CHECK_FAILED)
 
 
+kipu.add_command(submitting.submit)
+kipu.add_command(purging.purge)
+kipu.add_command(completion.completion)
+for control in controlling.COMMANDS:
+    kipu.add_command(control)
+
+
 def _steps(names: Sequence[str]) -> str:
     """How many, and the first of them."""
     return f"{len(names)} ({some(names)})" if names else "none"
@@ -261,10 +268,10 @@ def _count(events: int) -> str:
     return f"{events} event" if events == 1 else f"{events} events"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The entry point of `kipu`; raises SystemExit. None: the process's own arguments."""
+def main(arguments: Sequence[str] | None = None, *, program: str = "kipu") -> None:
+    """The entry point of `kipu`; raises SystemExit. None: the process's own arguments. `program`: as it is called."""
     try:
-        kipu(args=arguments)
+        kipu(args=arguments, prog_name=program)
     except UnknownEvent as error:
         _end(f"{error}; a newer kipu can read it", CANNOT_TELL)
     except CorruptionError as error:

@@ -1,0 +1,143 @@
+"""What shells and kubectl complete, and the command line as a plugin of kubectl."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kipu.cli import plugin
+from kipu.cli.main import kipu, main
+from tests.api.specs import spec, step
+from tests.cli.api_server import ApiServer
+from tests.cli.stored import AT, flow_of, put, stored
+from tests.cli.terminal import Terminal
+from tests.core.given import SECOND
+
+ASKS = spec(
+    step("build"),
+    {"name": "publish", "dependsOn": ["build"], "approval": {}},
+    step("pay", effects="External"),
+    **{"finally": [step("tidy")]},
+)
+
+
+@pytest.fixture
+def filled(server: ApiServer) -> ApiServer:
+    flow = flow_of(ASKS)
+    flow.succeed("build", after=SECOND)
+    flow.start("pay")
+    flow.lose("pay")
+    flow.gone("pay")
+    put(server, stored(ASKS, flow))
+    put(server, stored(ASKS, name="noon"))
+    put(server, stored(ASKS, name="hourly"))
+    server.objects[f"{AT.replace('workflows', 'workflowtemplates')}/etl"] = {"metadata": {"name": "etl"}}
+    return server
+
+
+def completed(capture: pytest.CaptureFixture[str], *words: str) -> list[str]:
+    plugin.complete(words)
+    printed = capture.readouterr()
+    assert printed.err == ""
+    return [line.partition("\t")[0] for line in printed.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["can"], ["cancel", ":4"]),
+        (["cancel", ""], ["hourly", "nightly", "noon", ":4"]),
+        (["cancel", "n"], ["nightly", "noon", ":4"]),
+        (["cancel", "-n", "default", "no"], ["noon", ":4"]),
+        (["cancel", "-n", "other", ""], [":4"]),
+        (["purge", "noon", "n"], ["nightly", ":4"]),
+        (["approve", "nightly", ""], ["publish", ":4"]),
+        (["approve", "noon", ""], ["publish", ":4"]),
+        (["approve", "nightly", "publish", "--decision", "R"], ["Reject", ":4"]),
+        (["resolve", "nightly", ""], ["pay", ":4"]),
+        (["resolve", "nightly", "pay", "S"], ["Succeed", ":4"]),
+        (["rerun", "nightly", "--from", "p"], ["publish", "pay", ":4"]),
+        (["rerun", "nightly", "--from", "t"], [":4"]),
+        (["submit", "--from-template", ""], ["etl", ":4"]),
+        (["submit", "--dry-run", "s"], ["server", ":4"]),
+        (["completion", ""], ["bash", "zsh", "fish", ":4"]),
+    ],
+)
+def test_names_are_completed_from_the_cluster(
+    filled: ApiServer, capsys: pytest.CaptureFixture[str], words: list[str], found: list[str]
+) -> None:
+    assert sorted(completed(capsys, *words)) == sorted(found)
+
+
+def test_files_are_left_to_the_shell(filled: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    assert completed(capsys, "submit", "")[-1] == ":0"
+
+
+def test_what_goes_wrong_is_silent(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.refusals[AT] = (403, "no")
+    assert completed(capsys, "cancel", "") == [":4"]
+    assert completed(capsys, "approve", "nightly", "") == [":4"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "contexts: [1]", "current-context: x"])
+def test_a_kubeconfig_that_is_none_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    config = tmp_path / "config"
+    config.write_text(content)
+    assert completed(capsys, "cancel", "--kubeconfig", str(config), "") == [":4"]
+    assert completed(capsys, "cancel", "--kubeconfig", str(tmp_path / "none"), "") == [":4"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_each_shell_asks_kipu(terminal: Terminal, shell: str) -> None:
+    outcome = terminal.kipu("completion", shell)
+    assert outcome.code == 0
+    assert f"_KIPU_COMPLETE={shell}_complete" in outcome.out
+
+
+def test_bash_takes_its_script(terminal: Terminal) -> None:
+    script = terminal.kipu("completion", "bash").out
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+# -- the plugin --------------------------------------------------------------------------------------------
+
+
+def helps() -> Iterator[str]:
+    """The commands of this half, each of which has examples."""
+    for name, command in kipu.commands.items():
+        if hasattr(command, "examples"):
+            yield name
+
+
+@pytest.mark.parametrize("name", list(helps()))
+def test_every_help_has_examples_in_the_name_that_it_was_called_by(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for run, called in ((plugin.main, "kubectl kipu"), (main, "kipu")):
+        with pytest.raises(SystemExit) as end:
+            run([name, "--help"])
+        assert end.value.code == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"Usage: {called} {name} ")
+        examples = text.partition("Examples:\n")[2].splitlines()
+        assert examples
+        assert all(line.startswith(f"  {called} {name}") for line in examples)
+
+
+def test_the_commands_that_write_are_all_there() -> None:
+    assert set(helps()) == {
+        *("approve", "cancel", "drain", "rerun", "resolve", "resume", "suspend", "terminate"),
+        *("completion", "purge", "submit"),
+    }
+
+
+@pytest.mark.parametrize("name", list(helps()))
+def test_every_example_is_one_that_the_command_takes(name: str) -> None:
+    command = kipu.commands[name]
+    for example in command.examples:  # type: ignore[attr-defined]
+        words = shlex.split(example.partition(">")[0].partition("<")[0])
+        command.make_context(name, ["-" if word.endswith(".yaml") else word for word in words])

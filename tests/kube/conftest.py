@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from kipu.shell.kube import Kube
+from kipu.shell.meter import Meter
 from tests.fakes.apiserver import ApiServer
 
 Counts = Counter[tuple[str, str, str]]
@@ -25,7 +26,8 @@ def counts() -> Counts:
 
 @pytest.fixture
 async def kube(server: ApiServer, counts: Counts) -> Kube:
-    def count(verb: str, resource: str, status: str) -> None:
-        counts[verb, resource, status] += 1
+    class Counting(Meter):
+        def count_request(self, verb: str, resource: str, status: str, seconds: float | None = None) -> None:
+            counts[verb, resource, status] += 1
 
-    return Kube(server.connect(user="operator"), on_reply=count)
+    return Kube(server.connect(user="operator"), meter=Counting())

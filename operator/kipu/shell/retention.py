@@ -45,6 +45,9 @@ class Janitor:
         self._some = asyncio.Event()
         self._busy_until = 0.0
 
+    def __len__(self) -> int:
+        return len(self._row)
+
     def step_begins(self) -> None:
         """A Job is created."""
         self._busy_until = asyncio.get_running_loop().time() + BUSY_PAUSE_SECONDS

@@ -20,7 +20,7 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 def counts() -> Counts:
-    """Replies by verb, resource and status."""
+    """Replies by verb, resource and status; of watches that began anew, "restart", resource and reason."""
     return Counter()
 
 
@@ -29,5 +29,8 @@ async def kube(server: ApiServer, counts: Counts) -> Kube:
     class Counting(Meter):
         def count_request(self, verb: str, resource: str, status: str, seconds: float | None = None) -> None:
             counts[verb, resource, status] += 1
+
+        def count_watch_restart(self, resource: str, reason: str) -> None:
+            counts["restart", resource, reason] += 1
 
     return Kube(server.connect(user="operator"), meter=Counting())

@@ -2,8 +2,8 @@
 
 Promises: the SDK's exporter sends them, with its retries and all the OTEL_EXPORTER_OTLP_ variables (headers,
 certificates, compression, timeout); what it could not send is said. The resource holds nothing of this process, as
-`Resource.create` would, but what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say. Bounded: BATCH_SPANS_MAX spans a request. Must
-never change a span.
+`Resource.create` would, but what OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say. Bounded: BATCH_SPANS_MAX spans a
+request. Must never change a span.
 """
 
 from __future__ import annotations

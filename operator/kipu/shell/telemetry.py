@@ -40,6 +40,10 @@ from .census import GAUGES, Census
 from .meter import Meter
 
 SUCCEEDED = "Succeeded"
+# Errors after which a Workflow is not touched any more, and those after which a session begins anew. They are there with
+# 0 from the beginning: of a series that begins with 1 no rate shows the first one.
+STALLING = ("CorruptionError", "HistoryRollback", "LogFull", "LogMissing", "NotRecordable", "UnknownEvent")
+PASSING = ("ConcurrencyConflict", "LogWriteRefused", "TransientError", "Unanswered", "WorkflowGone")
 COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10)  # few: there are some 30 of this histogram
 GAP_SECONDS = (0.005, 0.01, 0.015, 0.02, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
@@ -95,10 +99,14 @@ class Telemetry(Meter):
             "kipu_commit_duration_seconds", "An append, from its beginning to its certain end", COMMIT_SECONDS
         )
         self.commit_failures = self._counter("kipu_commit_failures_total", "Appends that did not commit", "reason")
+        for reason in ("ConcurrencyConflict", "LogWriteRefused", "TransientError"):
+            self.commit_failures.labels(reason)
         self._events = _ByLabels(self._counter("kipu_events_total", "Events committed", "type"))
         self.failures = self._counter(
             "kipu_actor_failures_total", "Sessions of actors that ended by an error", "reason"
         )
+        for reason in (*STALLING, *PASSING):
+            self.failures.labels(reason)
 
     def _of_workflows(self) -> None:
         self._run_seconds = _ByLabels(

@@ -59,6 +59,7 @@ THIRD_PARTIES = {
     "kubernetes": {"cli/"},
     "cel_expr_python": {"api/cel.py"},
     "cronsim": {"api/schedules.py"},
+    "google": {"cli/otlp.py"},
     "opentelemetry": {"cli/otlp.py"},
     "prometheus_client": {"shell/telemetry.py", "shell/server.py"},
 }

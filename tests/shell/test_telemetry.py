@@ -174,23 +174,36 @@ def test_an_append_that_fails_is_counted_by_its_reason_and_its_time_all_the_same
     assert figure(telemetry, "commit_duration_seconds_count") == 1
 
 
+def test_the_process_is_measured_and_no_series_says_when_another_one_began() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_process()
+    telemetry.count_request("create", "jobs", "201", 0.01)
+    text = telemetry.render().decode()
+    for name in ("process_cpu_seconds_total", "process_resident_memory_bytes", "python_gc_collections_total"):
+        assert f"\n{name}" in text
+    assert "_created" not in text
+
+
 # -- the parts -----------------------------------------------------------------------------------------------
 
 
 def test_a_step_that_waits_for_another_reason_has_waited_since_the_first() -> None:
+    def state() -> tuple[float | None, dict[str, str]]:
+        return waits.oldest_seconds, dict(waits.reasons)
+
     now = 10.0
     waits = Waits(lambda: now)
-    assert waits.oldest_seconds is None
+    assert state() == (None, {})
     assert waits.show("a", "quota")
     assert not waits.show("a", "quota")
     now = 15.0
     assert waits.show("a", "no answer")
     waits.show("b", "quota")
-    assert (waits.oldest_seconds, waits.reasons) == (5.0, {"a": "no answer", "b": "quota"})
+    assert state() == (5.0, {"a": "no answer", "b": "quota"})
     assert waits.show("a", "")
-    assert (waits.oldest_seconds, waits.reasons) == (0.0, {"b": "quota"})
+    assert state() == (0.0, {"b": "quota"})
     waits.forget("b")
-    assert (waits.oldest_seconds, waits.reasons) == (None, {})
+    assert state() == (None, {})
 
 
 def test_how_long_the_first_in_the_row_for_a_place_has_waited_is_known() -> None:

@@ -44,7 +44,7 @@ def send(spans: Sequence[Span], endpoint: str | None) -> None:
                     where = endpoint or "the collector of OTEL_EXPORTER_OTLP_ENDPOINT"
                     raise CannotTell(f"{where} did not take the spans: {heard.why()}; to send them again is harmless")
         finally:
-            exporter.shutdown()
+            exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 def as_json(spans: Sequence[Span]) -> str:

@@ -271,7 +271,7 @@ class Run:
         step = self._open.pop(name)
         self._ended[name] = ts
         item = split_item(name)
-        attributes = {"kipu.phase": phase, "kipu.attempts": step.attempts} | dict(more)
+        attributes: dict[str, Value] = {"kipu.phase": phase, "kipu.attempts": step.attempts, **more}
         self.over.append(
             Span(
                 trace=self.names.trace,
@@ -290,6 +290,14 @@ class Run:
     def end(self, ts: int, outcome: str, reason: str, error: str | None) -> None:
         """The run is over."""
         self.is_over = True
+        attributes: dict[str, Value] = {
+            "k8s.namespace.name": self._namespace,
+            "kipu.workflow.name": self._workflow,
+            "kipu.workflow.uid": self.names.uid,
+            "kipu.run": self.names.run,
+            "kipu.phase": outcome,
+            "kipu.reason": reason,
+        }
         self.over.append(
             Span(
                 trace=self.names.trace,
@@ -298,15 +306,7 @@ class Run:
                 name=f"workflow {self._workflow}",
                 begun=self._begun,
                 ended=ts,
-                attributes={
-                    "k8s.namespace.name": self._namespace,
-                    "kipu.workflow.name": self._workflow,
-                    "kipu.workflow.uid": self.names.uid,
-                    "kipu.run": self.names.run,
-                    "kipu.phase": outcome,
-                    "kipu.reason": reason,
-                }
-                | ({} if error is None else {"error.type": reason}),
+                attributes=attributes | (_failed((reason, "")) if error is not None else {}),
                 error=error,
                 marks=tuple(self.marks),
                 links=tuple(self.links),

@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -40,8 +47,8 @@ from .census import GAUGES, Census
 from .meter import Meter
 
 SUCCEEDED = "Succeeded"
-# Errors after which a Workflow is not touched any more, and those after which a session begins anew. They are there with
-# 0 from the beginning: of a series that begins with 1 no rate shows the first one.
+# Errors after which a Workflow is not touched any more, and those after which a session begins anew. They are there
+# with 0 from the beginning: of a series that begins with 1 no rate shows the first one.
 STALLING = ("CorruptionError", "HistoryRollback", "LogFull", "LogMissing", "NotRecordable", "UnknownEvent")
 PASSING = ("ConcurrencyConflict", "LogWriteRefused", "TransientError", "Unanswered", "WorkflowGone")
 COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -67,10 +74,11 @@ class _ByLabels(dict[tuple[str, ...], M]):
     """A metric by the values of its labels: found in a third of the time that `labels` takes."""
 
     def __init__(self, metric: M) -> None:
-        self._metric = metric
+        self._metric: M = metric
 
     def __missing__(self, values: tuple[str, ...]) -> M:
-        child = self[values] = self._metric.labels(*values)
+        child: M = self._metric.labels(*values)
+        self[values] = child
         return child
 
 
@@ -162,7 +170,8 @@ class Telemetry(Meter):
         self.registry.register(_Scrape(take))
 
     def observe_process(self) -> None:
-        """The metrics of any Python process too: its CPU, memory, files, collections of garbage."""
+        """The metrics of any Python process too: its CPU, memory, files, collections of garbage. Once, for good."""
+        disable_created_metrics()  # of all registries: else each counter and each histogram has a series more
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 

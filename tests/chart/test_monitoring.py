@@ -43,11 +43,13 @@ def nodes(expression: Expr) -> Iterator[Expr]:
     return iter(found)
 
 
+DESCRIBED = {each.name: set(each.labels) for each in Telemetry().described}
+PROCESS = {"process_cpu_seconds_total": set[str](), "process_resident_memory_bytes": set[str]()}
+
+
 def labels_of(name: str) -> set[str]:
     """Of this series of ours, or of any Python process. Raises KeyError where there is none."""
-    described = {each.name: set(each.labels) for each in Telemetry().described}
-    process = {"process_cpu_seconds_total": set[str](), "process_resident_memory_bytes": set[str]()}
-    return (described | process)[re.sub(r"(_seconds)_(bucket|count|sum)$", r"\1", name)]
+    return (DESCRIBED | PROCESS)[re.sub(r"(_seconds)_(bucket|count|sum)$", r"\1", name)]
 
 
 def check(text: str) -> None:

@@ -171,7 +171,8 @@ class Telemetry(Meter):
 
     def observe_process(self) -> None:
         """The metrics of any Python process too: its CPU, memory, files, collections of garbage. Once, for good."""
-        disable_created_metrics()  # of all registries: else each counter and each histogram has a series more
+        # Of all registries: else each counter and each histogram has a series more.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 

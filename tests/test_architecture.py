@@ -59,6 +59,9 @@ THIRD_PARTIES = {
     "kubernetes": {"cli/"},
     "cel_expr_python": {"api/cel.py"},
     "cronsim": {"api/schedules.py"},
+    "google": {"cli/otlp.py"},
+    "opentelemetry": {"cli/otlp.py"},
+    "prometheus_client": {"shell/telemetry.py", "shell/server.py"},
 }
 CATCH_ALL = {
     "operator/kipu/shell/engine.py::_session",  # the boundary of one Workflow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,20 @@ def test_a_value_that_does_nothing_or_is_wrong_is_refused_by_name(setting: str, 
     refused = attempt("helm", "template", str(CHART), "--set", setting)
     assert refused.returncode != 0
     assert named in refused.stderr
+
+
+def test_alerts_and_a_dashboard_come_only_where_they_are_asked_for() -> None:
+    kinds = {each["kind"] for each in render()}
+    assert "PrometheusRule" not in kinds
+    asked = ("alerts.enabled=true", "alerts.labels.release=prometheus", "alerts.runbookUrl=https://wiki/kipu")
+    manifests = render("--set", ",".join([*asked, "dashboard.enabled=true"]))
+    rules = find(manifests, "PrometheusRule")
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    (group,) = rules["spec"]["groups"]
+    plain = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    for rule, written in zip(group["rules"], plain, strict=True):
+        url = f"https://wiki/kipu#{rule['alert'].lower()}"
+        assert rule == written | {"annotations": written["annotations"] | {"runbook_url": url}}
+    dashboard = find(manifests, "ConfigMap", "kipu-dashboard")
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["kipu.json"])["title"] == "Kipu"

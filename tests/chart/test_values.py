@@ -17,8 +17,11 @@ from tests.chart.tools import CHART
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 TEMPLATES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((CHART / "templates").iterdir()))
-# Parts of a pod, passed through as they are.
-PASSED_THROUGH = {".resources", ".podAnnotations", ".nodeSelector", ".tolerations", ".affinity", ".global"}
+# Parts of a pod, and labels, passed through as they are.
+PASSED_THROUGH = {
+    *(".resources", ".podAnnotations", ".nodeSelector", ".tolerations", ".affinity", ".global"),
+    *(".alerts.labels", ".dashboard.labels"),
+}
 
 
 def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from kipu.shell.kube import Kube
+from kipu.shell.meter import Meter
 from tests.fakes.apiserver import ApiServer
 
 Counts = Counter[tuple[str, str, str]]
@@ -19,13 +20,17 @@ async def server() -> ApiServer:
 
 @pytest.fixture
 def counts() -> Counts:
-    """Replies by verb, resource and status."""
+    """Replies by verb, resource and status; of watches that began anew, "restart", resource and reason."""
     return Counter()
 
 
 @pytest.fixture
 async def kube(server: ApiServer, counts: Counts) -> Kube:
-    def count(verb: str, resource: str, status: str) -> None:
-        counts[verb, resource, status] += 1
+    class Counting(Meter):
+        def count_request(self, verb: str, resource: str, status: str, seconds: float | None = None) -> None:
+            counts[verb, resource, status] += 1
 
-    return Kube(server.connect(user="operator"), on_reply=count)
+        def count_watch_restart(self, resource: str, reason: str) -> None:
+            counts["restart", resource, reason] += 1
+
+    return Kube(server.connect(user="operator"), meter=Counting())

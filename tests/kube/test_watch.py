@@ -413,7 +413,9 @@ async def test_closing_the_iterator_closes_its_watch(server: ApiServer, kube: Ku
     assert server.watches == []
 
 
-async def test_every_reply_is_counted(server: ApiServer, feed: Feed, counts: Counter[tuple[str, str, str]]) -> None:
+async def test_every_reply_is_counted_and_why_a_watch_began_anew(
+    server: ApiServer, feed: Feed, counts: Counter[tuple[str, str, str]]
+) -> None:
     await feed.synced()
     fail_watches(server, Status(code=410, reason="Expired"), times=1)
     server.end_watches(End.CLOSED)
@@ -423,4 +425,6 @@ async def test_every_reply_is_counted(server: ApiServer, feed: Feed, counts: Cou
         ("list", "workflows", "200"): 2,
         ("watch", "workflows", "200"): 2,
         ("watch", "workflows", "410"): 1,
+        ("restart", "workflows", "Closed"): 1,
+        ("restart", "workflows", "Failed"): 1,
     }

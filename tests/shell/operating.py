@@ -43,12 +43,14 @@ async def operator(
     identity: str = "one",
     faults: FaultHook | None = None,
     owns: Owns = everything,
+    telemetry: Telemetry | None = None,
     **settings: Any,
 ) -> AsyncIterator[Engine]:
     """One life of it. At its end it is killed: no farewell."""
-    kube = OwnedKube(server.connect(user=identity, faults=faults))
+    telemetry = telemetry or Telemetry()
+    kube = OwnedKube(server.connect(user=identity, faults=faults), meter=telemetry)
     settings_ = Settings(identity=identity, **settings)
-    engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, Telemetry(), owns)
+    engine = compose(kube, ConfigMapLog(kube), settings_, server.clock, telemetry, owns)
     tasks = [asyncio.create_task(engine.run()), asyncio.create_task(feed(kube, engine))]
     try:
         yield engine

@@ -134,7 +134,7 @@ def i0_only_what_is_foreseen_goes_wrong(world: World) -> Iterator[str]:
     for replica in world.replicas:
         for telemetry in replica.telemetries:
             for metric in telemetry.failures.collect():
-                kinds = {sample.labels["kind"] for sample in metric.samples}
+                kinds = {sample.labels["reason"] for sample in metric.samples}
                 yield from (
                     f"a session of {replica.name} ended by {kind}" for kind in sorted(kinds - names_of(EXPECTED))
                 )

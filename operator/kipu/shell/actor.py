@@ -29,6 +29,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, EventLog, Head, LogMissing,
 
 from . import plans, requests, witnesses
 from .admission import admission
+from .census import CLUSTER, START, Census, unstarted_seconds
 from .child_performer import ChildPerformer
 from .clock import CLOCK_SKEW, Clock, SessionClock
 from .explainer import Explainer
@@ -45,8 +46,9 @@ from .retention import Janitor, Shelf
 from .settings import Settings
 from .slots import Slots
 from .tasks import Alarm, Tasks
-from .telemetry import Telemetry
+from .telemetry import Telemetry, ends_a_step
 from .upkeep import Upkeep
+from .waits import Waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +87,12 @@ class Actor:
         self._seen = seen  # how far an earlier session of this process has read or written the log
         self.stream = StreamId(namespace=view.metadata.namespace, name=view.metadata.name, uid=view.metadata.uid)
         self._services = services
+        self._now = asyncio.get_running_loop().time
+        self._begun = self._now()
         self._evaluate = Evaluator(namespace=self.stream.namespace, name=self.stream.name, uid=self.stream.uid)
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(self._now)
+        self._heard_at: float | None = None  # when what this turn decides was heard of
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
         self._spec_hash = ""  # as recorded
         self._head: Head | None = None
@@ -102,7 +107,7 @@ class Actor:
             remind=self._mailbox.remind,
             once=self._tasks.once,
         )
-        self._waiting: dict[str, str] = {}  # step -> why it waits, for the status
+        self._waits = Waits(self._now)  # for the status, of steps
         self._crowded = ""  # what kind of place steps wait for, likewise
         self._shelf = services.shelf(self.stream)
         self._upkeep = services.upkeep(self.stream)
@@ -160,6 +165,14 @@ class Actor:
         assert self._state is not None
         return self._state
 
+    def join(self, census: Census) -> None:
+        """Be counted."""
+        census.mailbox_commands += len(self._mailbox)
+        census.measure(self._head)
+        census.waiting[CLUSTER].add(self._waits.oldest_seconds)
+        if self._state is not None:  # else an append is under way
+            census.waiting[START].add(unstarted_seconds(self._state, self._clock.now()))
+
     def changed(self, view: WorkflowView) -> None:
         """The resource was edited, by a person or by our own status."""
         is_new_spec = view.metadata.generation != self.view.metadata.generation
@@ -174,6 +187,7 @@ class Actor:
         await self._check_intents(self._services.observer.known(self.stream.uid))  # the claim may decide more
         suspension = requests.suspension(self.view.spec)  # before anything could start
         await self._turn([Claim(writer=self._services.settings.identity), *await self._admission(), suspension])
+        self._services.telemetry.claim_seconds.observe(self._now() - self._begun)
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
         if not fresh:
@@ -185,6 +199,7 @@ class Actor:
         self._tasks.once("timers", self._allow_timers)
         while not self._is_over():
             await self._mailbox.wait()
+            self._heard_at = self._mailbox.heard_at
             await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
 
     def _is_over(self) -> bool:
@@ -239,7 +254,7 @@ class Actor:
         state, events = decide(given, commands, identity=self._identity, now=now, slots=free, evaluate=self._evaluate)
         services.slots.hold(self.stream.uid, state.jobs_active, self.stream.namespace)
         if events:
-            with services.telemetry.turn_seconds.time():
+            with services.telemetry.committing():
                 self._head, records = await services.log.append(
                     self.stream, self._head, events, ts=now, spec_hash=state.spec_hash
                 )
@@ -271,7 +286,9 @@ class Actor:
 
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
-        self._services.telemetry.count_commit(events)
+        self._services.telemetry.count_commit(records, self.state.accepted_at)
+        if not ends_a_step(events):
+            self._heard_at = None
         self._lookout.remember(records)
         for step in touched(events):
             self._release(step)
@@ -292,7 +309,7 @@ class Actor:
             self._lookout.forget(job)
             self._services.explainer.forget(self.stream.uid, job)
             if place not in self.state.leaving:
-                self._waiting.pop(step, None)
+                self._waits.forget(step)
                 self._shelf.finished(job)
                 self._lookout.over(self.state, step)
 
@@ -308,7 +325,7 @@ class Actor:
             generation=self.view.metadata.generation,
             log_position=self._head.position,
             log_hash=self._head.hash,
-            waiting=self._waiting,
+            waiting=self._waits.reasons,
             warnings=self._warnings(),
             crowded=self._crowded,
             spec_changed=specs.spec_hash(self.view.spec) != self._spec_hash,
@@ -331,17 +348,16 @@ class Actor:
         intent = self._lookout.intent_of(effect.ref.step)
         depth = depth_of(self.view.metadata.annotations)
         plan = plans.plan(effect, self.state, stream=self.stream, intent=intent, depth=depth)
-        performer, ensurer = self._services.performer, self._ensurer(plan)
+        if isinstance(effect, EnsureJob | EnsureReleased) and not plan.is_child:
+            self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
         if isinstance(effect, EnsureJob):
             self._services.janitor.step_begins()
             self._lookout.expect(effect.job, effect.ref)
-            if not plan.is_child:
-                self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
-            self._tasks.once(effect.job, lambda: ensurer.ensure_job(plan, self._reports()))
+            heard_at = self._heard_at if effect.ref.attempt == 1 else None
+            self._tasks.once(effect.job, lambda: self._ensure_job(plan, heard_at))
             return
         if isinstance(effect, EnsureReleased):
-            uid = effect.job_uid
-            self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
+            uid, performer = effect.job_uid, self._services.performer
             self._tasks.once(f"{effect.job}/release", lambda: performer.release(plan, uid, self._reports()))
             return
         self._lookout.forget(effect.job)
@@ -349,7 +365,12 @@ class Actor:
         if key not in self._tasks:
             self._tasks.drop(effect.job)
             self._tasks.drop(f"{effect.job}/release")
-            self._tasks.once(key, lambda: ensurer.ensure_no_job(plan, self._reports()))
+            self._tasks.once(key, lambda: self._ensurer(plan).ensure_no_job(plan, self._reports()))
+
+    async def _ensure_job(self, plan: plans.Plan, heard_at: float | None) -> None:
+        await self._ensurer(plan).ensure_job(plan, self._reports())
+        if heard_at is not None:
+            self._services.telemetry.gap_seconds.observe(self._now() - heard_at)
 
     def _ensurer(self, plan: plans.Plan) -> Performer | ChildPerformer:
         return self._services.children if plan.is_child else self._services.performer
@@ -364,10 +385,7 @@ class Actor:
         )
 
     def _wait_shown(self, step: str, why: str) -> None:
-        if self._waiting.get(step, "") != why:
-            self._waiting[step] = why
-            if not why:
-                del self._waiting[step]
+        if self._waits.show(step, why):
             self._publisher.mark()
 
     # -- the end -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from kipu.eventlog.ports import ConcurrencyConflict, Head, LogFull, LogWriteRefu
 
 from . import requests
 from .actor import Actor, Services
+from .census import PLACE, Census, Waiting, count_phases, memory_limit
 from .kube_views import WorkflowView
 from .observer import Observer
 from .openings import Openings, rank_of
@@ -53,6 +54,7 @@ class Engine:
         self._openings = Openings(OPENING_MAX)
         self._retirement = Retirement(services.kube, services.clock, default_ms=services.settings.ttl_after_finished_ms)
         self._group: asyncio.TaskGroup | None = None  # while it runs
+        self._memory_bytes_max = memory_limit()
 
     async def run(self) -> None:
         """Observe, and serve what is owned, until cancelled."""
@@ -83,6 +85,22 @@ class Engine:
     def is_synced(self) -> bool:
         """Whether complete lists of Jobs, Pods and children have been folded."""
         return self._services.observer.is_synced
+
+    def census(self) -> Census:
+        """What it has at hand now, for /metrics; of what it serves alone."""
+        services = self._services
+        served = [entry for uid, entry in self._entries.items() if self._owns(uid)]
+        census = Census(
+            phases=count_phases(entry.view.status.get("phase") for entry in served),
+            jobs_max=services.slots.limit,
+            janitor_jobs=len(services.janitor),
+            memory_bytes_max=self._memory_bytes_max,
+        )
+        census.waiting[PLACE] = Waiting(*services.slots.waiting)
+        for entry in served:
+            if entry.actor is not None:
+                entry.actor.join(census)
+        return census
 
     def ownership_changed(self) -> None:
         """Open what is ours now, leave what is not: an actor that is left is cancelled wherever it stands."""
@@ -198,12 +216,11 @@ class Engine:
             await actor.run()
         except Exception as caught:
             error = first_of(caught)
-            self._services.telemetry.failures.labels(kind=type(error).__name__).inc()
+            self._services.telemetry.failures.labels(type(error).__name__).inc()
             match error:
                 case WorkflowGone():
                     log.info("%s: the Workflow is gone", name)
                 case ConcurrencyConflict():
-                    self._services.telemetry.conflicts.inc()
                     log.warning("%s: lost a race for the log, starting over: %s", name, error)
                 case TransientError():
                     log.warning("%s: starting over: %s", name, error)

@@ -39,10 +39,10 @@ from .kube_views import (
     T,
     WorkflowView,
 )
+from .meter import NOBODY, Meter
 
 R = TypeVar("R")
 V = TypeVar("V")  # a view
-OnReply = Callable[[str, str, str], None]  # verb, resource, HTTP status or "unanswered"
 
 REQUEST_SECONDS = 10.0
 LIST_SECONDS = 30.0
@@ -62,10 +62,10 @@ class Kube:
     """Calls to one API server over a Transport."""
 
     def __init__(
-        self, transport: Transport, *, on_reply: OnReply | None = None, may_write: Callable[[], bool] = lambda: True
+        self, transport: Transport, *, meter: Meter = NOBODY, may_write: Callable[[], bool] = lambda: True
     ) -> None:
         self._transport = transport
-        self._on_reply = on_reply
+        self.meter = meter
         self._may_write = may_write  # asked at the last moment before a write is sent
 
     async def close(self) -> None:
@@ -252,11 +252,6 @@ class Kube:
         request = Request(method="GET", path=path, query={"watch": "true", **query})
         return self._transport.stream(request, timeout_seconds=silence_seconds)
 
-    def count(self, verb: str, resource: str, status: str) -> None:
-        """Tell whoever counts of one reply."""
-        if self._on_reply is not None:
-            self._on_reply(verb, resource, status)
-
     # -- one request -------------------------------------------------------------------------------------
 
     async def _create(self, group: str, plural: str, namespace: str, manifest: Mapping[str, object]) -> Answer:
@@ -276,12 +271,14 @@ class Kube:
     async def _send(self, verb: str, resource: str, request: Request, seconds: float) -> Reply:
         if request.method != "GET" and not self._may_write():
             raise Unanswered(f"{request.method} {request.path}: not sent, this replica does not lead")
+        now = asyncio.get_running_loop().time
+        sent_at = now()
         try:
             reply = await self._transport.send(request, timeout_seconds=seconds)
         except Unanswered:
-            self.count(verb, resource, "unanswered")
+            self.meter.count_request(verb, resource, "unanswered", now() - sent_at)
             raise
-        self.count(verb, resource, str(reply.status))
+        self.meter.count_request(verb, resource, str(reply.status), now() - sent_at)
         return reply
 
     # -- reads -------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ outcomes come out before timers: a finished pod beats a deadline that is not com
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from kipu.core.commands import (
@@ -36,7 +38,9 @@ LAZY_SECONDS = 1.0  # how long a fact that enables no effect may wait for compan
 class Mailbox:
     """Commands in the order in which they are to be decided. Touched from the engine's loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self.heard_at: float | None = None  # when the oldest urgent observation of those that are here came
         self._observations: dict[str, Observation] = {}
         self._patient: set[str] = set()  # steps of which what was observed may wait for company
         self._requests: dict[type, Command] = {}
@@ -74,6 +78,8 @@ class Mailbox:
         if not is_patient:
             self._patient.discard(step)
             self._wake.set()
+            if self.heard_at is None:
+                self.heard_at = self._now()
         elif step not in self._observations:  # in the place of something urgent it is as urgent
             self._patient.add(step)
             self._wake_later()
@@ -119,6 +125,7 @@ class Mailbox:
             taken.append(timers)
         if not len(self):
             self._wake.clear()
+            self.heard_at = None
             if self._lazy is not None:
                 self._lazy.cancel()
                 self._lazy = None

@@ -62,7 +62,7 @@ def compose(
     owns: ownership.Owns = ownership.everything,
 ) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
-    observer = Observer(kube)
+    observer, loop = Observer(kube), asyncio.get_running_loop()
     services = Services(
         log=event_log,
         kube=kube,
@@ -71,7 +71,13 @@ def compose(
         children=ChildPerformer(kube),
         notifier=Notifier(kube, clock, settings.identity),
         explainer=Explainer(kube, observer, telemetry.count_inquiry),
-        slots=Slots(settings.parallelism, telemetry.jobs.set, per_namespace=settings.parallelism_per_namespace),
+        slots=Slots(
+            settings.parallelism,
+            telemetry.jobs.set,
+            per_namespace=settings.parallelism_per_namespace,
+            on_served=telemetry.place_seconds.observe,
+            now=loop.time,
+        ),
         clock=clock,
         settings=settings,
         telemetry=telemetry,
@@ -79,7 +85,9 @@ def compose(
         pace=Pace(settings.status_writes_per_second),
         upkeeps=asyncio.Semaphore(UPKEEPS_MAX),
     )
-    return Engine(services, owns)
+    engine = Engine(services, owns)
+    telemetry.observe(engine.census)
+    return engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +120,8 @@ def compose_replica(
     make_log: Callable[[Kube], EventLog] = ConfigMapLog,
 ) -> Replica:
     """The replica that ships. The Lease has connections of its own: no crowd of other requests may delay it."""
-    elector = Elector(Kube(lease_transport, on_reply=telemetry.count_request), settings, clock)
-    kube = CronKube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
+    elector = Elector(Kube(lease_transport, meter=telemetry), settings, clock)
+    kube = CronKube(transport, meter=telemetry, may_write=lambda: elector.is_leading)
     owns = ownership.while_leading(elector)
     engine, crons = compose(kube, make_log(kube), settings, clock, telemetry, owns), Crons(kube, clock, owns)
 
@@ -129,6 +137,7 @@ def compose_replica(
 async def operate(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     telemetry, stop = Telemetry(), asyncio.Event()
+    telemetry.observe_process()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

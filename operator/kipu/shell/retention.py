@@ -46,6 +46,9 @@ class Janitor:
         self._some = asyncio.Event()
         self._quiet_from = 0.0
 
+    def __len__(self) -> int:
+        return len(self._row)
+
     def step_begins(self) -> None:
         """A Job is created."""
         self._quiet_from = asyncio.get_running_loop().time() + REST_SECONDS

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class _Waiter:
     wake: Callable[[], None] = field(compare=False)
 
 
-def _ignore(_used: int) -> None:
+def _ignore(_figure: float) -> None:
     """Nobody wants to know."""
 
 
@@ -31,23 +32,38 @@ class Slots:
     """Counts the places that each workflow's attempts hold."""
 
     def __init__(
-        self, limit: int, on_change: Callable[[int], None] = _ignore, *, per_namespace: int | None = None
+        self,
+        limit: int,
+        on_change: Callable[[int], None] = _ignore,
+        *,
+        per_namespace: int | None = None,
+        on_served: Callable[[float], None] = _ignore,  # how long it has waited, in seconds of `now`
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limit = limit
         self.per_namespace = per_namespace
         self._on_change = on_change
+        self._on_served = on_served
+        self._now = now
         self._held: Counter[str] = Counter()  # by uid
         self._kept: dict[str, str] = {}  # uid -> namespace: woken for a place and not heard of since
         self._used: Counter[str] = Counter()  # by namespace, the kept ones included
         self._total = 0
         self._waiting: dict[str, list[_Waiter]] = {}  # by namespace, each a heap; outdated ones are dropped when met
         self._ranks: dict[str, tuple[int, int, int]] = {}  # of those who wait
+        self._since: dict[str, float] = {}  # likewise, in the order in which they began to wait
         self._numbers = itertools.count()
 
     @property
     def free(self) -> int:
         """How many more Jobs the operator would take."""
         return max(0, self.limit - self._total)
+
+    @property
+    def waiting(self) -> tuple[int, float]:
+        """How many workflows wait, and for how many seconds the one that has waited longest; 0 where none does."""
+        first = next(iter(self._since.values()), None)
+        return len(self._since), 0.0 if first is None else self._now() - first
 
     def free_for(self, uid: str, namespace: str) -> int:
         """How many more Jobs this workflow may have scheduled now."""
@@ -85,11 +101,13 @@ class Slots:
         if uid in self._ranks:
             return
         place = self._ranks[uid] = (*rank, next(self._numbers))
+        self._since[uid] = self._now()
         heapq.heappush(self._waiting.setdefault(namespace, []), _Waiter(place, uid, wake))
 
     def forget(self, uid: str, namespace: str = "") -> None:
         """The workflow ended or its actor stopped."""
         self._ranks.pop(uid, None)
+        self._since.pop(uid, None)
         self.hold(uid, 0, namespace)
         self.serve()
 
@@ -111,6 +129,7 @@ class Slots:
         namespace, waiter = found
         heapq.heappop(self._waiting[namespace])
         del self._ranks[waiter.uid]
+        self._on_served(self._now() - self._since.pop(waiter.uid))
         self._kept[waiter.uid] = namespace
         self._take(namespace, 1)
         waiter.wake()

@@ -72,7 +72,9 @@ async def list_and_watch(
             async with aclosing(feed.changes()) as changes:
                 async for change in changes:
                     yield change
+            kube.meter.count_watch_restart(resource.plural, "Closed")
         except (Unanswered, _RefusedError) as error:
+            kube.meter.count_watch_restart(resource.plural, "Failed")
             feed.failed(error)
         await feed.wait()
 
@@ -169,7 +171,7 @@ class _Feed(Generic[T]):
         heard = False
         try:
             async with opening as (status, lines):
-                self._kube.count("watch", self._resource.plural, str(status))
+                self._kube.meter.count_request("watch", self._resource.plural, str(status))
                 if status != HTTPStatus.OK:
                     self._refuse(status, "")
                 async for line in lines:

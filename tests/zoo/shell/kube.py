@@ -76,7 +76,7 @@ async def whether_we_lead_is_not_asked(self: Kube, verb: str, resource: str, req
     try:
         reply = await self._transport.send(request, timeout_seconds=seconds)
     except Unanswered:
-        self.count(verb, resource, "unanswered")
+        self.meter.count_request(verb, resource, "unanswered")
         raise
-    self.count(verb, resource, str(reply.status))
+    self.meter.count_request(verb, resource, str(reply.status))
     return reply

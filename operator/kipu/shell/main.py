@@ -49,6 +49,7 @@ from .upkeep import UPKEEPS_MAX
 
 log = logging.getLogger("kipu")
 CRD_PATIENCE_SECONDS = 2.0
+WATCHES_OF_A_SCOPE = 5  # Jobs, pods, children; CronWorkflows and theirs
 STOP_SECONDS = 10.0
 
 
@@ -61,7 +62,7 @@ def compose(
     owns: ownership.Owns = ownership.everything,
 ) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
-    observer = Observer(kube)
+    observer = Observer(kube, settings.scopes)
     services = Services(
         log=event_log,
         kube=kube,
@@ -113,7 +114,8 @@ def compose_replica(
     elector = Elector(Kube(lease_transport, on_reply=telemetry.count_request), settings, clock)
     kube = CronKube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
     owns = ownership.while_leading(elector)
-    engine, crons = compose(kube, make_log(kube), settings, clock, telemetry, owns), Crons(kube, clock, owns)
+    engine = compose(kube, make_log(kube), settings, clock, telemetry, owns)
+    crons = Crons(kube, clock, owns, settings.scopes)
 
     def changed(is_leading: bool) -> None:
         telemetry.leader.set(is_leading)
@@ -130,13 +132,15 @@ async def operate(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    transport, lease_transport = HttpTransport.from_environment(), HttpTransport.from_environment()
+    watches = WATCHES_OF_A_SCOPE * (len(settings.scopes) - 1)  # of the first one is counted already
+    transport = HttpTransport.from_environment(connections_more=watches)
+    lease_transport = HttpTransport.from_environment()
     replica = compose_replica(transport, lease_transport, settings, SystemClock(), telemetry)
 
     def inbox(kind: str | None, body: dict[str, Any]) -> None:
         loop.call_soon_threadsafe(deliver, replica.engine, kind, body)
 
-    front = Front(inbox)
+    front = Front(inbox, settings.watch_namespaces)
     runner = await serve(
         settings.http_port,
         live=lambda: what_is_dead(front, replica),

@@ -75,6 +75,12 @@ crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the m
 	$(BIN)/python -m kipu.api.crd
 	$(BIN)/python -m kipu.api.reference
 
+## The chart and what is shipped
+.PHONY: scan
+scan: setup ## The rendered chart before kubeconform and kube-score, which are built from Go modules once
+	@tools=$$(e2e/scan/build.sh) && helm=$$(dirname "$$(command -v helm || echo "$$(e2e/cluster/build.sh)/bin/helm")") && \
+	  PATH="$$tools/bin:$$helm:$$PATH" $(BIN)/python -m e2e.scan "$$tools"
+
 ## A real cluster
 .PHONY: cluster-up cluster-down image install uninstall e2e scale measure chaos bench
 cluster-up: ## Start one: CLUSTER=auto|kind|local|sim (local needs root); last line KUBECONFIG=<path>

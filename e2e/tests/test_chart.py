@@ -72,6 +72,7 @@ VARIANTS: dict[str, tuple[str, ...] | None] = {  # None: this very namespace alo
 def test_the_api_server_takes_every_manifest_without_a_word(namespace: Namespace, variant: str) -> None:
     """Admission is asked too: the namespace enforces `restricted`, and warns of pods that others would make of it."""
     kubectl("label", "namespace", namespace.name, "pod-security.kubernetes.io/warn=restricted")
+    namespace.kubectl("create", "serviceaccount", "kipu-dry-test")  # of the test pod: a dry run leaves none behind
     values = VARIANTS[variant]
     manifests = rendered(namespace, *(own(namespace) if values is None else values))
     assert {"Deployment", "Pod", "ValidatingAdmissionPolicy"} <= {each["kind"] for each in manifests}

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kipu.core.errors import UserError
-from kipu.shell.main import WATCHES_OF_A_SCOPE, compose_replica
+from kipu.shell.main import WATCHES_OF_AN_AREA, compose_replica
 from kipu.shell.settings import NAMESPACES_MAX, Settings, from_environment
 from kipu.shell.telemetry import Telemetry
 from tests.fakes.apiserver import ApiServer
@@ -32,7 +32,7 @@ async def replica(server: ApiServer, *namespaces: str) -> AsyncIterator[None]:
     settings = Settings(identity="kipu", watch_namespaces=namespaces, sweep_interval_seconds=30.0)
     wires = server.connect(user="kipu"), server.connect(user="kipu")
     ours = compose_replica(*wires, settings, server.clock, Telemetry())
-    fronts = [feed(ours.kube, ours.engine, scope) for scope in settings.scopes]
+    fronts = [feed(ours.kube, ours.engine, area) for area in settings.areas]
     tasks = [asyncio.ensure_future(each) for each in (ours.run(), *fronts)]
     try:
         yield
@@ -77,7 +77,7 @@ async def test_nothing_is_asked_for_beyond_the_named_namespaces_and_the_lease() 
     beyond = {path for path in paths if not any(f"/namespaces/{each}/" in path for each in NAMESPACES)}
     leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases"
     assert beyond == {leases, f"{leases}/kipu"}
-    assert watched == dict.fromkeys(NAMESPACES, WATCHES_OF_A_SCOPE + 1)  # one is the front's
+    assert watched == dict.fromkeys(NAMESPACES, WATCHES_OF_AN_AREA + 1)  # one is the front's
 
 
 @pytest.mark.looptime
@@ -97,7 +97,7 @@ async def test_a_replica_does_not_lead_before_it_could_list_each_of_its_namespac
 
 def test_the_names_come_separated_by_commas_and_twice_is_once() -> None:
     assert from_environment({"KIPU_WATCH_NAMESPACES": "a, b,a"}).watch_namespaces == ("a", "b")
-    assert from_environment({"KIPU_WATCH_NAMESPACES": ""}).scopes == (None,)
+    assert from_environment({"KIPU_WATCH_NAMESPACES": ""}).areas == (None,)
 
 
 @pytest.mark.parametrize("wrong", ["Upper", "a/b", "-a", "a" * 64, "*"])
@@ -108,6 +108,6 @@ def test_what_cannot_be_a_namespace_is_refused_by_its_name(wrong: str) -> None:
 
 def test_as_many_namespaces_can_be_named_as_there_are_connections_for_and_no_more() -> None:
     names = [f"n{number}" for number in range(NAMESPACES_MAX + 1)]
-    assert len(from_environment({"KIPU_WATCH_NAMESPACES": ",".join(names[:-1])}).scopes) == NAMESPACES_MAX
+    assert len(from_environment({"KIPU_WATCH_NAMESPACES": ",".join(names[:-1])}).areas) == NAMESPACES_MAX
     with pytest.raises(UserError, match="KIPU_WATCH_NAMESPACES"):
         from_environment({"KIPU_WATCH_NAMESPACES": ",".join(names)})

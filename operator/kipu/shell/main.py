@@ -49,7 +49,7 @@ from .upkeep import UPKEEPS_MAX
 
 log = logging.getLogger("kipu")
 CRD_PATIENCE_SECONDS = 2.0
-WATCHES_OF_A_SCOPE = 5  # Jobs, pods, children; CronWorkflows and theirs
+WATCHES_OF_AN_AREA = 5  # Jobs, pods, children; CronWorkflows and theirs
 STOP_SECONDS = 10.0
 
 
@@ -62,7 +62,7 @@ def compose(
     owns: ownership.Owns = ownership.everything,
 ) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
-    observer = Observer(kube, settings.scopes)
+    observer = Observer(kube, settings.areas)
     services = Services(
         log=event_log,
         kube=kube,
@@ -115,7 +115,7 @@ def compose_replica(
     kube = CronKube(transport, on_reply=telemetry.count_request, may_write=lambda: elector.is_leading)
     owns = ownership.while_leading(elector)
     engine = compose(kube, make_log(kube), settings, clock, telemetry, owns)
-    crons = Crons(kube, clock, owns, settings.scopes)
+    crons = Crons(kube, clock, owns, settings.areas)
 
     def changed(is_leading: bool) -> None:
         telemetry.leader.set(is_leading)
@@ -132,7 +132,7 @@ async def operate(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    watches = WATCHES_OF_A_SCOPE * (len(settings.scopes) - 1)  # of the first one is counted already
+    watches = WATCHES_OF_AN_AREA * (len(settings.areas) - 1)  # of the first one is counted already
     transport = HttpTransport.from_environment(connections_more=watches)
     lease_transport = HttpTransport.from_environment()
     replica = compose_replica(transport, lease_transport, settings, SystemClock(), telemetry)

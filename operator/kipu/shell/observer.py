@@ -1,4 +1,4 @@
-"""The observer: three label-selected watches of each scope, and what they have shown of each attempt.
+"""The observer: three label-selected watches of each area, and what they have shown of each attempt.
 
 Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs and children
 alone; `synced` is set only while a complete consistent list of all kinds has been folded since the start.
@@ -34,38 +34,38 @@ class Sighting:
 
 Listener = Callable[[str, Sighting, bool], None]  # name, what is there, whether the Job or child was just deleted
 
-_List = tuple[str, str | None]  # of which kind, in which scope
+_List = tuple[str, str | None]  # of which kind, in which area
 
 
 class Observer:
     """Routes changes to the actor of their workflow. Touched from the engine's loop only."""
 
-    def __init__(self, kube: Kube, scopes: Sequence[str | None] = EVERYWHERE) -> None:
+    def __init__(self, kube: Kube, areas: Sequence[str | None] = EVERYWHERE) -> None:
         self._kube = kube
-        self._scopes = scopes
+        self._areas = areas
         self._sightings: dict[str, dict[str, Sighting]] = {}
         self._listeners: dict[str, Listener] = {}
         self._ignored: set[str] = set()  # finished workflows: their Jobs stay, nobody asks
         self._lists: dict[_List, asyncio.Event] = {
-            (kind, scope): asyncio.Event() for kind in ("jobs", "pods", "children") for scope in scopes
+            (kind, area): asyncio.Event() for kind in ("jobs", "pods", "children") for area in areas
         }
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for scope in self._scopes:
-                for watch in self._watches(scope):
+            for area in self._areas:
+                for watch in self._watches(area):
                     group.create_task(watch)
 
-    def _watches(self, scope: str | None) -> Iterator[Coroutine[None, None, None]]:
-        jobs = list_and_watch(self._kube, JOBS, namespace=scope, label_selector=OURS)
-        yield self._watch(("jobs", scope), jobs, self._fold_owned)
+    def _watches(self, area: str | None) -> Iterator[Coroutine[None, None, None]]:
+        jobs = list_and_watch(self._kube, JOBS, namespace=area, label_selector=OURS)
+        yield self._watch(("jobs", area), jobs, self._fold_owned)
         # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
         running = "status.phase!=Pending"
-        pods = list_and_watch(self._kube, PODS, namespace=scope, label_selector=OURS, field_selector=running)
-        yield self._watch(("pods", scope), pods, self._fold_pod)
-        children = list_and_watch(self._kube, RUNS, namespace=scope, label_selector=CHILDREN)
-        yield self._watch(("children", scope), children, self._fold_owned)
+        pods = list_and_watch(self._kube, PODS, namespace=area, label_selector=OURS, field_selector=running)
+        yield self._watch(("pods", area), pods, self._fold_pod)
+        children = list_and_watch(self._kube, RUNS, namespace=area, label_selector=CHILDREN)
+        yield self._watch(("children", area), children, self._fold_owned)
 
     async def synced(self) -> None:
         """Until a complete list of Jobs, of Pods and of children has been folded."""

@@ -17,7 +17,7 @@ from kipu.api.durations import to_ms
 from kipu.api.v1alpha1_base import Duration
 from kipu.core.errors import Problem, UserError
 
-EVERYWHERE: tuple[str | None, ...] = (None,)  # the scopes of an operator that serves the whole cluster
+EVERYWHERE: tuple[str | None, ...] = (None,)  # the areas of an operator that serves the whole cluster
 LEASE_DURATION_SECONDS_MAX = 300
 NAMESPACES_MAX = 50  # x six watches, each a connection: 300, where all else takes 64
 NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -93,7 +93,7 @@ class Settings(BaseModel):
         return value
 
     @property
-    def scopes(self) -> tuple[str | None, ...]:
+    def areas(self) -> tuple[str | None, ...]:
         """What is listed and watched: each of these namespaces, or (None) the whole cluster."""
         return self.watch_namespaces or EVERYWHERE
 

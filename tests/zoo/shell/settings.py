@@ -7,7 +7,7 @@ from tests.zoo.mutants import mutant
 
 
 @mutant(
-    "Settings.scopes",
+    "Settings.areas",
     breaks="other namespaces are served than were named",
     caught_by="tests/shell/test_namespaces.py",
 )
@@ -17,7 +17,7 @@ def the_whole_cluster_is_watched(self: Settings) -> tuple[str | None, ...]:
 
 
 @mutant(
-    "Settings.scopes",
+    "Settings.areas",
     breaks="other namespaces are served than were named",
     caught_by="tests/shell/test_namespaces.py",
 )

@@ -100,12 +100,12 @@ def test_the_installed_operators_pods_satisfy_restricted() -> None:
 def release(namespace: Namespace) -> Iterator[str]:
     """An installed second release; it is gone at the end, also where the test failed."""
     name = f"kipu-{namespace.name}"
-    helm("install", name, str(CHART), "--namespace", namespace.name, *own(namespace), *setting(*EVERYTHING[:1]))
-    yield name
-    subprocess.run(
-        ["helm", "uninstall", name, "--namespace", namespace.name, "--ignore-not-found"],
-        capture_output=True, timeout=HELM_SECONDS, check=False,
-    )  # fmt: skip
+    here = ("--namespace", namespace.name)
+    try:
+        helm("install", name, str(CHART), *here, *own(namespace), *setting("networkPolicy.enabled=true"))
+        yield name
+    finally:
+        helm("uninstall", name, *here, "--ignore-not-found")
 
 
 def objects_of(release: str) -> list[str]:

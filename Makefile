@@ -39,13 +39,15 @@ $(UV):
 	$(UV) pip install -q --no-deps --python $(BIN)/python -e .
 	touch $@
 
-lock: | $(UV) ## Resolve the dependencies anew and write the three locks
+lock: | $(UV) ## Resolve the dependencies anew and write the four locks
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --extra cli --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --group bench -c requirements-dev.lock -o requirements-bench.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --group sbom -c requirements-dev.lock -o requirements-sbom.lock
 
 ## Without a cluster
 .PHONY: check fmt lint types unit prove simulate zoo crds docs
@@ -74,6 +76,22 @@ zoo: setup ## Every seeded bug against the tests that must catch it; the last li
 crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the models
 	$(BIN)/python -m kipu.api.crd
 	$(BIN)/python -m kipu.api.reference
+
+## The chart and what is shipped
+.PHONY: scan sbom licences
+scan: setup ## The rendered chart before kubeconform and kube-score, which are built from Go modules once
+	@tools=$$(e2e/scan/build.sh) && helm=$$(dirname "$$(command -v helm || echo "$$(e2e/cluster/build.sh)/bin/helm")") && \
+	  PATH="$$tools/bin:$$helm:$$PATH" $(BIN)/python -m e2e.scan "$$tools"
+
+sbom: setup ## What the operator's image holds of Python, as CycloneDX: build/sbom.cdx.json
+	@for each in image sbom; do test -x build/$$each-env/bin/python || $(UV) venv -q --python $(PYTHON) build/$$each-env; done
+	@$(UV) pip sync -q --require-hashes --python build/image-env/bin/python requirements.lock
+	@$(UV) pip sync -q --require-hashes --python build/sbom-env/bin/python requirements-sbom.lock
+	@build/sbom-env/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+	  --output-reproducible --of JSON --sv 1.6 -o build/sbom.cdx.json build/image-env/bin/python
+	@$(BIN)/python -m tests.supply.sbom build/sbom.cdx.json
+licences: setup ## The licence of every locked package: build/licences.md; fails for one that is not allowed
+	@$(BIN)/python -m tests.supply.licences build/licences.md
 
 ## A real cluster
 .PHONY: cluster-up cluster-down image install uninstall e2e scale measure chaos bench

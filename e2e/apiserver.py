@@ -88,12 +88,15 @@ class ApiServer:
         headers |= {"Impersonate-User": as_user} if as_user else {}
         return _object(self.request("PATCH", path, body, headers=headers))
 
-    def delete(self, path: str, *, propagation: str = "Background", grace_seconds: int | None = None) -> None:
-        """Delete with a propagation policy; `grace_seconds=0` is `kubectl delete --force`."""
+    def delete(
+        self, path: str, *, propagation: str = "Background", grace_seconds: int | None = None, as_user: str = ""
+    ) -> None:
+        """Delete with a propagation policy, as the given user; `grace_seconds=0` is `kubectl delete --force`."""
+        headers = {"Impersonate-User": as_user} if as_user else {}
         options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        self.request("DELETE", path, options)
+        self.request("DELETE", path, options, headers=headers)
 
     def open_watch(self, path: str, *, accept: str = "application/json", **query: str) -> BaseHTTPResponse:
         """The answer to a watch, to be read with `lines`; `shut` ends a read in another thread."""

@@ -12,7 +12,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from .apiserver import ApiError, ApiServer, kubectl, wait_until
-from .namespace import OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Namespace
+from .namespace import ENFORCED, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Namespace
 
 LOG_LINES = 60
 
@@ -38,7 +38,7 @@ def api() -> ApiServer:
 def namespace(api: ApiServer, request: pytest.FixtureRequest) -> Iterator[Namespace]:
     """A fresh namespace that enforces PodSecurity `restricted`; its removal is not waited for."""
     name = f"e2e-{uuid.uuid4().hex[:8]}"
-    labels = {"pod-security.kubernetes.io/enforce": "restricted", "kipu.dev/e2e": "true"}
+    labels = {**ENFORCED, "kipu.dev/e2e": "true"}
     api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     wait_until(lambda: api.find(account), 30, f"the service account of {name}")

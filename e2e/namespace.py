@@ -13,7 +13,8 @@ OPERATOR_NAMESPACE = os.environ.get("KIPU_OPERATOR_NAMESPACE", "kipu-system")
 OPERATOR_SELECTOR = "app.kubernetes.io/name=kipu"
 RUN_SECONDS = 90.0  # of one workflow of a few steps, with another one beside it on a node of two cores
 
-# What PodSecurity `restricted` asks of every pod; the namespaces of the tests enforce it.
+ENFORCED = {"pod-security.kubernetes.io/enforce": "restricted"}  # a label of every namespace that we make
+# What it asks of every pod.
 RESTRICTED: JsonObject = {
     "securityContext": {"runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"}},
     "terminationGracePeriodSeconds": 1,

@@ -61,6 +61,14 @@ def test_every_guarantee_names_a_test() -> None:
     assert [line for line in lines if not TEST.search(line)] == []
 
 
+def test_every_attempt_of_a_tenant_names_what_holds_it_and_a_test() -> None:
+    text = (ROOT / "docs/threat-model.md").read_text()
+    section = text.partition("## What tenants try\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| Attempt")]
+    assert len(lines) >= 15
+    assert [line for line in lines if not TEST.search(line) or line.count(" | ") != 2] == []
+
+
 def test_every_make_target_that_a_document_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = [

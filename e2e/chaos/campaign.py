@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from kubernetes import config
 
 from e2e.apiserver import config_maps, jobs, pods, wait_until, workflows
-from e2e.namespace import ours
+from e2e.namespace import ENFORCED, ours
 from e2e.watching import executions_in
 
 from .certificate import issue
@@ -160,7 +160,8 @@ def namespaces(api: PatientApi) -> Iterator[list[str]]:
     names = [f"chaos-{uuid.uuid4().hex[:8]}" for _ in range(NAMESPACES)]
     try:
         for name in names:
-            api.ensure("/api/v1/namespaces", {"metadata": {"name": name, "labels": {"kipu.dev/e2e": "true"}}})
+            labels = {**ENFORCED, "kipu.dev/e2e": "true"}
+            api.ensure("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
             account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
             wait_until(lambda path=account: api.find(path), 30, f"the service account of {name}")  # type: ignore[misc]
         yield names

@@ -25,6 +25,9 @@ if [ -z "${KIPU_IMAGE:-}" ]; then
 fi
 case ${KIPU_IMAGE##*/} in *:*) ;; *) die "KIPU_IMAGE=$KIPU_IMAGE has no tag" "KIPU_IMAGE=<repository>:<tag>" ;; esac
 say "installing kipu, image $KIPU_IMAGE"
+# as in production: where a pod of the chart asked for more, it would not start
+kubectl get namespace $NS >/dev/null 2>&1 || kubectl create namespace $NS >/dev/null
+kubectl label namespace $NS pod-security.kubernetes.io/enforce=restricted --overwrite >/dev/null
 if ! helm upgrade --install kipu "$REPO/charts/kipu" --namespace $NS --create-namespace --wait --timeout 3m \
   --set "image.repository=${KIPU_IMAGE%:*}" --set "image.tag=${KIPU_IMAGE##*:}" --set image.pullPolicy=IfNotPresent "$@" >&2; then
   kubectl -n $NS get pods -o wide >&2 || true

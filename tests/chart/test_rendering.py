@@ -30,11 +30,10 @@ CLUSTER_RIGHTS = {
     ("kipu.dev", "workflowtemplates"): {"get"},
     ("kipu.dev", "cronworkflows/finalizers"): {"update"},
     ("batch", "jobs"): {"get", "list", "watch", "create", "delete", "patch"},
-    ("", "pods"): {"get", "list", "watch"},
+    ("", "pods"): {"list", "watch"},
     ("", "persistentvolumeclaims"): {"create"},
     ("", "configmaps"): {"get", "list", "create", "patch", "delete"},
-    ("events.k8s.io", "events"): {"create", "list", "patch"},
-    ("apiextensions.k8s.io", "customresourcedefinitions"): {"get"},
+    ("events.k8s.io", "events"): {"create", "list"},
 }
 LEASES = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
 LEASE_RULES = [
@@ -75,6 +74,39 @@ def test_the_operator_has_the_least_rights() -> None:
         binding = find(manifests, kind)
         assert binding["subjects"] == [ACCOUNT]
         assert binding["roleRef"]["name"] == "kipu"
+
+
+def test_every_right_has_its_reason_in_the_documents_and_no_other_is_named() -> None:
+    manifests = render()
+    operator = by_resource(find(manifests, "ClusterRole"), find(manifests, "Role"))
+    assert reasons(3) == {"": operator}
+    others = {name: by_resource(find(manifests, "ClusterRole", name)) for name in ("kipu-edit", "kipu-view")}
+    assert reasons(4) == others | {"kipu-test": by_resource(find(manifests, "Role", "kipu-test"))}
+
+
+def by_resource(*roles: dict[str, Any]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for role in roles:
+        for rule in role["rules"]:
+            for resource in rule["resources"]:
+                found.setdefault(resource, set()).update(rule["verbs"])
+    return found
+
+
+def reasons(columns: int) -> dict[str, dict[str, set[str]]]:
+    """The rights in the tables of so many columns in docs/operations.md, by role ("" is the operator's)."""
+    text = (CHART.parents[1] / "docs/operations.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Rights\n")[2].partition("\n## ")[0]
+    found: dict[str, dict[str, set[str]]] = {}
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("| ") or len(cells) != columns or "Verbs" in cells:
+            continue
+        *role, resources, verbs, why = cells
+        assert why, line
+        for resource in resources.split(", "):
+            found.setdefault("".join(role), {}).setdefault(resource, set()).update(verbs.split(", "))
+    return found
 
 
 def test_no_role_holds_a_wildcard_a_secret_or_a_shell() -> None:

@@ -11,24 +11,51 @@ from typing import Any
 import yaml
 
 import kipu
-from kipu.shell.settings import Settings, from_environment
+from kipu.shell.settings import NAMESPACES_MAX, Settings, from_environment
 from tests.chart.tools import CHART
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 TEMPLATES = "\n".join(path.read_text(encoding="utf-8") for path in sorted((CHART / "templates").iterdir()))
-# Parts of a pod, and labels, passed through as they are.
+# Parts of a pod or of its labels, passed through as they are.
 PASSED_THROUGH = {
-    *(".resources", ".podAnnotations", ".nodeSelector", ".tolerations", ".affinity", ".global"),
-    *(".alerts.labels", ".dashboard.labels"),
+    ".resources",
+    ".podAnnotations",
+    ".podLabels",
+    ".nodeSelector",
+    ".affinity",
+    ".global",
+    ".serviceMonitor.labels",
+    ".alerts.labels",
+    ".dashboard.labels",
+}
+LISTS_PASSED_THROUGH = {
+    ".tolerations[]",
+    ".topologySpreadConstraints[]",
+    ".networkPolicy.metricsFrom[]",
+    ".networkPolicy.dnsTo[]",
+    ".extraEnv[].valueFrom",
 }
 
 
-def objects(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    if schema.get("type") == "object":
-        yield path, schema
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """With what its $ref names."""
+    name = schema.get("$ref", "").removeprefix("#/definitions/")
+    return {**schema, **SCHEMA["definitions"][name]} if name else schema
+
+
+def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every place of the schema; `[]` is any item of a list."""
+    schema = resolved(schema)
+    yield path, schema
     for name, inner in schema.get("properties", {}).items():
-        yield from objects(inner, f"{path}.{name}")
+        yield from nodes(inner, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+
+
+def objects(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    return (each for each in nodes(schema) if each[1].get("type") == "object")
 
 
 def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
@@ -39,17 +66,40 @@ def leaves(values: dict[str, Any], path: str = "") -> Iterator[str]:
             yield f"{path}.{name}"
 
 
+def value_at(path: str) -> Any:
+    found: Any = VALUES
+    for name in path[1:].split("."):
+        found = found[name]
+    return found
+
+
 def test_the_schema_is_closed() -> None:
     is_open = {path for path, schema in objects(SCHEMA) if schema.get("additionalProperties") is not False}
-    assert is_open == PASSED_THROUGH - {".tolerations"}  # a list
+    assert is_open == PASSED_THROUGH | LISTS_PASSED_THROUGH
+
+
+def test_the_schema_says_of_every_value_what_it_is() -> None:
+    silent = {path for path, schema in nodes(SCHEMA) if path and path[-1] != "]" and not schema.get("description")}
+    assert silent == set()
+
+
+def test_every_number_list_and_name_has_a_bound() -> None:
+    """A list of a pod's parts has the bounds of the API server."""
+    of_a_pod = {".tolerations", ".topologySpreadConstraints", ".imagePullSecrets"}
+    places = [(path, schema) for path, schema in nodes(SCHEMA) if path not in of_a_pod]
+    numbers = {path for path, schema in places if schema.get("type") in ("integer", "number")}
+    assert numbers
+    assert {path for path, schema in places if path in numbers and not {"minimum", "maximum"} <= set(schema)} == set()
+    lists = {path for path, schema in places if schema.get("type") == "array" and "maxItems" not in schema}
+    assert lists == set()
 
 
 def test_the_schema_and_the_defaults_know_the_same_values() -> None:
     known = {f".{name}" for name in SCHEMA["properties"]} - {".global"}
     assert known == {f".{name}" for name in VALUES}
     for path, schema in objects(SCHEMA):
-        if path and path not in PASSED_THROUGH:
-            assert set(schema["properties"]) == set(VALUES[path[1:]]), path
+        if path and "[]" not in path and path not in PASSED_THROUGH:
+            assert set(schema["properties"]) == set(value_at(path)), path
 
 
 def test_every_value_does_something() -> None:
@@ -67,6 +117,7 @@ def test_the_settings_are_those_of_the_operator() -> None:
     chart = from_environment(
         {
             "KIPU_PARALLELISM": str(VALUES["parallelism"]),
+            "KIPU_WATCH_NAMESPACES": ",".join(VALUES["watchNamespaces"]),
             "KIPU_ADVANCE_ON": VALUES["advanceOn"],
             "KIPU_LOG_LEVEL": VALUES["logLevel"],
             "KIPU_LEASE_DURATION_SECONDS": str(VALUES["lease"]["durationSeconds"]),
@@ -78,6 +129,10 @@ def test_the_settings_are_those_of_the_operator() -> None:
         }
     )
     assert chart == Settings(identity="pod", lease_holder="0a1b", lease_namespace="kipu-system")
+
+
+def test_as_many_namespaces_as_the_operator_takes_and_no_more() -> None:
+    assert SCHEMA["properties"]["watchNamespaces"]["maxItems"] == NAMESPACES_MAX
 
 
 def test_the_chart_and_the_operator_have_one_version() -> None:

@@ -36,7 +36,8 @@ def create(manifest: object, *arguments: str) -> subprocess.CompletedProcess[str
 def render(*arguments: str, release: str = "kipu", namespace: str = "kipu-system") -> list[dict[str, Any]]:
     """Every object of the chart, hooks included."""
     text = run("helm", "template", release, str(CHART), "--namespace", namespace, *arguments)
-    return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the CRDs are long
+    return [manifest for manifest in yaml.load_all(text, Loader=loader) if manifest]
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from kipu.shell.kube_views import WORKFLOWS
 from kipu.shell.watch import list_and_watch
 
 
-async def feed(kube: Kube, engine: Engine) -> None:
-    """For ever, as kopf does (`main.deliver`)."""
-    async for change in list_and_watch(kube, WORKFLOWS):
+async def feed(kube: Kube, engine: Engine, namespace: str | None = None) -> None:
+    """For ever, as kopf does (`main.deliver`), of one namespace or of the whole cluster."""
+    async for change in list_and_watch(kube, WORKFLOWS, namespace=namespace):
         if change.view is None:
             continue
         if change.kind == "Deleted":

@@ -49,7 +49,7 @@ class Watch:
         self.user = user
         self.plural = target.kind.plural
         self._etcd = etcd
-        self._namespace = target.namespace
+        self.namespace = target.namespace
         self._chosen: Predicate = select(self.plural, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         self._bookmarks = query.get("allowWatchBookmarks") == "true"
         self._head = {"kind": target.kind.kind, "apiVersion": target.kind.api_version}
@@ -130,7 +130,7 @@ class Watch:
         self.say_raw(line)
 
     def _selects(self, stored: Stored | None) -> bool:
-        if stored is None or (self._namespace is not None and stored.key.namespace != self._namespace):
+        if stored is None or (self.namespace is not None and stored.key.namespace != self.namespace):
             return False
         return self._chosen(stored.object)
 

@@ -22,7 +22,12 @@ async def straight(port: int) -> int:
 
 @asynccontextmanager
 async def serving(
-    handler: Handler, *, tls: ssl.SSLContext | None = None, way: Way = straight, **endpoint: object
+    handler: Handler,
+    *,
+    tls: ssl.SSLContext | None = None,
+    way: Way = straight,
+    connections_more: int = 0,
+    **endpoint: object,
 ) -> AsyncIterator[HttpTransport]:
     """A transport to a server that answers everything by `handler`; `way` yields the port that leads to its port."""
     app = web.Application(client_max_size=4 * 1024 * 1024)
@@ -32,7 +37,8 @@ async def serving(
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     server = f"{'https' if tls else 'http'}://127.0.0.1:{await way(runner.addresses[0][1])}"
-    transport = HttpTransport(Endpoint(server=server, **endpoint))  # type: ignore[arg-type]
+    to = Endpoint(server=server, **endpoint)  # type: ignore[arg-type]
+    transport = HttpTransport(to, connections_more=connections_more)
     try:
         yield transport
     finally:

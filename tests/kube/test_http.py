@@ -66,6 +66,22 @@ async def test_connections_are_kept_and_their_number_is_bounded(monkeypatch: pyt
     assert 1 <= len(ports) <= 4
 
 
+async def test_whoever_watches_more_has_as_many_connections_more() -> None:
+    begun, all_begun = 0, asyncio.Event()
+
+    async def handler(_request: web.Request) -> web.Response:
+        nonlocal begun
+        begun += 1
+        if begun == kube_http.CONNECTIONS_MAX + 3:
+            all_begun.set()
+        await all_begun.wait()
+        return web.Response()
+
+    async with serving(handler, connections_more=3) as transport:
+        sent = (transport.send(GET, timeout_seconds=10) for _ in range(kube_http.CONNECTIONS_MAX + 3))
+        assert {reply.status for reply in await asyncio.gather(*sent)} == {200}
+
+
 async def test_a_large_body_arrives_whole() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=str(len(await request.read())).encode())

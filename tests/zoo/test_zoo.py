@@ -64,6 +64,8 @@ FAILURES = (
     "housekeeping in the way",
     # Of failures explained.
     "a failure that explains nothing",
+    "other namespaces are served than were named",
+    "a forged Job is believed",
 )
 each = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 

@@ -16,7 +16,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "kipu.serviceAccount" -}}
+{{- if not (or .Values.serviceAccount.create .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.create is false, so serviceAccount.name must be the name of an account that is there: set it, or let the chart create one" }}
+{{- end }}
 {{- .Values.serviceAccount.name | default (include "kipu.fullname" .) }}
+{{- end }}
+
+{{- /* Where `helm test` creates its Workflow: somewhere it is served. */}}
+{{- define "kipu.testNamespace" -}}
+{{ first .Values.watchNamespaces | default .Release.Namespace }}
+{{- end }}
+
+{{- /* Limits a policy's binding to the namespaces that this release serves: another one may serve others. */}}
+{{- define "kipu.servedNamespaces" -}}
+{{- with .Values.watchNamespaces -}}
+- {key: kubernetes.io/metadata.name, operator: In, values: {{ toJson . }}}
+{{- end }}
 {{- end }}
 
 {{- define "kipu.image" -}}

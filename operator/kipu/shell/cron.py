@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kipu.api.cron import CRON_LABEL
@@ -24,6 +25,7 @@ from .kube_cron import CronKube
 from .kube_owned import RUNS, RunView
 from .kube_views import CRON_WORKFLOWS
 from .ownership import Owns, everything
+from .settings import EVERYWHERE
 from .watch import list_and_watch
 
 log = logging.getLogger(__name__)
@@ -51,10 +53,13 @@ class _Entry:
 
 
 class Crons:
-    """All CronWorkflows of the cluster. Touched from its own loop only."""
+    """All CronWorkflows of these areas. Touched from its own loop only."""
 
-    def __init__(self, kube: CronKube, clock: Clock, owns: Owns = everything) -> None:
+    def __init__(
+        self, kube: CronKube, clock: Clock, owns: Owns = everything, areas: Sequence[str | None] = EVERYWHERE
+    ) -> None:
         self._kube = kube
+        self._areas = areas
         self._clock = clock
         self._owns = owns
         self._runs = Runs()
@@ -69,11 +74,14 @@ class Crons:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._watch_runs(), name="Workflows of CronWorkflows")
+            for area in self._areas:
+                group.create_task(self._watch_runs(area), name="Workflows of CronWorkflows")
             group.create_task(self._keep_fresh(), name="list of Workflows of CronWorkflows")
             self._stale.set()
             try:
-                await self._watch_crons()
+                async with asyncio.TaskGroup() as watches:
+                    for area in self._areas:
+                        watches.create_task(self._watch_crons(area), name="CronWorkflows")
             finally:
                 self._group = None
                 for entry in self._entries.values():
@@ -86,8 +94,8 @@ class Crons:
 
     # -- the watches -----------------------------------------------------------------------------------
 
-    async def _watch_crons(self) -> None:
-        async for change in list_and_watch(self._kube, CRON_WORKFLOWS):
+    async def _watch_crons(self, area: str | None) -> None:
+        async for change in list_and_watch(self._kube, CRON_WORKFLOWS, namespace=area):
             if change.view is None:
                 continue
             metadata = change.view.metadata
@@ -100,8 +108,8 @@ class Crons:
             entry.uid = metadata.uid
             self._want(entry)
 
-    async def _watch_runs(self) -> None:
-        async for change in list_and_watch(self._kube, RUNS, label_selector=CRON_LABEL):
+    async def _watch_runs(self, area: str | None) -> None:
+        async for change in list_and_watch(self._kube, RUNS, namespace=area, label_selector=CRON_LABEL):
             if change.view is not None and self._is_news(change.kind == "Deleted", change.view):
                 for owner in change.view.metadata.owner_references:
                     entry = self._entries.get((change.view.metadata.namespace, owner.name))
@@ -122,8 +130,9 @@ class Crons:
             await self._stale.wait()
             self._stale.clear()
             try:
-                for run in await self._kube.list_cron_runs():
-                    self._runs.seen(run)
+                for area in self._areas:
+                    for run in await self._kube.list_cron_runs(area):
+                        self._runs.seen(run)
             except Unanswered as error:
                 log.warning("the Workflows of CronWorkflows cannot be listed: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)

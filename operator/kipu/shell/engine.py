@@ -169,11 +169,12 @@ class Engine:
 
     async def _sweep(self) -> None:
         """The safety net under the front: now and then compare with a list, in case a change was lost."""
+        areas = self._services.settings.areas
         while True:
             await asyncio.sleep(self._services.settings.sweep_interval_seconds)
             known = list(self._entries)  # a Workflow that is created while we list must not look deleted
             try:
-                views = await self._services.kube.list_workflows()
+                views = [each for area in areas for each in await self._services.kube.list_workflows(area)]
             except TransientError as error:
                 log.warning("the sweep could not list Workflows: %s", error)
                 continue

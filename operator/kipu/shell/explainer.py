@@ -12,7 +12,8 @@ anything, and never hold anybody up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from kipu.eventlog.ports import StreamId, Unanswered
@@ -21,6 +22,7 @@ from .kube_pending import NoticeView, PendingKube
 from .kube_views import PodView
 from .observations import finished_condition, waiting_reason
 from .observer import JOB_NAME, WORKFLOW_UID, Observer, Sighting
+from .settings import EVERYWHERE
 
 LATE_SECONDS = 2.0  # from the decision on: a pod whose image is there runs by then, unless the nodes are busy
 CHECK_SECONDS = 1.0  # between two looks into memory for what is late
@@ -72,10 +74,13 @@ class Explainer:
     Bounded: it knows of as many attempts as hold a place and do not run.
     """
 
-    def __init__(self, kube: PendingKube, observer: Observer, count: Count) -> None:
+    def __init__(
+        self, kube: PendingKube, observer: Observer, count: Count, areas: Sequence[str | None] = EVERYWHERE
+    ) -> None:
         self._kube = kube
         self._observer = observer
         self._count = count
+        self._areas = deque(areas)  # whose turn it is comes first
         self._awaited: dict[str, dict[str, Awaited]] = {}  # by uid of the workflow, by Job
         self._some = asyncio.Event()
         self._token = ""  # where the list goes on; "" at its beginning
@@ -140,11 +145,15 @@ class Explainer:
     # -- pods ----------------------------------------------------------------------------------------
 
     async def _list_pods(self, late: Iterable[Awaited]) -> None:
-        """One page more. What no page of a whole list has shown has no pod that is Pending."""
+        """One page more of the area whose turn it is. What no page of a whole list has shown has no Pending pod."""
+        if not self._token:
+            self._turn_to_one_of({each.stream.namespace for each in late})
+        area = self._areas[0]
+        late = [each for each in late if area in (None, each.stream.namespace)]
         if not self._token:
             for awaited in late:
                 awaited.is_pending = False
-        page = await self._kube.pending_pods(self._token)
+        page = await self._kube.pending_pods(area, self._token)
         self._token = "" if page is None else page.metadata.continue_
         if page is None:
             return
@@ -156,6 +165,13 @@ class Explainer:
             for awaited in late:
                 if not awaited.is_pending and (sighting := self._still(awaited)) is not None:
                     awaited.found("" if sighting.job is None else sighting.job.metadata.uid, "")
+
+    def _turn_to_one_of(self, namespaces: Collection[str]) -> None:
+        """The next area in which something is late."""
+        for _ in self._areas:
+            self._areas.rotate(-1)
+            if self._areas[0] is None or self._areas[0] in namespaces:
+                return
 
     def _of(self, pod: PodView) -> Awaited | None:
         labels = pod.metadata.labels

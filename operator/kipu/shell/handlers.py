@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import kopf
@@ -67,7 +67,8 @@ class _Endless:
 class Front:
     """kopf in its thread, from `start` to `stop`."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, namespaces: Sequence[str] = ()) -> None:
+        self._namespaces = namespaces  # none: the whole cluster
         self._registry = _registry(inbox, self._started)
         self._stop = threading.Event()
         self._ready = threading.Event()
@@ -106,7 +107,8 @@ class Front:
         life = kopf.operator(
             registry=self._registry,
             settings=_settings(),
-            clusterwide=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
             standalone=True,
             # Without one kopf asks for the user's name, and the user of our image has none.
             identity=cast(Any, "kipu"),

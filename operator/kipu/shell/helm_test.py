@@ -40,6 +40,7 @@ def manifest(namespace: str, image: str, pull_policy: str) -> dict[str, Any]:
         "metadata": {"generateName": "helm-test-", "namespace": namespace},
         "spec": {
             "timeout": f"{PATIENCE_SECONDS:.0f}s",
+            "ttlAfterFinished": "10m",  # should this pod be killed before it deletes it
             "defaults": {"image": image, "template": {"spec": {"securityContext": security, "containers": [main]}}},
             "steps": [
                 {"name": "first", "command": command},
@@ -84,7 +85,7 @@ def wait(path: str) -> dict[str, Any]:
 
 def main() -> int:
     """0 if the workflow has Succeeded, else 1."""
-    namespace = os.environ["POD_NAMESPACE"]
+    namespace = os.environ["KIPU_TEST_NAMESPACE"]
     workflows = f"namespaces/{namespace}/workflows"
     image, pull_policy = os.environ["KIPU_TEST_IMAGE"], os.environ["KIPU_TEST_PULL_POLICY"]
     try:

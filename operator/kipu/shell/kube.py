@@ -152,9 +152,9 @@ class Kube:
         """A consistent read: None is proof of absence. Raises Unanswered."""
         return await self._get(WORKFLOW_TEMPLATES, WorkflowView, namespace, name)
 
-    async def list_workflows(self) -> list[WorkflowView]:
-        """All of the cluster, consistent, read in pages. Raises Unanswered."""
-        return await self._list_all(WORKFLOWS, None, "")
+    async def list_workflows(self, namespace: str | None = None) -> list[WorkflowView]:
+        """All of a namespace, or (None) of the cluster; consistent, read in pages. Raises Unanswered."""
+        return await self._list_all(WORKFLOWS, namespace, "")
 
     async def patch_workflow_status(
         self,

@@ -33,6 +33,6 @@ class CronKube(OwnedKube):
             resource=CRON_WORKFLOWS,
         )
 
-    async def list_cron_runs(self) -> Sequence[RunView]:
-        """Those of all CronWorkflows of the cluster, consistent, read in pages. Raises Unanswered."""
-        return await self.list_runs(None, CRON_LABEL)
+    async def list_cron_runs(self, namespace: str | None) -> Sequence[RunView]:
+        """Those of all CronWorkflows of a namespace, or (None) of the cluster; consistent. Raises Unanswered."""
+        return await self.list_runs(namespace, CRON_LABEL)

@@ -1,9 +1,9 @@
 """The transport under the one Kubernetes client: requests out, replies and streams of lines in.
 
-Promises: HTTP/1.1 over kept-alive connections, at most `CONNECTIONS_MAX` at once; every request has a deadline;
-whatever goes wrong before a whole answer is there is Unanswered; the token is read anew every minute and after
-a 401. Must never retry on its own (but once after a 401 with a newer token: nothing was carried out), and never
-look into a body. Tests put `tests/fakes` in its place.
+Promises: HTTP/1.1 over kept-alive connections, at most `CONNECTIONS_MAX` at once and what its maker adds; every
+request has a deadline; whatever goes wrong before a whole answer is there is Unanswered; the token is read anew every
+minute and after a 401. Must never retry on its own (but once after a 401 with a newer token: nothing was carried
+out), and never look into a body. Tests put `tests/fakes` in its place.
 """
 
 from __future__ import annotations
@@ -111,19 +111,20 @@ class _Response(aiohttp.ClientResponse):
 class HttpTransport:
     """The Transport that ships. Used from one event loop."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, *, connections_more: int = 0) -> None:
         self._endpoint = endpoint
+        self._connections_max = CONNECTIONS_MAX + connections_more
         self._tls = _tls(endpoint)
         self._token = _Token(endpoint)
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> HttpTransport:
+    def from_environment(cls, environ: Mapping[str, str] = os.environ, *, connections_more: int = 0) -> HttpTransport:
         """In a pod, its service account; else the file that KUBECONFIG names. Raises UserError."""
         if "KUBERNETES_SERVICE_HOST" in environ:
-            return cls(in_cluster(environ))
+            return cls(in_cluster(environ), connections_more=connections_more)
         if environ.get("KUBECONFIG"):
-            return cls(from_kubeconfig(Path(environ["KUBECONFIG"])))
+            return cls(from_kubeconfig(Path(environ["KUBECONFIG"])), connections_more=connections_more)
         raise UserError((Problem(path="KUBECONFIG", reason="is not set, and this is not a pod"),))
 
     async def send(self, request: Request, *, timeout_seconds: float) -> Reply:
@@ -179,7 +180,7 @@ class HttpTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._tls or True
+                    limit=self._connections_max, keepalive_timeout=KEEP_ALIVE_SECONDS, ssl=self._tls or True
                 ),
                 headers={
                     "Accept-Encoding": "identity",

@@ -43,15 +43,15 @@ NOTICES = resource_of(NoticeView, "/apis/events.k8s.io/v1", "events")
 class PendingKube(Kube):
     """The client, with these calls."""
 
-    async def pending_pods(self, token: str) -> Page[PodView] | None:
-        """One page of the steps' pods in the whole cluster that have not started, from a continue token on.
+    async def pending_pods(self, namespace: str | None, token: str) -> Page[PodView] | None:
+        """One page of the steps' pods that have not started, from a continue token on; None: of the whole cluster.
 
-        "" for the first; None when the token has expired. Raises Unanswered.
+        "" for the first page; None when the token has expired. Raises Unanswered.
         """
         query = {"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY}", "fieldSelector": "status.phase=Pending"}
         if token:
             query["continue"] = token
-        return await self.list_page(PODS, namespace=None, query=query, once=True)
+        return await self.list_page(PODS, namespace=namespace, query=query, once=True)
 
     async def notices_of(self, namespace: str, uid: str) -> list[NoticeView]:
         """What was said of the object of this uid: NOTICES_MAX at most, in no order. Raises Unanswered."""

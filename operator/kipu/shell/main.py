@@ -50,6 +50,7 @@ from .upkeep import UPKEEPS_MAX
 
 log = logging.getLogger("kipu")
 CRD_PATIENCE_SECONDS = 2.0
+WATCHES_OF_AN_AREA = 5  # Jobs, pods, children; CronWorkflows and theirs
 STOP_SECONDS = 10.0
 
 
@@ -62,7 +63,7 @@ def compose(
     owns: ownership.Owns = ownership.everything,
 ) -> Engine:
     """The engine that ships, over any client and any log. The tests compose it over the fake cluster."""
-    observer, loop = Observer(kube), asyncio.get_running_loop()
+    observer, loop = Observer(kube, settings.areas), asyncio.get_running_loop()
     services = Services(
         log=event_log,
         kube=kube,
@@ -70,7 +71,7 @@ def compose(
         performer=Performer(kube),
         children=ChildPerformer(kube),
         notifier=Notifier(kube, clock, settings.identity),
-        explainer=Explainer(kube, observer, telemetry.count_inquiry),
+        explainer=Explainer(kube, observer, telemetry.count_inquiry, settings.areas),
         slots=Slots(
             settings.parallelism,
             telemetry.jobs.set,
@@ -123,7 +124,8 @@ def compose_replica(
     elector = Elector(Kube(lease_transport, meter=telemetry), settings, clock)
     kube = CronKube(transport, meter=telemetry, may_write=lambda: elector.is_leading)
     owns = ownership.while_leading(elector)
-    engine, crons = compose(kube, make_log(kube), settings, clock, telemetry, owns), Crons(kube, clock, owns)
+    engine = compose(kube, make_log(kube), settings, clock, telemetry, owns)
+    crons = Crons(kube, clock, owns, settings.areas)
 
     def changed(is_leading: bool) -> None:
         telemetry.leader.set(is_leading)
@@ -141,13 +143,15 @@ async def operate(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    transport, lease_transport = HttpTransport.from_environment(), HttpTransport.from_environment()
+    watches = WATCHES_OF_AN_AREA * (len(settings.areas) - 1)  # of the first one is counted already
+    transport = HttpTransport.from_environment(connections_more=watches)
+    lease_transport = HttpTransport.from_environment()
     replica = compose_replica(transport, lease_transport, settings, SystemClock(), telemetry)
 
     def inbox(kind: str | None, body: dict[str, Any]) -> None:
         loop.call_soon_threadsafe(deliver, replica.engine, kind, body)
 
-    front = Front(inbox)
+    front = Front(inbox, settings.watch_namespaces)
     runner = await serve(
         settings.http_port,
         live=lambda: what_is_dead(front, replica),

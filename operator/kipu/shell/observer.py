@@ -1,4 +1,4 @@
-"""The observer: three label-selected watches over the whole cluster, and what they have shown of each attempt.
+"""The observer: three label-selected watches of each area, and what they have shown of each attempt.
 
 Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs and children
 alone; `synced` is set only while a complete consistent list of all kinds has been folded since the start.
@@ -8,12 +8,13 @@ Bounded: one entry per Job or child of a workflow that is not finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .kube import Kube
 from .kube_owned import RUNS, RunView
 from .kube_views import JobView, PodView, T
+from .settings import EVERYWHERE
 from .watch import JOBS, PODS, Change, is_behind, list_and_watch
 
 OURS = "app.kubernetes.io/managed-by=kipu"
@@ -33,27 +34,38 @@ class Sighting:
 
 Listener = Callable[[str, Sighting, bool], None]  # name, what is there, whether the Job or child was just deleted
 
+_List = tuple[str, str | None]  # of which kind, in which area
+
 
 class Observer:
     """Routes changes to the actor of their workflow. Touched from the engine's loop only."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Kube, areas: Sequence[str | None] = EVERYWHERE) -> None:
         self._kube = kube
+        self._areas = areas
         self._sightings: dict[str, dict[str, Sighting]] = {}
         self._listeners: dict[str, Listener] = {}
         self._ignored: set[str] = set()  # finished workflows: their Jobs stay, nobody asks
-        self._lists = {"jobs": asyncio.Event(), "pods": asyncio.Event(), "children": asyncio.Event()}
+        self._lists: dict[_List, asyncio.Event] = {
+            (kind, area): asyncio.Event() for kind in ("jobs", "pods", "children") for area in areas
+        }
 
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
-            jobs = list_and_watch(self._kube, JOBS, label_selector=OURS)
-            group.create_task(self._watch("jobs", jobs, self._fold_owned))
-            # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
-            pods = list_and_watch(self._kube, PODS, label_selector=OURS, field_selector="status.phase!=Pending")
-            group.create_task(self._watch("pods", pods, self._fold_pod))
-            children = list_and_watch(self._kube, RUNS, label_selector=CHILDREN)
-            group.create_task(self._watch("children", children, self._fold_owned))
+            for area in self._areas:
+                for watch in self._watches(area):
+                    group.create_task(watch)
+
+    def _watches(self, area: str | None) -> Iterator[Coroutine[None, None, None]]:
+        jobs = list_and_watch(self._kube, JOBS, namespace=area, label_selector=OURS)
+        yield self._watch(("jobs", area), jobs, self._fold_owned)
+        # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
+        running = "status.phase!=Pending"
+        pods = list_and_watch(self._kube, PODS, namespace=area, label_selector=OURS, field_selector=running)
+        yield self._watch(("pods", area), pods, self._fold_pod)
+        children = list_and_watch(self._kube, RUNS, namespace=area, label_selector=CHILDREN)
+        yield self._watch(("children", area), children, self._fold_owned)
 
     async def synced(self) -> None:
         """Until a complete list of Jobs, of Pods and of children has been folded."""
@@ -99,10 +111,10 @@ class Observer:
         """A child came by another way than the watch."""
         self._fold_owned(Change(kind="Modified", view=view))
 
-    async def _watch(self, kind: str, changes: AsyncIterator[Change[T]], fold: Callable[[Change[T]], None]) -> None:
+    async def _watch(self, which: _List, changes: AsyncIterator[Change[T]], fold: Callable[[Change[T]], None]) -> None:
         async for change in changes:
             if change.view is None:
-                self._lists[kind].set()
+                self._lists[which].set()
             else:
                 fold(change)
 

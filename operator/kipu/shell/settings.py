@@ -5,6 +5,7 @@ Promises: every setting has a bound, and a wrong one is refused with its name be
 
 from __future__ import annotations
 
+import re
 import socket
 import uuid
 from collections.abc import Mapping
@@ -16,7 +17,10 @@ from kipu.api.durations import to_ms
 from kipu.api.v1alpha1_base import Duration
 from kipu.core.errors import Problem, UserError
 
+EVERYWHERE: tuple[str | None, ...] = (None,)  # the areas of an operator that serves the whole cluster
 LEASE_DURATION_SECONDS_MAX = 300
+NAMESPACES_MAX = 50  # x six watches, each a connection: 300, where all else takes 64
+NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 LEASE_MARGIN_SECONDS_MIN = 1.0  # between one that stops leading and one that begins: for clocks that run unevenly
 FROM_THE_POD = {"identity": "POD_NAME", "lease_holder": "POD_UID", "lease_namespace": "POD_NAMESPACE"}
 
@@ -43,6 +47,8 @@ class Settings(BaseModel):
 
     parallelism: int = Field(default=500, ge=1, le=100_000)  # Jobs at once over all workflows
     parallelism_per_namespace: int | None = Field(default=None, ge=1, le=100_000)  # likewise, of each namespace
+    # Whose Workflows are served: separated by commas in the environment; none: those of the whole cluster.
+    watch_namespaces: tuple[str, ...] = Field(default=(), max_length=NAMESPACES_MAX)
     advance_on: AdvanceOn = AdvanceOn.POD
     log_level: LogLevel = LogLevel.INFO
     http_port: int = Field(default=8080, ge=0, le=65_535)  # 0: any free port
@@ -61,6 +67,15 @@ class Settings(BaseModel):
     renew_deadline_seconds: float = Field(default=10.0, ge=1.0, le=LEASE_DURATION_SECONDS_MAX)
     retry_period_seconds: float = Field(default=2.0, ge=0.1, le=LEASE_DURATION_SECONDS_MAX)
 
+    @field_validator("watch_namespaces", mode="before")
+    @classmethod
+    def _is_a_list_of_names(cls, value: object) -> object:
+        names = [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+        for name in names if isinstance(names, list | tuple) else ():
+            if not NAMESPACE.fullmatch(str(name)):
+                raise ValueError(f"'{name}' cannot be the name of a namespace")
+        return tuple(dict.fromkeys(names)) if isinstance(names, list | tuple) else names
+
     @field_validator("renew_deadline_seconds")
     @classmethod
     def _ends_before_the_lease(cls, value: float, info: ValidationInfo) -> float:
@@ -76,6 +91,11 @@ class Settings(BaseModel):
         if value > limit:
             raise ValueError(f"must be at most {limit:g}: half of the renew deadline")
         return value
+
+    @property
+    def areas(self) -> tuple[str | None, ...]:
+        """What is listed and watched: each of these namespaces, or (None) the whole cluster."""
+        return self.watch_namespaces or EVERYWHERE
 
     @property
     def ttl_after_finished_ms(self) -> int | None:

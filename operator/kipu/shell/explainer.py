@@ -168,7 +168,7 @@ class Explainer:
 
     def _turn_to_one_of(self, namespaces: Collection[str]) -> None:
         """The next area in which something is late."""
-        for _ in self._areas:
+        for _ in range(len(self._areas)):
             self._areas.rotate(-1)
             if self._areas[0] is None or self._areas[0] in namespaces:
                 return

@@ -20,7 +20,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, new_cl
 from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
-from .errors import CannotTell
+from .errors import CannotTell, NoWorkflow
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
@@ -28,6 +28,7 @@ PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB 
 PAGES_MAX = 200
 CORE = "/api/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
+NO_CRD = "this cluster does not know Workflows: Kipu's CRD is not installed (make install)"
 
 
 class Cluster:
@@ -97,16 +98,16 @@ class Cluster:
 
 
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:
-    """The Workflow object. Raises CannotTell when there is none, no right to see it or no Kipu at all."""
+    """The Workflow object. Raises NoWorkflow when there is none, CannotTell without the right to see it or without Kipu."""
     answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}")
     if answer.status == HTTPStatus.OK:
         return answer.body
     if answer.status != HTTPStatus.NOT_FOUND:
         raise refused(answer, f"read Workflow '{name}' in namespace '{namespace}'")
     if answer.reason != "NotFound":  # an API that is not served answers with a page, not with a Status
-        raise CannotTell("this cluster does not know Workflows: Kipu's CRD is not installed (make install)")
+        raise CannotTell(NO_CRD)
     hint = await _nearest(cluster, namespace, name)
-    raise CannotTell(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
+    raise NoWorkflow(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
 
 
 async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[str, Any]]:
@@ -114,6 +115,8 @@ async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[s
     query, found = {"labelSelector": selector, "limit": str(PAGE_OBJECTS)}, []
     for _ in range(PAGES_MAX):
         answer = await cluster.get(path, query)
+        if answer.status == HTTPStatus.NOT_FOUND and path.startswith(WORKFLOWS):
+            raise CannotTell(NO_CRD)
         if answer.status != HTTPStatus.OK:
             raise refused(answer, f"list {path}")
         body: Any = answer.body
@@ -121,7 +124,8 @@ async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[s
         if not (rest := body.get("metadata", {}).get("continue")):
             return found
         query["continue"] = rest
-    raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects with {selector}")
+    chosen = f"with {selector}" if selector else "(choose by a label: -l)"
+    raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects {chosen}")
 
 
 def stream_of(workflow: Mapping[str, Any]) -> StreamId:

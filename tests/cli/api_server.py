@@ -17,8 +17,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from kipu.eventlog.ports import Answer, ObjectName, StreamId
+from tests.fakes.selectors import select
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
+PLURALS = {"workflows", "pods", "jobs", "events", "configmaps"}
 
 
 class ApiServer:
@@ -66,12 +68,21 @@ class ApiServer:
         *,
         spec: Mapping[str, object] | None = None,
         condition: str = "",
+        labels: Mapping[str, str] | None = None,
+        **shown: object,
     ) -> None:
-        status: dict[str, object] = {} if log is None else {"log": log}
+        """`shown`: more of its status, in its own names."""
+        status: dict[str, object] = dict(shown) if log is None else {"log": log, **shown}
         if condition:
             status["conditions"] = [{"type": condition, "status": "True"}]
         self.objects[f"{WORKFLOWS.format(stream.namespace)}/{stream.name}"] = {
-            "metadata": {"namespace": stream.namespace, "name": stream.name, "uid": stream.uid},
+            "metadata": {
+                "namespace": stream.namespace,
+                "name": stream.name,
+                "uid": stream.uid,
+                "labels": dict(labels or {}),
+                "creationTimestamp": "2023-11-14T22:13:19Z",
+            },
             "spec": dict(spec or {}),
             "status": status,
         }
@@ -98,22 +109,17 @@ class ApiServer:
             return 404, b"404 page not found\n"
         if path.endswith("/workflows") and self.lists_nothing:
             return 403, _status("Forbidden", "")
-        if path.endswith("/workflows"):
-            items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
-            return 200, json.dumps({"items": items}).encode()
-        if "labelSelector" in query:
+        if path.rsplit("/", 1)[-1] in PLURALS:
             return 200, json.dumps(self._page(path, query)).encode()
         return 404, _status("NotFound", f"{path} not found")
 
     def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """A list of what has the label, a page of it at a time."""
-        key, _, value = query["labelSelector"].partition("=")
-        found = [
-            body
-            for name, body in self.objects.items()
-            if name.startswith(f"{path}/") and body["metadata"].get("labels", {}).get(key) == value
-        ]
-        first, limit = int(query.get("continue", "0")), int(query["limit"])
+        """A list of what is selected, a page of it at a time."""
+        plural = path.rsplit("/", 1)[-1]
+        fields = "" if plural == "events" else query.get("fieldSelector", "")
+        chosen = select(plural, query.get("labelSelector", ""), fields)
+        found = [body for name, body in self.objects.items() if _belongs(name, path) and chosen(body)]
+        first, limit = int(query.get("continue", "0")), int(query.get("limit", "500"))
         rest = str(first + limit) if len(found) > first + limit else ""
         return {"items": found[first : first + limit], "metadata": {"continue": rest}}
 
@@ -188,6 +194,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
+
+
+def _belongs(name: str, collection: str) -> bool:
+    """Whether the object is of this collection, which may be that of all namespaces."""
+    if "/namespaces/" in collection:
+        return name.startswith(f"{collection}/")
+    group, plural = collection.rsplit("/", 1)
+    return name.startswith(f"{group}/namespaces/") and name.rsplit("/", 2)[1] == plural
 
 
 def _path(namespace: str, name: str) -> str:

@@ -98,7 +98,7 @@ class Cluster:
 
 
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:
-    """The Workflow object. Raises NoWorkflow when there is none, CannotTell without the right to see it or without Kipu."""
+    """The Workflow object. Raises NoWorkflow when there is none; CannotTell without the right to see it, or Kipu."""
     answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}")
     if answer.status == HTTPStatus.OK:
         return answer.body

@@ -40,7 +40,8 @@ Examples:
     "phases",
     multiple=True,
     type=click.Choice([phase.value for phase in WorkflowPhase], case_sensitive=False),
-    help="Only those in this phase; repeatable.",
+    metavar="PHASE",
+    help="Only those in this phase, such as Running; repeatable.",
 )
 @click.option("-l", "--selector", default="", help="Only those with these labels, such as team=data,tier!=test.")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)

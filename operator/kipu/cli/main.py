@@ -31,8 +31,8 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
+from . import getting, listing, transcript
 from . import lint as linting
-from . import listing, transcript
 from . import salvage as salvaging
 from .details import some
 from .errors import CANNOT_TELL, CHECK_FAILED
@@ -121,14 +121,23 @@ def run(
     help="Ask the runs of 'kipu run' that are kept there, and no cluster.",
 )
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
+@click.option("--at", type=int, metavar="N", help="Show the steps as they stood after the event at position N.")
 @in_a_cluster
 def history(
-    name: str, namespace: str | None, base: Path | None, output: str, kubeconfig: str | None, context: str | None
+    name: str,
+    namespace: str | None,
+    base: Path | None,
+    output: str,
+    at: int | None,
+    kubeconfig: str | None,
+    context: str | None,
 ) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
     'jsonl' prints the records as they were recorded, after a line of metadata: a file for 'kipu verify'.
     """
+    if at is not None and output == "jsonl":
+        raise click.UsageError("--at shows a state, and jsonl is records: give one of the two")
     # Imported late, here and below: the official client takes half a second to import, and 'verify' needs no cluster.
     if base is not None:
         from . import running
@@ -141,6 +150,9 @@ def history(
 
         cluster = Cluster.connect(kubeconfig, context)
         stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
+    if at is not None:
+        getting.show_at(Console(), name, found, at)
+        return
     state = transcript.fold(found.records)
     if output == "jsonl":
         for line in transcript.write(stream, found, spec_hash):
@@ -247,6 +259,7 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
 
 # What reads:
 kipu.add_command(listing.command)
+kipu.add_command(getting.command)
 
 # What writes:
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -23,6 +23,10 @@ WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
 PLURALS = {"workflows", "pods", "jobs", "events", "configmaps"}
 
 
+Change = Callable[[], object]  # done when its time comes; what it returns, if it is a dict, is told
+Story = Sequence[Change] | int  # or the status with which the watch is refused
+
+
 class ApiServer:
     """Fill `objects` by path; put a path into `refusals` to have it refused."""
 
@@ -32,6 +36,13 @@ class ApiServer:
         self.refusals: dict[str, tuple[int, str]] = {}  # by the beginning of a path: the status and what is said
         self.lists_nothing = False  # for want of the right
         self.page_not_found = False  # as for an API that no CRD serves
+        self.watches: list[Story] = []  # each is told by one watch; later ones stay open and tell nothing
+        self.watched: list[dict[str, str]] = []  # the queries of the watches so far
+        self.logs: dict[str, list[str]] = {}  # by pod: lines, each with its time before it
+        self.followed: dict[str, Callable[[], object]] = {}  # by pod: done once its log was told to who follows it
+        self.logged: list[tuple[str, dict[str, str]]] = []  # the pods and queries of the logs so far
+        self.closing = threading.Event()
+        self._version = 0
 
     @classmethod
     @contextmanager
@@ -44,6 +55,7 @@ class ApiServer:
         try:
             yield server
         finally:
+            server.closing.set()
             http.shutdown()
             thread.join()
             http.server_close()
@@ -75,8 +87,10 @@ class ApiServer:
         status: dict[str, object] = dict(shown) if log is None else {"log": log, **shown}
         if condition:
             status["conditions"] = [{"type": condition, "status": "True"}]
+        self._version += 1
         self.objects[f"{WORKFLOWS.format(stream.namespace)}/{stream.name}"] = {
             "metadata": {
+                "resourceVersion": str(self._version),
                 "namespace": stream.namespace,
                 "name": stream.name,
                 "uid": stream.uid,
@@ -121,7 +135,40 @@ class ApiServer:
         found = [body for name, body in self.objects.items() if _belongs(name, path) and chosen(body)]
         first, limit = int(query.get("continue", "0")), int(query.get("limit", "500"))
         rest = str(first + limit) if len(found) > first + limit else ""
-        return {"items": found[first : first + limit], "metadata": {"continue": rest}}
+        metadata = {"continue": rest, "resourceVersion": str(self._version)}
+        return {"items": found[first : first + limit], "metadata": metadata}
+
+    # -- what comes bit by bit ------------------------------------------------------------------------------
+
+    def begin(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes, Iterator[bytes]] | None:
+        """A refusal, or lines; None for what is answered at once."""
+        if query.get("watch") == "true":
+            self.watched.append(dict(query))
+            story = self.watches.pop(0) if self.watches else [self.closing.wait]
+            return (
+                (story, _status("Expired", "too old"), iter(())) if isinstance(story, int) else (200, b"", _told(story))
+            )
+        pod = path.split("/")[-2]
+        if path.endswith("/log") and pod in self.logs:
+            self.logged.append((pod, dict(query)))
+            return 200, b"", self._log(pod, query)
+        return None
+
+    def _log(self, pod: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        lines = self.logs[pod]
+        since = query.get("sinceTime", "")
+        lines = [line for line in lines if line.partition(" ")[0] >= since.removesuffix("Z")]
+        for line in lines[-int(query["tailLines"]) :] if "tailLines" in query else lines:
+            yield (line if query.get("timestamps") == "true" else line.partition(" ")[2]).encode() + b"\n"
+        if query.get("follow") == "true":
+            self.followed.get(pod, lambda: None)()
+
+
+def _told(story: Sequence[Change]) -> Iterator[bytes]:
+    for change in story:
+        told = change()
+        if isinstance(told, dict):
+            yield json.dumps(told).encode() + b"\n"
 
 
 class StoredConfigMaps:
@@ -178,7 +225,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        self._reply(*self.server.api.answer(parts.path, dict(parse_qsl(parts.query))))  # type: ignore[attr-defined]
+        api: ApiServer = self.server.api  # type: ignore[attr-defined]
+        query = dict(parse_qsl(parts.query))
+        begun = api.begin(parts.path, query)
+        if begun is None:
+            self._reply(*api.answer(parts.path, query))
+        elif begun[0] != 200:
+            self._reply(*begun[:2])
+        else:
+            self._tell(begun[2])
+
+    def _tell(self, lines: Iterator[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with suppress(OSError):  # whoever asked has had enough
+            for line in lines:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

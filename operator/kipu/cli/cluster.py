@@ -21,6 +21,7 @@ from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
 from .errors import CannotTell, NoWorkflow
+from .streaming import Stream
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
@@ -60,19 +61,49 @@ class Cluster:
         path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
         return await asyncio.to_thread(self._send, "POST", path, [], manifest)
 
+    async def open(self, path: str, query: Mapping[str, str], *, read_seconds: float | None) -> Answer | Stream:
+        """One GET in a thread whose body is read as it comes; a refusal is an Answer.
+
+        `read_seconds`: how long nothing may come before the body counts as broken off; None: for ever.
+        """
+        timeout = (REQUEST_SECONDS, read_seconds)
+        reply = await asyncio.to_thread(self._call, "GET", path, list(query.items()), None, timeout)
+        if reply.status < HTTPStatus.BAD_REQUEST:
+            return Stream(reply.response)
+        return _answer(reply.status, await asyncio.to_thread(self._content, reply))
+
     def _send(
         self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Mapping[str, object] | None = None
     ) -> Answer:
+        reply = self._call(verb, path, query, body, REQUEST_SECONDS)
+        return _answer(reply.status, self._content(reply))
+
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Mapping[str, object] | None,
+        timeout: float | tuple[float, float | None],
+    ) -> Any:
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         request = self._client.param_serialize(
             verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            reply = self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
-            content: bytes = reply.read()  # type: ignore[no-untyped-call]
+            return self._client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
-        return _answer(reply.status, content)
+            raise self._unanswered(error) from error
+
+    def _content(self, reply: Any) -> bytes:
+        try:
+            content: bytes = reply.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(error) from error
+        return content
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        return Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}")
 
     # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
-from . import getting, listing, transcript
+from . import getting, listing, transcript, watching
 from . import lint as linting
 from . import salvage as salvaging
 from .details import some
@@ -260,6 +260,7 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
 # What reads:
 kipu.add_command(listing.command)
 kipu.add_command(getting.command)
+kipu.add_command(watching.command)
 
 # What writes:
 

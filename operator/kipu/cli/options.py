@@ -12,6 +12,7 @@ Must never connect by itself: `--help` needs no cluster.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from functools import wraps
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from kipu.api.durations import to_ms
+from kipu.api.v1alpha1_base import DURATION_LENGTH_MAX, DURATION_PATTERN
 
 from .errors import NO_WORKFLOW, NoWorkflow
 
@@ -66,3 +70,18 @@ def in_a_namespace(command: Callable[..., None]) -> Callable[..., None]:
             sys.exit(NO_WORKFLOW)
 
     return click.option("-n", "--namespace", help="Else the context's namespace.")(in_a_cluster(wrapped))
+
+
+class Duration(click.ParamType):
+    """Such as `90s`, `1h30m`, `500ms`, as in a manifest; becomes milliseconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See click."""
+        if isinstance(value, int):
+            return value
+        text = str(value)
+        if len(text) > DURATION_LENGTH_MAX or not re.match(DURATION_PATTERN, text):
+            self.fail(f"'{text[:DURATION_LENGTH_MAX]}' is no duration: write 90s, 5m or 1h30m", param, ctx)
+        return to_ms(text)

@@ -68,6 +68,7 @@ class Line:
     attempts: str = ""
     duration: str = ""
     details: str = ""
+    done: tuple[int, int] | None = None  # of a fan-out under way: items that are over, and all
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -139,6 +140,7 @@ def _step(state: State, place: int, said: Shown, now: int, branch: str) -> Line:
     ever = step.attempts or step.phase not in TERMINAL_STEP_PHASES
     is_fanout = definition.for_each is not None and state.fanout_of(place) is None
     has_attempts = definition.kind in (Kind.RUN, Kind.WORKFLOW) and not is_fanout
+    fanout = state.fanouts.get(place) if step.phase not in TERMINAL_STEP_PHASES else None
     finally_ = "finally: " if definition.in_finally and state.fanout_of(place) is None else ""
     return Line(
         name=f"{branch}{SYMBOLS[step.phase]} {finally_}{state.name(place)}",
@@ -146,6 +148,7 @@ def _step(state: State, place: int, said: Shown, now: int, branch: str) -> Line:
         attempts=f"{step.attempts}/{definition.retry.max_attempts}" if has_attempts and ever else "",
         duration=duration(step.started_at, step.finished_at, now),
         details=why(state, place, said, now=now),
+        done=None if fanout is None else (fanout.over.total(), fanout.total),
     )
 
 

@@ -130,8 +130,7 @@ class ApiServer:
     def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """A list of what is selected, a page of it at a time."""
         plural = path.rsplit("/", 1)[-1]
-        fields = "" if plural == "events" else query.get("fieldSelector", "")
-        chosen = select(plural, query.get("labelSelector", ""), fields)
+        chosen = select(plural, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         found = [body for name, body in self.objects.items() if _belongs(name, path) and chosen(body)]
         first, limit = int(query.get("continue", "0")), int(query.get("limit", "500"))
         rest = str(first + limit) if len(found) > first + limit else ""

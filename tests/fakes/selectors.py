@@ -13,7 +13,11 @@ Predicate = Callable[[Json], bool]
 _SET = re.compile(r"^\s*(\S+?)\s+(in|notin)\s+\(([^()]*)\)\s*$")
 _PAIR = re.compile(r"^\s*([^\s=!,]+)\s*(==|=|!=)\s*([^\s=!,]*)\s*$")
 _EXISTS = re.compile(r"^\s*(!?)\s*([A-Za-z0-9./_-]+)\s*$")
-FIELDS = {"pods": {"status.phase", "spec.nodeName", "spec.restartPolicy"}, "jobs": {"status.successful"}}
+FIELDS = {
+    "pods": {"status.phase", "spec.nodeName", "spec.restartPolicy"},
+    "jobs": {"status.successful"},
+    "events": {"involvedObject.uid", "involvedObject.name"},
+}
 
 
 def select(plural: str, labels: str, fields: str) -> Predicate:

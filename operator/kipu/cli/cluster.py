@@ -28,6 +28,7 @@ NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
 PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB a page at the worst
 PAGES_MAX = 200
 CORE = "/api/v1"
+JOBS = "/apis/batch/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
 NO_CRD = "this cluster does not know Workflows: Kipu's CRD is not installed (make install)"
 

@@ -31,7 +31,7 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
-from . import explaining, getting, listing, transcript, watching
+from . import explaining, getting, listing, logs, transcript, watching
 from . import lint as linting
 from . import salvage as salvaging
 from .details import some
@@ -261,6 +261,7 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
 kipu.add_command(listing.command)
 kipu.add_command(getting.command)
 kipu.add_command(watching.command)
+kipu.add_command(logs.command)
 kipu.add_command(explaining.command)
 
 # What writes:

@@ -31,7 +31,7 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
-from . import explaining, getting, listing, logs, transcript, watching
+from . import explaining, getting, graphing, listing, logs, transcript, watching
 from . import lint as linting
 from . import salvage as salvaging
 from .details import some
@@ -263,6 +263,7 @@ kipu.add_command(getting.command)
 kipu.add_command(watching.command)
 kipu.add_command(logs.command)
 kipu.add_command(explaining.command)
+kipu.add_command(graphing.command)
 
 # What writes:
 

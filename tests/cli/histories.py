@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition
@@ -98,7 +98,7 @@ def record(log: EventLog, given: Flow, spec_hash: str = SPEC_HASH) -> Head:
     return head
 
 
-def recorded(server: ApiServer, given: Flow, **shown: object) -> Head:
+def recorded(server: ApiServer, given: Flow, **shown: Any) -> Head:
     """Commit the history through the production log, and let the status have seen its end; `shown`: more of it."""
     head = record(ConfigMapLog(StoredConfigMaps(server)), given)
     server.add_workflow(STREAM, {"position": head.position, "hash": head.hash}, **shown)

@@ -52,6 +52,13 @@ def test_behind_a_pending_dependency_stands_what_holds_it_up_in_the_end() -> Non
     assert "in the end for: a (Retrying, again in 1s, exit code 3)" in found.facts
 
 
+def test_what_keeps_a_dependency_from_running_is_told_here_too() -> None:
+    given = flow(step("a"), step("b", "a"))
+    said = Shown(waiting={"a/1": "ErrImagePull"})
+    assert "in the end for: a (Scheduled, ErrImagePull)" in explained(given, "b", said=said).facts
+    assert not any(fact.startswith("in the end") for fact in explained(given, "b").facts)
+
+
 def test_of_many_that_hold_it_up_the_first_are_told_and_the_others_named() -> None:
     given = flow(*(step(f"s{n}") for n in range(5)), step("mid", *(f"s{n}" for n in range(5))), step("end", "mid"))
     facts = explained(given, "end").facts
@@ -137,7 +144,7 @@ def test_nothing_is_guessed_of_a_pod_that_is_about_to_start() -> None:
     given = flow(step("a"))
     given.now += SECOND
     for seen in (Sight(), sight(), sight(pod(waiting="ContainerCreating"))):
-        assert answer(given, "a", seen) == "was scheduled since 1s, and its pod is about to start"
+        assert answer(given, "a", seen) == ("was scheduled 1s ago, and nothing is known to keep its pod from starting")
 
 
 def test_a_running_step_runs() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +16,7 @@ from kipu.eventlog.ports import Head, StreamId
 from tests.cli import histories
 from tests.cli.api_server import WORKFLOWS, ApiServer, Change, StoredConfigMaps
 from tests.cli.histories import STREAM
+from tests.cli.local_terminal import hear_all
 from tests.cli.terminal import Terminal
 from tests.core.given import SECOND, Flow
 
@@ -107,7 +112,26 @@ def test_a_workflow_that_no_operator_took_up_yet_is_waited_for(
 
 
 def test_what_the_status_says_of_waiting_is_a_line(terminal: Terminal, server: ApiServer, world: World) -> None:
-    server.watches = [[lambda: world.grow(1, reason="Waiting", message="step 'fetch': ErrImagePull"), world.finish]]
+    heard = threading.Event()
+    answer = server.answer
+
+    def noted(path: str, query: Any) -> tuple[int, bytes]:
+        answered = answer(path, query)
+        if "/configmaps/" in path:
+            heard.set()
+        return answered
+
+    def waits() -> dict[str, Any]:
+        change = world.grow(1, reason="Waiting", message="step 'fetch': ErrImagePull")
+        heard.clear()
+        return change
+
+    def ends() -> dict[str, Any]:
+        assert heard.wait(30)  # until the change before was looked into
+        return world.finish()
+
+    server.answer = noted  # type: ignore[method-assign]
+    server.watches = [[waits, ends]]
     assert terminal.kipu("watch", "nightly").out.count("step 'fetch': ErrImagePull") == 1
 
 
@@ -282,3 +306,13 @@ def test_sealed_parts_of_the_log_are_read_once(terminal: Terminal, server: ApiSe
     sealed = [path for path in read if server.objects.get(path, {}).get("immutable")]
     assert sealed
     assert len(sealed) == len(set(sealed))
+
+
+def test_ctrl_c_ends_it_with_130(server: ApiServer, world: World) -> None:
+    command = [sys.executable, "-m", "kipu.cli.main", "watch", "nightly"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_all)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("nightly  Pending")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "")

@@ -7,6 +7,7 @@ Must never write.
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -15,10 +16,12 @@ from rich.text import Text
 from kipu.shell.clock import SystemClock
 
 from .columns import PHASE_STYLES
-from .explanation import Explanation, explain
 from .options import Where, in_a_namespace
 from .steps import place_of
 from .waits import shown
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 EPILOG = """\b
 Examples:
@@ -43,6 +46,7 @@ def command(name: str, step: str, where: Where) -> None:
 
 
 async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation]:
+    from .explanation import explain  # knows the operator's views, and with them its client: slow to import
     from .reading import look
     from .sighting import sight_of
 

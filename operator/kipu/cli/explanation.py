@@ -169,7 +169,8 @@ class _Asked:
             return f"runs: attempt {attempt.number}, {self._since(attempt.started_at)}"
         if told:
             return f"has not started: {told}"
-        return f"was scheduled {self._since(attempt.scheduled_at)}, and its pod is about to start"
+        ago = for_people(self._now - attempt.scheduled_at)
+        return f"was scheduled {ago} ago, and nothing is known to keep its pod from starting"
 
     def _child(self, name: str) -> str:
         child = self._sight.child
@@ -242,15 +243,18 @@ class _Asked:
             yield "allowFailure: its failure does not fail the Workflow"
 
     def _of_holders(self) -> Iterator[str]:
-        """What it waits for in the end, where its own dependencies only wait, too."""
-        direct = unmet(self._state, self._place) if self._step.phase is StepPhase.PENDING else []
-        holders = [holder for holder in _holders(self._state, self._place) if holder not in direct]
-        for holder in holders[:HOLDERS_SHOWN_MAX]:
+        """What it waits for in the end, through any number of steps that only wait, too."""
+        if self._step.phase is not StepPhase.PENDING:
+            return
+        direct, told = unmet(self._state, self._place), []
+        for holder in _holders(self._state, self._place):
             said = why(self._state, holder, self._said, now=self._now)
-            phase = self._state.steps[holder].phase
-            yield f"in the end for: {self._state.name(holder)} ({phase}{f', {said}' if said else ''})"
-        if len(holders) > HOLDERS_SHOWN_MAX:
-            yield f"and for: {some([self._state.name(place) for place in holders[HOLDERS_SHOWN_MAX:]])}"
+            if said or holder not in direct:  # the answer has named the others already
+                told.append((self._state.name(holder), self._state.steps[holder].phase, said))
+        for name, phase, said in told[:HOLDERS_SHOWN_MAX]:
+            yield f"in the end for: {name} ({phase}{f', {said}' if said else ''})"
+        if len(told) > HOLDERS_SHOWN_MAX:
+            yield f"and for: {some([name for name, _, _ in told[HOLDERS_SHOWN_MAX:]])}"
 
     def _of_attempt(self) -> Iterator[str]:
         attempt, retry = self._step.attempt, self._definition.retry

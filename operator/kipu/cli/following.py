@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -38,7 +38,7 @@ PASSING = {
 
 async def changes(
     cluster: Cluster, namespace: str, name: str, *, note: Callable[[str], None]
-) -> AsyncIterator[Workflow]:
+) -> AsyncGenerator[Workflow]:
     """As it is, then after each change, to its end. Raises NoWorkflow if there is none now, CannotTell."""
     newest = await find_workflow(cluster, namespace, name)
     uid, tries = newest["metadata"]["uid"], 0
@@ -59,7 +59,7 @@ async def changes(
             await asyncio.sleep(WAIT_SECONDS[min(tries, len(WAIT_SECONDS)) - 1])
 
 
-async def _once(cluster: Cluster, namespace: str, known: Workflow) -> AsyncIterator[Workflow | None]:
+async def _once(cluster: Cluster, namespace: str, known: Workflow) -> AsyncGenerator[Workflow | None]:
     """What a list and the watch behind it tell that is not known; None: it is gone. Ends when the watch does."""
     # A list and not a read: the version of an object that nobody has changed for long has expired for watches.
     query = {"fieldSelector": f"metadata.name={known['metadata']['name']}"}
@@ -81,11 +81,12 @@ async def _once(cluster: Cluster, namespace: str, known: Workflow) -> AsyncItera
         if opened.status == HTTPStatus.GONE:
             return
         raise _fault(opened, known)
-    async for change in _told(opened):
-        yield change
+    async with aclosing(_told(opened)) as changes_told:
+        async for change in changes_told:
+            yield change
 
 
-async def _told(stream: Stream) -> AsyncIterator[Workflow | None]:
+async def _told(stream: Stream) -> AsyncGenerator[Workflow | None]:
     try:
         while (line := await stream.line()) is not None:
             change = json.loads(line)

@@ -72,7 +72,7 @@ def in_a_namespace(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("-n", "--namespace", help="Else the context's namespace.")(in_a_cluster(wrapped))
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[int]):
     """Such as `90s`, `1h30m`, `500ms`, as in a manifest; becomes milliseconds."""
 
     name = "duration"

@@ -7,7 +7,7 @@ line twice. What the API server says of a pod whose log it cannot give is told i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -44,14 +44,14 @@ class Tap:
         self._selector = selector
         self._query = {**query, "container": MAIN, "timestamps": "true"}
 
-    async def read(self) -> AsyncIterator[Line]:
+    async def read(self) -> AsyncGenerator[Line]:
         """What there is now. Raises PodGone, CannotTell, TransientError."""
         pod = await self._pod()
         async with aclosing(self._open(pod, self._query)) as lines:
             async for line in lines:
                 yield line
 
-    async def follow(self) -> AsyncIterator[Line]:
+    async def follow(self) -> AsyncGenerator[Line]:
         """To the end of the pod. Raises PodGone if there is none at the beginning, CannotTell."""
         given, query, tries = Given(), {**self._query, "follow": "true"}, 0
         pod = await self._pod()
@@ -89,7 +89,7 @@ class Tap:
         newest: Any = max(pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
         return msgspec.convert(newest, PodView)
 
-    async def _open(self, pod: PodView, query: Mapping[str, str]) -> AsyncIterator[Line]:
+    async def _open(self, pod: PodView, query: Mapping[str, str]) -> AsyncGenerator[Line]:
         name = pod.metadata.name
         opened = await self._cluster.open(f"{self._pods}/{name}/log", query, read_seconds=QUIET_SECONDS)
         if not isinstance(opened, Stream):

@@ -12,15 +12,21 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from kipu.eventlog.ports import Answer, ObjectName, StreamId
 from tests.cli.writes import Writes
+from tests.fakes.selectors import select
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
+PLURALS = {"workflows", "workflowtemplates", "pods", "jobs", "events", "configmaps"}
+
+
+Change = Callable[[], object]  # done when its time comes; what it returns, if it is a dict, is told
+Story = Sequence[Change] | int  # or the status with which the watch is refused
 
 
 class ApiServer:
@@ -34,6 +40,13 @@ class ApiServer:
         self.before_reads: deque[Callable[[], object]] = deque()  # what happens, each just before the next read
         self.lists_nothing = False  # for want of the right
         self.page_not_found = False  # as for an API that no CRD serves
+        self.watches: list[Story] = []  # each is told by one watch; later ones stay open and tell nothing
+        self.watched: list[dict[str, str]] = []  # the queries of the watches so far
+        self.logs: dict[str, list[str]] = {}  # by pod: lines, each with its time before it
+        self.followed: dict[str, Callable[[], object]] = {}  # by pod: done once its log was told to who follows it
+        self.logged: list[tuple[str, dict[str, str]]] = []  # the pods and queries of the logs so far
+        self.closing = threading.Event()
+        self._version = 0
 
     @classmethod
     @contextmanager
@@ -46,6 +59,7 @@ class ApiServer:
         try:
             yield server
         finally:
+            server.closing.set()
             http.shutdown()
             thread.join()
             http.server_close()
@@ -70,12 +84,23 @@ class ApiServer:
         *,
         spec: Mapping[str, object] | None = None,
         condition: str = "",
+        labels: Mapping[str, str] | None = None,
+        **shown: object,
     ) -> None:
-        status: dict[str, object] = {} if log is None else {"log": log}
+        """`shown`: more of its status, in its own names."""
+        status: dict[str, object] = dict(shown) if log is None else {"log": log, **shown}
         if condition:
             status["conditions"] = [{"type": condition, "status": "True"}]
+        self._version += 1
         self.objects[f"{WORKFLOWS.format(stream.namespace)}/{stream.name}"] = {
-            "metadata": {"namespace": stream.namespace, "name": stream.name, "uid": stream.uid},
+            "metadata": {
+                "resourceVersion": str(self._version),
+                "namespace": stream.namespace,
+                "name": stream.name,
+                "uid": stream.uid,
+                "labels": dict(labels or {}),
+                "creationTimestamp": "2023-11-14T22:13:19Z",
+            },
             "spec": dict(spec or {}),
             "status": status,
         }
@@ -101,24 +126,51 @@ class ApiServer:
             return 404, b"404 page not found\n"
         if path.endswith("/workflows") and self.lists_nothing:
             return 403, _status("Forbidden", "")
-        if path.endswith(("/workflows", "/workflowtemplates")):
-            items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
-            return 200, json.dumps({"items": items}).encode()
-        if "labelSelector" in query:
+        if path.rsplit("/", 1)[-1] in PLURALS:
             return 200, json.dumps(self._page(path, query)).encode()
         return 404, _status("NotFound", f"{path} not found")
 
     def _page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        """A list of what has the label, a page of it at a time."""
-        key, _, value = query["labelSelector"].partition("=")
-        found = [
-            body
-            for name, body in self.objects.items()
-            if name.startswith(f"{path}/") and body["metadata"].get("labels", {}).get(key) == value
-        ]
-        first, limit = int(query.get("continue", "0")), int(query["limit"])
+        """A list of what is selected, a page of it at a time."""
+        plural = path.rsplit("/", 1)[-1]
+        chosen = select(plural, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        found = [body for name, body in self.objects.items() if _belongs(name, path) and chosen(body)]
+        first, limit = int(query.get("continue", "0")), int(query.get("limit", "500"))
         rest = str(first + limit) if len(found) > first + limit else ""
-        return {"items": found[first : first + limit], "metadata": {"continue": rest}}
+        metadata = {"continue": rest, "resourceVersion": str(self._version)}
+        return {"items": found[first : first + limit], "metadata": metadata}
+
+    # -- what comes bit by bit ------------------------------------------------------------------------------
+
+    def begin(self, path: str, query: Mapping[str, str]) -> tuple[int, bytes, Iterator[bytes]] | None:
+        """A refusal, or lines; None for what is answered at once."""
+        if query.get("watch") == "true":
+            self.watched.append(dict(query))
+            story = self.watches.pop(0) if self.watches else [self.closing.wait]
+            return (
+                (story, _status("Expired", "too old"), iter(())) if isinstance(story, int) else (200, b"", _told(story))
+            )
+        pod = path.split("/")[-2]
+        if path.endswith("/log") and pod in self.logs:
+            self.logged.append((pod, dict(query)))
+            return 200, b"", self._log(pod, query)
+        return None
+
+    def _log(self, pod: str, query: Mapping[str, str]) -> Iterator[bytes]:
+        lines = self.logs[pod]
+        since = query.get("sinceTime", "")
+        lines = [line for line in lines if line.partition(" ")[0] >= since.removesuffix("Z")]
+        for line in lines[-int(query["tailLines"]) :] if "tailLines" in query else lines:
+            yield (line if query.get("timestamps") == "true" else line.partition(" ")[2]).encode() + b"\n"
+        if query.get("follow") == "true":
+            self.followed.get(pod, lambda: None)()
+
+
+def _told(story: Sequence[Change]) -> Iterator[bytes]:
+    for change in story:
+        told = change()
+        if isinstance(told, dict):
+            yield json.dumps(told).encode() + b"\n"
 
 
 class StoredConfigMaps:
@@ -175,7 +227,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        self._reply(*self.server.api.answer(parts.path, dict(parse_qsl(parts.query))))  # type: ignore[attr-defined]
+        api: ApiServer = self.server.api  # type: ignore[attr-defined]
+        query = dict(parse_qsl(parts.query))
+        begun = api.begin(parts.path, query)
+        if begun is None:
+            self._reply(*api.answer(parts.path, query))
+        elif begun[0] != 200:
+            self._reply(*begun[:2])
+        else:
+            self._tell(begun[2])
+
+    def _tell(self, lines: Iterator[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with suppress(OSError):  # whoever asked has had enough
+            for line in lines:
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+                self.wfile.flush()
+            self.wfile.write(b"0\r\n\r\n")
 
     def do_POST(self) -> None:
         parts = urlsplit(self.path)
@@ -195,6 +266,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
+
+
+def _belongs(name: str, collection: str) -> bool:
+    """Whether the object is of this collection, which may be that of all namespaces."""
+    if "/namespaces/" in collection:
+        return name.startswith(f"{collection}/")
+    group, plural = collection.rsplit("/", 1)
+    return name.startswith(f"{group}/namespaces/") and name.rsplit("/", 2)[1] == plural
 
 
 def _path(namespace: str, name: str) -> str:

@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kipu.core.commands import Accept, Claim, Reject
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
 from kipu.core.events import Event, Reason
+from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import EventLog, Head, StreamId
+from tests.cli.api_server import ApiServer, StoredConfigMaps
 from tests.core.given import IDENTITY, MINUTE, SECOND, Flow, step
 
 STREAM = StreamId(namespace="default", name=IDENTITY.name, uid=IDENTITY.uid)
@@ -102,6 +104,13 @@ def record(log: EventLog, given: Flow, spec_hash: str = SPEC_HASH) -> Head:
 
     head = run(append_all())
     assert head is not None
+    return head
+
+
+def recorded(server: ApiServer, given: Flow, **shown: Any) -> Head:
+    """Commit the history through the production log, and let the status have seen its end; `shown`: more of it."""
+    head = record(ConfigMapLog(StoredConfigMaps(server)), given)
+    server.add_workflow(STREAM, {"position": head.position, "hash": head.hash}, **shown)
     return head
 
 

@@ -6,23 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.objects import head_name
-from kipu.eventlog.ports import Head
 from tests.cli import histories
-from tests.cli.api_server import WORKFLOWS, ApiServer, StoredConfigMaps
+from tests.cli.api_server import WORKFLOWS, ApiServer
+from tests.cli.histories import recorded
 from tests.cli.terminal import Terminal
 from tests.core.given import Flow
 
 NAME = histories.STREAM.name
 CONFIG_MAPS = "/api/v1/namespaces/default/configmaps"
-
-
-def recorded(server: ApiServer, flow: Flow) -> Head:
-    """Commit the history through the production log, and let the status have seen its end."""
-    head = histories.record(ConfigMapLog(StoredConfigMaps(server)), flow)
-    server.add_workflow(histories.STREAM, {"position": head.position, "hash": head.hash})
-    return head
 
 
 def test_a_history_is_a_table_with_a_line_an_event(terminal: Terminal, server: ApiServer) -> None:

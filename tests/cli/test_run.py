@@ -219,6 +219,13 @@ def test_its_history_can_be_read_and_verified(terminal: Terminal, here: Path) ->
     assert verified.out.endswith("phase Succeeded\n")
 
 
+def test_its_history_shows_the_steps_as_they_stood_at_a_position(terminal: Terminal, here: Path) -> None:
+    terminal.kipu("run", str(EXAMPLES / "hello.yaml"))
+    outcome = terminal.kipu("history", "hello", "--dir", ".kipu", "--at", "2")
+    assert outcome.code == 0
+    assert outcome.out.startswith("at position 2, ")
+
+
 def test_a_history_that_is_not_there_is_told(terminal: Terminal, here: Path) -> None:
     outcome = terminal.kipu("history", "hello", "--dir", ".kipu")
     assert outcome == (2, "", "kipu: there is no run of 'hello' in .kipu\n")

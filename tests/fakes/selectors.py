@@ -16,7 +16,10 @@ _EXISTS = re.compile(r"^\s*(!?)\s*([A-Za-z0-9./_-]+)\s*$")
 FIELDS = {
     "pods": {"status.phase", "spec.nodeName", "spec.restartPolicy"},
     "jobs": {"status.successful"},
-    "events": {"regarding.uid", "regarding.name", "regarding.kind", "reason", "type"},
+    "events": {
+        *("regarding.uid", "regarding.name", "regarding.kind", "reason", "type"),  # of events.k8s.io
+        *("involvedObject.uid", "involvedObject.name"),  # of core/v1
+    },
 }
 
 

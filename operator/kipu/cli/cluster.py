@@ -22,15 +22,18 @@ from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
 from .errors import CannotTell, NoWorkflow
+from .streaming import Stream
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
 PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB a page at the worst
 PAGES_MAX = 200
 CORE = "/api/v1"
+JOBS = "/apis/batch/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 JSON, JSON_PATCH = "application/json", "application/json-patch+json"
+NO_CRD = "this cluster does not know Workflows: Kipu's CRD is not installed (make install)"
 
 
 class Cluster:
@@ -86,19 +89,50 @@ class Cluster:
         body: Any = answer.body
         return str(body["status"]["userInfo"]["username"])
 
+    async def open(self, path: str, query: Mapping[str, str], *, read_seconds: float | None) -> Answer | Stream:
+        """One GET in a thread whose body is read as it comes; a refusal is an Answer.
+
+        `read_seconds`: how long nothing may come before the body counts as broken off; None: for ever.
+        """
+        timeout = (REQUEST_SECONDS, read_seconds)
+        reply = await asyncio.to_thread(self._call, "GET", path, list(query.items()), None, timeout)
+        if reply.status < HTTPStatus.BAD_REQUEST:
+            return Stream(reply.response)
+        return _answer(reply.status, await asyncio.to_thread(self._content, reply))
+
     def _send(
         self, verb: str, path: str, query: Sequence[tuple[str, str]], body: object = None, content_type: str = JSON
     ) -> Answer:
+        reply = self._call(verb, path, query, body, self._request_seconds, content_type)
+        return _answer(reply.status, self._content(reply))
+
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: object,
+        timeout: float | tuple[float, float | None],
+        content_type: str = JSON,
+    ) -> Any:
         headers = {"Accept": JSON, "Content-Type": content_type}
         request = self._client.param_serialize(
             verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            reply = self._client.call_api(*request, _request_timeout=self._request_seconds)
-            content: bytes = reply.read()  # type: ignore[no-untyped-call]
+            return self._client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
-        return _answer(reply.status, content)
+            raise self._unanswered(error) from error
+
+    def _content(self, reply: Any) -> bytes:
+        try:
+            content: bytes = reply.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(error) from error
+        return content
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        return Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}")
 
     # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
 
@@ -131,7 +165,7 @@ async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[
     if answer.status != HTTPStatus.NOT_FOUND:
         raise refused(answer, f"read Workflow '{name}' in namespace '{namespace}'")
     if answer.reason != "NotFound":  # an API that is not served answers with a page, not with a Status
-        raise CannotTell("this cluster does not know Workflows: Kipu's CRD is not installed (make install)")
+        raise CannotTell(NO_CRD)
     hint = await _nearest(cluster, namespace, name)
     raise NoWorkflow(f"there is no Workflow '{name}' in namespace '{namespace}'{hint}")
 
@@ -141,6 +175,8 @@ async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[s
     query, found = {"labelSelector": selector, "limit": str(PAGE_OBJECTS)}, []
     for _ in range(PAGES_MAX):
         answer = await cluster.get(path, query)
+        if answer.status == HTTPStatus.NOT_FOUND and path.startswith(WORKFLOWS):
+            raise CannotTell(NO_CRD)
         if answer.status != HTTPStatus.OK:
             raise refused(answer, f"list {path}")
         body: Any = answer.body
@@ -148,7 +184,8 @@ async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[s
         if not (rest := body.get("metadata", {}).get("continue")):
             return found
         query["continue"] = rest
-    raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects with {selector}")
+    chosen = f"with {selector}" if selector else "(choose by a label: -l)"
+    raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects {chosen}")
 
 
 def stream_of(workflow: Mapping[str, Any]) -> StreamId:

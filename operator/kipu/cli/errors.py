@@ -11,6 +11,7 @@ CHECK_FAILED = 1  # also: a run that was waited for has not succeeded; what was 
 CANNOT_TELL = 2
 NO_WORKFLOW = 3  # of the commands that are about one; those that are about its history alone end with 2
 TIMED_OUT = 124  # as of timeout(1)
+INTERRUPTED = 130  # as of a shell: 128 and the number of SIGINT
 
 
 class CannotTell(KipuError):

@@ -1,4 +1,4 @@
-"""`kipu`: what a person asks the log, and runs without a cluster.
+"""`kipu`: what a person asks of Workflows and of their logs, and runs without a cluster.
 
     kipu run FILE [--resume [--resolve STEP=WORD]... | --rerun [--from STEP]...] [--param NAME=VALUE]...
                   [--dir DIR] [--parallelism N]
@@ -9,6 +9,7 @@
     kipu lint FILE... [-o text|json]
     kipu trace NAME|FILE [-n NAMESPACE] [--endpoint URL | -o json]
 
+The other commands, which are about Workflows in a cluster, are modules of their own: see the end of this file.
 All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
 not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked; those of
 `run` are in `running`, those of the commands that write in `commands`.
@@ -20,9 +21,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import click
 from rich.console import Console
@@ -31,38 +32,40 @@ from kipu import __version__
 from kipu.core.errors import CorruptionError, KipuError, UserError
 from kipu.eventlog.codec import UnknownEvent
 
-from . import completion, controlling, purging, submitting, transcript
+from . import (
+    completion,
+    controlling,
+    explaining,
+    getting,
+    graphing,
+    listing,
+    logs,
+    purging,
+    submitting,
+    transcript,
+    watching,
+)
 from . import lint as linting
 from . import salvage as salvaging
 from .details import some
 from .errors import CANNOT_TELL, CHECK_FAILED
 from .files import save
+from .options import in_a_cluster
 from .table import show
 from .tracing import trace
 
 RUNS = Path(".kipu")
 PROCESSES = max(4, os.cpu_count() or 1)
 PROCESSES_MAX = 1_000  # each has a warden of some 10 MB beside it
-Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kipu")
 def kipu() -> None:
-    """Run Workflows without a cluster, and ask what they have been through."""
+    """Ask Workflows of a cluster how they fare and what they have been through, and run them without one."""
 
 
 kipu.add_command(trace)
-
-
-def _in_a_cluster(command: Command) -> Command:
-    """What every command takes that asks a cluster."""
-    for decorate in (
-        click.option("--context", help="Else the kubeconfig's current one."),
-        click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one."),
-    ):
-        command = decorate(command)
-    return command
 
 
 @kipu.command()
@@ -135,14 +138,23 @@ def run(
     help="Ask the runs of 'kipu run' that are kept there, and no cluster.",
 )
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
-@_in_a_cluster
+@click.option("--at", type=int, metavar="N", help="Show the steps as they stood after the event at position N.")
+@in_a_cluster
 def history(
-    name: str, namespace: str | None, base: Path | None, output: str, kubeconfig: str | None, context: str | None
+    name: str,
+    namespace: str | None,
+    base: Path | None,
+    output: str,
+    at: int | None,
+    kubeconfig: str | None,
+    context: str | None,
 ) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
     'jsonl' prints the records as they were recorded, after a line of metadata: a file for 'kipu verify'.
     """
+    if at is not None and output == "jsonl":
+        raise click.UsageError("--at shows a state, and jsonl is records: give one of the two")
     # Imported late, here and below: the official client takes half a second to import, and 'verify' needs no cluster.
     if base is not None:
         from . import running
@@ -155,6 +167,9 @@ def history(
 
         cluster = Cluster.connect(kubeconfig, context)
         stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
+    if at is not None:
+        getting.show_at(Console(), name, found, at)
+        return
     state = transcript.fold(found.records)
     if output == "jsonl":
         for line in transcript.write(stream, found, spec_hash):
@@ -168,7 +183,7 @@ def history(
 @click.argument("name")
 @click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="Else standard output.")
-@_in_a_cluster
+@in_a_cluster
 def export(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
     """Write all that proves what Workflow NAME has done, and its spec, as one file for 'kipu verify' and 'salvage'.
 
@@ -208,7 +223,7 @@ def verify(file: IO[bytes]) -> None:
 @click.option("-n", "--namespace", help="Of the new Workflow; else that of the old one.")
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
 @click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
-@_in_a_cluster
+@in_a_cluster
 def salvage(
     file: IO[bytes],
     name: str | None,
@@ -257,6 +272,17 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
         sys.exit(CHECK_FAILED)
 
 
+# -- commands that are modules of their own ----------------------------------------------------------------
+
+# What reads:
+kipu.add_command(listing.command)
+kipu.add_command(getting.command)
+kipu.add_command(watching.command)
+kipu.add_command(logs.command)
+kipu.add_command(explaining.command)
+kipu.add_command(graphing.command)
+
+# What writes:
 kipu.add_command(submitting.submit)
 kipu.add_command(purging.purge)
 kipu.add_command(completion.completion)

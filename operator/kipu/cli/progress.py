@@ -51,13 +51,18 @@ Tail = Callable[[str], tuple[str, Sequence[str]]]  # of a job: the file, and its
 _STYLES = {"succeeded": "green", "failed": "red", "retries": "yellow", "taken down": "yellow", NOBODY_KNOWS: "red"}
 
 
-class Progress:
-    """Of one run. `tail` gives what an attempt has printed."""
+def no_tail(_job: str) -> tuple[str, Sequence[str]]:
+    """Where nobody knows what an attempt has printed."""
+    return "", ()
 
-    def __init__(self, console: Console, *, tail: Tail) -> None:
+
+class Progress:
+    """Of one run. `tail` gives what an attempt has printed; `began` is epoch ms, else that of the first record."""
+
+    def __init__(self, console: Console, *, tail: Tail = no_tail, began: int | None = None) -> None:
         self._console = console
         self._tail = tail
-        self._began: int | None = None
+        self._began = began
         self._now = 0
         self._jobs: dict[str, str] = {}  # by step: the job of its newest attempt
         self._running: dict[str, tuple[int, int]] = {}  # step -> its attempt, and since when
@@ -128,7 +133,8 @@ class Progress:
             path, lines = self._tail(self._jobs.get(record.event.step, ""))
             for line in lines:
                 yield Text(f"{'':12}| {printable(line)}", style="dim")
-            yield Text(f"{'':12}{printable(path)}", style="dim")
+            if path:
+                yield Text(f"{'':12}{printable(path)}", style="dim")
 
 
 def _said(event: Event) -> tuple[str, str, str] | None:

@@ -14,10 +14,11 @@ from typing import Any
 from kipu.api import definition as specs
 from kipu.core.definition_json import to_json
 from kipu.core.errors import CorruptionError, UserError
+from kipu.core.state import State
 from kipu.core.texts import shorten
 from kipu.eventlog.codec import UnknownEvent, canonical
 from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
-from kipu.eventlog.ports import Head, History, LogMissing, StreamId
+from kipu.eventlog.ports import ConfigMapApi, Head, History, LogMissing, StreamId
 from kipu.eventlog.remains import recover
 
 from .cluster import CORE, Cluster, find_workflow, list_all, stream_of
@@ -40,6 +41,35 @@ class Export:
     enclosed: Enclosed
     notes: tuple[str, ...]
     whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A Workflow and what its log says of it; no head and the empty state before an operator has taken it up."""
+
+    workflow: Mapping[str, Any]
+    stream: StreamId
+    history: History | None
+    state: State
+
+
+class NoLogYet(CannotTell):
+    """No operator has taken the Workflow up."""
+
+
+async def look(cluster: Cluster, namespace: str, name: str) -> Look:
+    """A Workflow as it stands. Raises NoWorkflow, CannotTell, CorruptionError."""
+    return await look_at(cluster, await find_workflow(cluster, namespace, name))
+
+
+async def look_at(cluster: ConfigMapApi, workflow: Mapping[str, Any]) -> Look:
+    """The same of a Workflow that was just read: its log is read after it, and so is not behind it."""
+    stream = stream_of(workflow)
+    try:
+        history, _ = await _load(cluster, workflow)
+    except NoLogYet:
+        return Look(workflow=workflow, stream=stream, history=None, state=State())
+    return Look(workflow=workflow, stream=stream, history=history, state=fold(history.records))
 
 
 async def load(cluster: Cluster, namespace: str, name: str) -> tuple[StreamId, History, str]:
@@ -84,14 +114,14 @@ def _export(
     )
 
 
-async def _load(cluster: Cluster, workflow: Mapping[str, Any]) -> tuple[History, str]:
+async def _load(cluster: ConfigMapApi, workflow: Mapping[str, Any]) -> tuple[History, str]:
     """The verified log, not behind what the status has seen."""
     stream, witness = stream_of(workflow), _witness(workflow)
     found = await ConfigMapLog(cluster).load(stream)
     if found is None:
         if witness:
             raise LogMissing(f"the status has seen position {witness.position}, but there is no log")
-        raise CannotTell(f"Workflow '{stream.name}' has no log yet: no operator has taken it up")
+        raise NoLogYet(f"Workflow '{stream.name}' has no log yet: no operator has taken it up")
     if witness:
         _check_witness(found, witness)
     assert isinstance(found.head, ConfigMapHead)

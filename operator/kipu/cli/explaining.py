@@ -1,0 +1,58 @@
+"""`kipu explain`: why a step waits, was skipped or has failed: an answer first, then the facts.
+
+Promises: asks the log, the status, the attempt's Job, its pods and their Event objects; what may not be read is said.
+Must never write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from kipu.shell.clock import SystemClock
+
+from .columns import PHASE_STYLES
+from .options import Where, in_a_namespace
+from .steps import place_of
+from .waits import shown
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+EPILOG = """\b
+Examples:
+  kipu explain nightly load
+  kipu explain nightly 'shard[17]'           # an item of a fan-out
+
+Exit codes: 0 answered, 1 the log is not sound, 2 there is no such step, or cannot tell, 3 no such Workflow.
+"""
+
+
+@click.command("explain", epilog=EPILOG)
+@click.argument("name")
+@click.argument("step")
+@in_a_namespace
+def command(name: str, step: str, where: Where) -> None:
+    """Say why STEP of Workflow NAME waits, was skipped or has failed."""
+    phase, found = asyncio.run(_explain(where, name, step))
+    console = Console()
+    console.print(Text(found.answer, style=f"bold {PHASE_STYLES.get(phase, '')}"), soft_wrap=True)
+    for fact in found.facts:
+        console.print(Text(f"  {fact}"), soft_wrap=True)
+
+
+async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation]:
+    from .explanation import explain  # knows the operator's views, and with them its client: slow to import
+    from .reading import look
+    from .sighting import sight_of
+
+    cluster, namespace = where.connect()
+    found = await look(cluster, namespace, name)
+    place = place_of(found.state, step, name)
+    sight = await sight_of(cluster, found.stream, found.state, place)
+    answer = explain(found.state, place, shown(found.workflow), sight, now=SystemClock().now())
+    return found.state.steps[place].phase.value, answer

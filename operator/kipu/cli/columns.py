@@ -30,8 +30,9 @@ PHASE_STYLES = {
 
 
 def lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The rows have the same number of cells."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """The rows have the same number of cells; one with a first cell alone is a remark, and widens no column."""
+    counted = [row for row in rows if any(row[1:])] or rows
+    widths = [max(map(len, column)) for column in zip(*counted, strict=True)]
     for row in rows:
         yield GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 

@@ -10,15 +10,13 @@ from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from kipu.api.status import steps_total
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.core.state import State
 
-from .columns import PHASE_STYLES
+from .columns import PHASE_STYLES, lines
 from .details import printable
 from .tree import ITEMS_SHOWN_MAX, Line, title, tree
 from .waits import NOTHING_SHOWN, Shown
@@ -65,9 +63,9 @@ class LiveTree:
         yield Text(title(self._name, state, self._said, now=now), style=style, no_wrap=True, overflow="ellipsis")
         if state.definition is not None:
             over = sum(state.counts[phase] for phase in TERMINAL_STEP_PHASES)
-            yield ProgressBar(total=steps_total(state), completed=over, width=BAR_WIDTH)
+            yield Text(bar(over, steps_total(state), BAR_WIDTH), style=style)
         room = max(STEPS_SHOWN_MIN, self._console.height - LINES_BESIDE - 1)
-        yield drawn(tree(state, self._said, now=now, steps_max=_steps_max(state, room)))
+        yield from drawn(tree(state, self._said, now=now, steps_max=_steps_max(state, room)))
         if self._note:
             yield Text(self._note, style="yellow", no_wrap=True, overflow="ellipsis")
 
@@ -80,17 +78,17 @@ def _steps_max(state: State, room: int) -> int:
     return max(STEPS_SHOWN_MIN, room - under)
 
 
-def drawn(lines: list[Line]) -> Table:
-    """The lines in columns that are cut at the terminal's edge; a fan-out under way has a bar of its own."""
-    table = Table.grid(padding=(0, 2))
-    for _ in range(4):
-        table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for line in lines:
-        name, phase, attempts, duration, details = line.cells
-        told: RenderableType = Text(details)
-        if line.done is not None:
-            told = Table.grid(padding=(0, 1))
-            told.add_row(ProgressBar(total=line.done[1], completed=line.done[0], width=BAR_WIDTH // 2), Text(details))
-        table.add_row(name, phase, attempts, duration, told, style=PHASE_STYLES.get(line.phase, ""))
-    return table
+def drawn(rows: list[Line]) -> Iterator[Text]:
+    """The lines in columns, cut at the terminal's edge; a fan-out under way has a bar before its details."""
+    cells = []
+    for row in rows:
+        *first, details = row.cells
+        cells.append((*first, details if row.done is None else f"{bar(*row.done, BAR_WIDTH // 2)} {details}"))
+    for row, line in zip(rows, lines(cells) if cells else (), strict=True):
+        yield Text(line, style=PHASE_STYLES.get(row.phase, ""), no_wrap=True, overflow="ellipsis")
+
+
+def bar(done: int, total: int, width: int) -> str:
+    """So much of it is done; full only when all is."""
+    filled = width if total == 0 else width * done // total
+    return "━" * filled + "╌" * (width - filled)

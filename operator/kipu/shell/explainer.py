@@ -1,8 +1,9 @@
 """The explainer: why attempts have not started, in the cluster's own words, for the status.
 
 The watch of pods leaves out those that are Pending, which are half of all changes (docs/performance.md). So what holds
-a pod up is asked for, and only where something is late: one list of the Pending pods of all workflows, and where a pod
-says nothing, or there is none, what Kubernetes' own notices say of it or of its Job.
+a pod up is asked for, and only where something is late: one list of the Pending pods of all workflows (one for each
+namespace, where the operator serves some alone), and where a pod says nothing, or there is none, what Kubernetes' own
+notices say of it or of its Job.
 
 Promises: no request while nothing is late; one at a time, each with a pause behind it that grows with what it took; a
 request that fails is counted and nothing else; all that it finds are words for people. Must never decide or record
@@ -12,8 +13,7 @@ anything, and never hold anybody up.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from kipu.eventlog.ports import StreamId, Unanswered
@@ -80,10 +80,10 @@ class Explainer:
         self._kube = kube
         self._observer = observer
         self._count = count
-        self._areas = deque(areas)  # whose turn it is comes first
+        self._areas = areas
         self._awaited: dict[str, dict[str, Awaited]] = {}  # by uid of the workflow, by Job
         self._some = asyncio.Event()
-        self._token = ""  # where the list goes on; "" at its beginning
+        self._tokens: dict[str | None, str] = {}  # by area: where its list goes on
         self._not_before = 0.0
 
     def expect(self, stream: StreamId, job: str, step: str, tell: Tell) -> None:
@@ -144,34 +144,32 @@ class Explainer:
 
     # -- pods ----------------------------------------------------------------------------------------
 
-    async def _list_pods(self, late: Iterable[Awaited]) -> None:
-        """One page more of the area whose turn it is. What no page of a whole list has shown has no Pending pod."""
-        if not self._token:
-            self._turn_to_one_of({each.stream.namespace for each in late})
-        area = self._areas[0]
-        late = [each for each in late if area in (None, each.stream.namespace)]
-        if not self._token:
+    async def _list_pods(self, late: Sequence[Awaited]) -> None:
+        """One page more of each area in which something is late."""
+        namespaces = {each.stream.namespace for each in late}
+        for area in self._areas:
+            if area is None or area in namespaces:
+                await self._list_page(area, [each for each in late if area in (None, each.stream.namespace)])
+
+    async def _list_page(self, area: str | None, late: Iterable[Awaited]) -> None:
+        """What no page of a whole list has shown has no pod that is Pending."""
+        token = self._tokens.pop(area, "")
+        if not token:
             for awaited in late:
                 awaited.is_pending = False
-        page = await self._kube.pending_pods(area, self._token)
-        self._token = "" if page is None else page.metadata.continue_
+        page = await self._kube.pending_pods(area, token)
         if page is None:
             return
         for pod in page.items:
             if (known := self._of(pod)) is not None:
                 known.is_pending = True
                 known.found(pod.metadata.uid, waiting_reason(pod))
-        if not self._token:
-            for awaited in late:
-                if not awaited.is_pending and (sighting := self._still(awaited)) is not None:
-                    awaited.found("" if sighting.job is None else sighting.job.metadata.uid, "")
-
-    def _turn_to_one_of(self, namespaces: Collection[str]) -> None:
-        """The next area in which something is late."""
-        for _ in range(len(self._areas)):
-            self._areas.rotate(-1)
-            if self._areas[0] is None or self._areas[0] in namespaces:
-                return
+        if page.metadata.continue_:
+            self._tokens[area] = page.metadata.continue_
+            return
+        for awaited in late:
+            if not awaited.is_pending and (sighting := self._still(awaited)) is not None:
+                awaited.found("" if sighting.job is None else sighting.job.metadata.uid, "")
 
     def _of(self, pod: PodView) -> Awaited | None:
         labels = pod.metadata.labels

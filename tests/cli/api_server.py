@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from urllib.parse import parse_qsl, urlsplit
 from kipu.eventlog.ports import Answer, ObjectName, StreamId
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
+ALL_WORKFLOWS = "/apis/kipu.dev/v1alpha1/workflows"
+WATCH_SECONDS = 30.0  # a test that forgets to end its watch
 
 
 class ApiServer:
@@ -30,6 +33,9 @@ class ApiServer:
         self.refusals: dict[str, tuple[int, str]] = {}  # by the beginning of a path: the status and what is said
         self.lists_nothing = False  # for want of the right
         self.page_not_found = False  # as for an API that no CRD serves
+        self.texts: dict[str, str] = {}  # by path: what is no object, such as the log of a pod
+        self.changes: queue.Queue[dict[str, Any] | None] = queue.Queue()  # what a watch says; None ends it
+        self.asked: list[str] = []  # the paths of all GETs
 
     @classmethod
     @contextmanager
@@ -92,6 +98,8 @@ class ApiServer:
                 return status, _status("Forbidden", message)
         if path in self.objects:
             return 200, json.dumps(self.objects[path]).encode()
+        if path in self.texts:
+            return 200, self.texts[path].encode()
         if self.lists_nothing and "labelSelector" in query:
             return 403, _status("Forbidden", f'User "me" cannot list {path}')
         if self.page_not_found:
@@ -99,8 +107,9 @@ class ApiServer:
         if path.endswith("/workflows") and self.lists_nothing:
             return 403, _status("Forbidden", "")
         if path.endswith("/workflows"):
-            items = [body for key, body in self.objects.items() if key.startswith(f"{path}/")]
-            return 200, json.dumps({"items": items}).encode()
+            below = "/apis/kipu.dev/v1alpha1/namespaces/" if path == ALL_WORKFLOWS else f"{path}/"
+            items = [body for key, body in self.objects.items() if key.startswith(below)]
+            return 200, json.dumps({"items": items, "metadata": {"resourceVersion": "1"}}).encode()
         if "labelSelector" in query:
             return 200, json.dumps(self._page(path, query)).encode()
         return 404, _status("NotFound", f"{path} not found")
@@ -171,8 +180,23 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        self._reply(*self.server.api.answer(parts.path, dict(parse_qsl(parts.query))))  # type: ignore[attr-defined]
+        parts, api = urlsplit(self.path), self.server.api  # type: ignore[attr-defined]
+        api.asked.append(parts.path)
+        query = dict(parse_qsl(parts.query))
+        if query.get("watch") == "true":
+            self._watch(api.changes)
+        else:
+            self._reply(*api.answer(parts.path, query))
+
+    def _watch(self, changes: queue.Queue[dict[str, Any] | None]) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        while (change := changes.get(timeout=WATCH_SECONDS)) is not None:
+            line = json.dumps(change).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,7 @@ REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes 
 NAMES_SEARCHED_MAX = 500  # for the nearest name: one page of a list
 PAGE_OBJECTS = 50  # chunks of a log have some KB each, and at most 1 MB: 50 MB a page at the worst
 PAGES_MAX = 200
+LINE_BYTES_MAX = 16 * 1024 * 1024  # etcd takes 1.5 MiB an object; a watch line holds one, escaped at worst 6-fold
 CORE = "/api/v1"
 WORKFLOWS = "/apis/kipu.dev/v1alpha1"
 
@@ -34,7 +36,7 @@ class Cluster:
     """One API server, with a person's rights."""
 
     def __init__(self, client: ApiClient, namespace: str) -> None:
-        self._client = client
+        self.client = client
         self.namespace = namespace
 
     @classmethod
@@ -54,6 +56,20 @@ class Cluster:
         """One GET in a thread, without a resourceVersion: a consistent read."""
         return await asyncio.to_thread(self._send, "GET", path, list((query or {}).items()))
 
+    async def get_text(self, path: str, query: Mapping[str, str]) -> Answer:
+        """One GET of what is no object, such as the log of a pod: the text is the answer's message."""
+        status, content = await asyncio.to_thread(self._exchange, "GET", path, list(query.items()))
+        if status >= HTTPStatus.BAD_REQUEST:
+            return _answer(status, content)
+        return Answer(status=status, reason="", message=content.decode(errors="replace"), body={})
+
+    async def stream(self, path: str, query: Mapping[str, str], seconds: float) -> Lines:
+        """One watch, which the API server is asked to end within so many seconds. Raises CannotTell, Unanswered."""
+        reply = await asyncio.to_thread(self._open, "GET", path, list(query.items()), seconds=seconds)
+        if reply.status != HTTPStatus.OK:
+            raise refused(_answer(reply.status, await asyncio.to_thread(reply.read)), f"watch {path}")
+        return Lines(reply)
+
     async def create_workflow(self, namespace: str, manifest: Mapping[str, object]) -> Answer:
         """One POST in a thread."""
         path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
@@ -62,16 +78,39 @@ class Cluster:
     def _send(
         self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Mapping[str, object] | None = None
     ) -> Answer:
+        return _answer(*self._exchange(verb, path, query, body))
+
+    def _exchange(
+        self, verb: str, path: str, query: Sequence[tuple[str, str]], body: Mapping[str, object] | None = None
+    ) -> tuple[int, bytes]:
+        reply = self._open(verb, path, query, body)
+        try:
+            return reply.status, reply.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(error) from error
+
+    def _open(
+        self,
+        verb: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Mapping[str, object] | None = None,
+        seconds: float = 0.0,
+    ) -> urllib3.BaseHTTPResponse:
+        """The head of an answer, whose body is still to be read; `seconds`: how long it may be silent beyond that."""
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        request = self._client.param_serialize(
+        request = self.client.param_serialize(
             verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        timeouts = (REQUEST_SECONDS, REQUEST_SECONDS + seconds)
         try:
-            reply = self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
-            content: bytes = reply.read()  # type: ignore[no-untyped-call]
+            reply: urllib3.BaseHTTPResponse = self.client.call_api(*request, _request_timeout=timeouts).response
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}") from error
-        return _answer(reply.status, content)
+            raise self._unanswered(error) from error
+        return reply
+
+    def _unanswered(self, error: Exception) -> Unanswered:
+        return Unanswered(f"the cluster at {self.client.configuration.host} does not answer: {error}")
 
     # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
 
@@ -94,6 +133,39 @@ class Cluster:
     async def list_config_maps(self, namespace: str, label_selector: str) -> Sequence[ObjectName]:
         """Not asked for: only a writer of the log sweeps it."""
         raise NotImplementedError("the CLI never sweeps a log")
+
+
+class Lines:
+    """The changes of one watch."""
+
+    def __init__(self, reply: urllib3.BaseHTTPResponse) -> None:
+        self._reply = reply
+        self._chunks = reply.stream(amt=None)
+        self._rest = b""
+
+    async def next(self) -> Mapping[str, Any] | None:
+        """The next one; None when the watch has ended. Raises Unanswered."""
+        return await asyncio.to_thread(self._next)
+
+    def close(self) -> None:
+        """End it, also while a thread waits for its next line."""
+        with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+            self._reply.shutdown()
+
+    def _next(self) -> Mapping[str, Any] | None:
+        try:
+            while b"\n" not in self._rest:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    return None
+                self._rest += chunk
+                if len(self._rest) > LINE_BYTES_MAX:
+                    raise Unanswered(f"a line of a watch has more than {LINE_BYTES_MAX} bytes")
+            line, _, self._rest = self._rest.partition(b"\n")
+            change: Mapping[str, Any] = json.loads(line)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise Unanswered(f"the watch broke: {error}") from error
+        return change
 
 
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:

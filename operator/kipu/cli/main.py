@@ -7,6 +7,7 @@
     kipu verify FILE
     kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
     kipu lint FILE... [-o text|json]
+    kipu ui [--file FILE]... [-n NAMESPACE] [--port PORT] [--no-browser]
 
 All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
 not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked; those of
@@ -37,6 +38,7 @@ from .details import some
 from .errors import CANNOT_TELL, CHECK_FAILED
 from .files import save
 from .table import show
+from .ui.command import ui
 
 RUNS = Path(".kipu")
 PROCESSES = max(4, os.cpu_count() or 1)
@@ -48,6 +50,9 @@ Command = TypeVar("Command", bound=Callable[..., object])
 @click.version_option(__version__, prog_name="kipu")
 def kipu() -> None:
     """Run Workflows without a cluster, and ask what they have been through."""
+
+
+kipu.add_command(ui)
 
 
 def _in_a_cluster(command: Command) -> Command:

@@ -151,6 +151,7 @@ class Lines:
         """End it, also while a thread waits for its next line."""
         with suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
             self._reply.shutdown()
+        self._reply.close()
 
     def _next(self) -> Mapping[str, Any] | None:
         try:

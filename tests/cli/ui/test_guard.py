@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from kipu.cli.ui import guard as guards
 from kipu.cli.ui.app import STATIC
-from kipu.cli.ui.guard import HEADERS, Guard
+from kipu.cli.ui.guard import HEADERS, TICKET_SECONDS, Guard
 from tests.cli.ui.served import WORKFLOW, Served
 
 PATHS = ["", "static/js/main.js", "api/about", "api/changes", f"{WORKFLOW}/story", f"{WORKFLOW}/events"]
@@ -115,10 +114,10 @@ async def test_another_ticket_leads_nowhere_and_is_no_try(served: Served, ticket
     assert (await served.ask(path)).status == 302
 
 
-async def test_a_ticket_ends_with_its_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_ticket_ends_with_its_time(served: Served) -> None:
     path = served.guard.ticket_url.partition(str(served.guard.port))[2]
-    late = guards.time.monotonic() + guards.TICKET_SECONDS + 1
-    monkeypatch.setattr(guards.time, "monotonic", lambda: late)
+    late = served.guard.clock() + TICKET_SECONDS
+    served.guard.clock = lambda: late
     assert (await served.ask(path)).status == 404
 
 

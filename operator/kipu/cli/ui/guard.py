@@ -36,13 +36,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Guard:
-    """Of one server; `port` is known once it listens."""
+    """Of one server; `port` is known once it listens. `clock` is in seconds, and only its differences count."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self.secret = secrets.token_urlsafe(SECRET_BYTES)
         self.port = 0
         self._ticket = secrets.token_urlsafe(SECRET_BYTES)
-        self._ticket_until = time.monotonic() + TICKET_SECONDS
+        self._ticket_until = clock() + TICKET_SECONDS
 
     @property
     def url(self) -> str:
@@ -57,7 +58,7 @@ class Guard:
     async def open(self, request: web.Request) -> web.StreamResponse:
         """The ticket for the secret."""
         given, known = request.match_info["ticket"].encode(), self._ticket.encode()
-        if not known or not hmac.compare_digest(given, known) or time.monotonic() > self._ticket_until:
+        if not known or not hmac.compare_digest(given, known) or self.clock() > self._ticket_until:
             raise web.HTTPNotFound(text="this link was used or is too old: take the one in the terminal\n")
         self._ticket = ""
         raise web.HTTPFound(f"/{self.secret}/")

@@ -25,7 +25,7 @@ from .sealed import Sealed
 from .source import NoSuchWorkflow, Tail
 from .story import Story
 from .summaries import Key
-from .watching import Watching
+from .watching import Sleep, Watching
 
 STORIES_MAX = 4  # a log of 250,000 events takes some 500 MB as objects: seldom are such large ones open at once
 PACE = 3.0
@@ -47,10 +47,11 @@ class _Kept:
 class Live:
     """Of one kubeconfig's context. `namespace` None: all, or the context's where not all may be listed."""
 
-    def __init__(self, cluster: Cluster, namespace: str | None) -> None:
+    def __init__(self, cluster: Cluster, namespace: str | None, sleep: Sleep = asyncio.sleep) -> None:
         self.feed = Feed()
         self._cluster = cluster
-        self._watching = Watching(cluster, self.feed, namespace)
+        self._sleep = sleep
+        self._watching = Watching(cluster, self.feed, namespace, sleep)
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
@@ -82,7 +83,7 @@ class Live:
             self._kept.popitem(last=False)
         async with kept.lock:
             if self._has_moved(key, kept.story):
-                await asyncio.sleep(max(0.0, kept.next_at - time.monotonic()))
+                await self._sleep(max(0.0, kept.next_at - time.monotonic()))
                 began = time.monotonic()
                 try:
                     await self._read(key, kept)

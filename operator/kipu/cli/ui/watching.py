@@ -6,8 +6,7 @@ tried again after a growing wait, at most WAIT_SECONDS_MAX. Each watch is ended 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +20,7 @@ WORKFLOWS_MAX = 5_000  # x 1 KB of what is shown
 WATCH_SECONDS = 290
 WAIT_SECONDS = 1.0
 WAIT_SECONDS_MAX = 30.0
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class ListIsOld(KipuError):
@@ -30,10 +30,11 @@ class ListIsOld(KipuError):
 class Watching:
     """Of all namespaces, or of one."""
 
-    def __init__(self, cluster: Cluster, feed: Feed, namespace: str | None) -> None:
+    def __init__(self, cluster: Cluster, feed: Feed, namespace: str | None, sleep: Sleep) -> None:
         self._cluster = cluster
         self._feed = feed
         self._namespace = namespace
+        self._sleep = sleep
         self._version = ""
         self._lines: Lines | None = None
         self._is_over = False
@@ -102,7 +103,7 @@ class Watching:
                     return
                 self._feed.tell(f"{error}; what is shown may be old")
                 self._version = ""
-                await asyncio.sleep(wait)
+                await self._sleep(wait)
                 wait = min(2 * wait, WAIT_SECONDS_MAX)
 
     async def _watch(self) -> None:

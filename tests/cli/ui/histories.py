@@ -42,6 +42,7 @@ class Played:
     seed: int = 1
     failing: float = 0.0  # of all attempts
     slots: int = SLOTS
+    says: str = "connection to db-3.internal:5432 was refused\nafter 3 tries; giving up"  # what has failed
     state: State = field(default_factory=State)
     now: int = START
     commits: list[tuple[list[Event], int]] = field(default_factory=list)
@@ -109,8 +110,7 @@ class Played:
             }
             return ObserveOutcome(ref=ref, job_uid=uid, pod=pod, reason=None, outputs=outputs)
         code = FINAL_CODE if self._random.random() < 0.3 else 1
-        message = "connection to db-3.internal:5432 was refused\nafter 3 tries; giving up"
-        return ObserveOutcome(ref=ref, job_uid=uid, pod=pod, reason=Reason.EXIT_CODE, exit_code=code, message=message)
+        return ObserveOutcome(ref=ref, job_uid=uid, pod=pod, reason=Reason.EXIT_CODE, exit_code=code, message=self.says)
 
     def _push(self, at: int, command: Command) -> None:
         heapq.heappush(self._coming, (at, len(self.commits) * 10_000 + len(self._coming), command))
@@ -179,6 +179,12 @@ def large(items: int = 10_000, slots: int = 400) -> Played:
     shard = step("shard", "fetch", attempts=2, for_each=each, final_codes=(FINAL_CODE,))
     steps = (step("fetch"), shard, step("join", "shard"))
     return Played(Definition(steps=steps), named("ten-thousand", "analytics", 3), failing=0.01, slots=slots)
+
+
+def hostile() -> Played:
+    """A program that would like to be markup."""
+    says = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    return Played(Definition(steps=(step("a"),)), named("hostile"), failing=1.0, says=says)
 
 
 def broad(width: int = 2_499) -> Played:

@@ -134,6 +134,15 @@ async def test_so_many_pages_may_listen_and_no_more(served: Served) -> None:
             assert one_more.status == 503
 
 
+async def test_a_page_that_is_closed_makes_room_for_another(served: Served) -> None:
+    url = f"{served.guard.url}api/changes"
+    for _ in range(3 * LISTENERS_MAX):
+        async with served.client.get(url) as reply:
+            await messages(reply, 1)
+        while served.source.feed.listeners:
+            await asyncio.sleep(0)
+
+
 async def test_the_stream_ends_with_the_server(served: Served) -> None:
     async with served.client.get(f"{served.guard.url}api/changes") as stream:
         await messages(stream, 1)

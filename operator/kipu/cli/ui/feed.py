@@ -76,6 +76,11 @@ class Feed:
         finally:
             self._listeners.remove(listener)
 
+    @property
+    def listeners(self) -> int:
+        """How many there are."""
+        return len(self._listeners)
+
     def change(self, changes: dict[Key, Summary | None]) -> None:
         """Of some; None: gone."""
         for key, told in changes.items():

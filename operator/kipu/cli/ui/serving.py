@@ -23,7 +23,9 @@ GRACE_SECONDS = 1.0  # for answers that are on their way when it ends
 
 async def listen(source: Source, guard: Guard, port: int) -> web.AppRunner:
     """Serve; the caller cleans the runner up. `port` 0: a free one. Raises CannotTell."""
-    runner = web.AppRunner(build(source, guard), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    app = build(source, guard)
+    # who is gone is waited for no more: its place among the listeners is free at once
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, ADDRESS, port).start()

@@ -119,7 +119,7 @@ function drawHead(state) {
   const phase = story.workflowPhases[state.phase];
   byId("main-heading").textContent = of.name;
   byId("phase").replaceWith(Object.assign(chip(phase, true), { id: "phase" }));
-  const nodes = story.nodesAt(state), counts = story.counts(state, nodes), items = nodes.length - story.steps.length;
+  const nodes = story.nodesAt(state), counts = story.counts(state, nodes), items = Math.max(0, nodes.length - story.steps.length);
   const lasted = duration(story.timeAt(state.position));
   const facts = [of.namespace, plural(story.steps.length, "step"), items ? plural(items, "item") : "", state.run > 1 ? `run ${state.run}` : "", lasted ? `${OVER.has(phase) ? "took" : "after"} ${lasted}` : ""];
   byId("head-facts").textContent = facts.filter(Boolean).join(" · ");

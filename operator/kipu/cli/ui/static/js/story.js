@@ -135,8 +135,9 @@ export class Story {
     }
   }
 
-  /** Every step, and behind each fan-out that has begun its items. */
+  /** Every step, and behind each fan-out that has begun its items; none before the workflow was accepted. */
   nodesAt(state) {
+    if (!state.run) return [];
     return this.steps.flatMap((step, node) => {
       const items = step.fanOut ? this.itemsOf(state, node) : null;
       return items ? [node, ...Array.from({ length: items.count }, (_, index) => items.first + index)] : [node];

@@ -17,6 +17,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 1440, 900
 START_SECONDS = 60.0
+LOADS_MAX = 5
+CUT_OFF = "ERR_NETWORK_CHANGED"
 CALM = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 0))))"
 
 
@@ -74,14 +76,23 @@ class Page:
     def close(self) -> None:
         """With whatever was wrong on it."""
         self._context.close()
+        self._was_cut_off()
         assert not self.faults, self.faults
 
     def open(self, address: str = "") -> None:
         """The page, or a view of it by the fragment that names it; returns when it is drawn."""
-        self.tab.goto("about:blank")
-        self.tab.goto(self.url + address)
+        for _ in range(LOADS_MAX):
+            self.tab.goto("about:blank")
+            self.tab.goto(self.url + address)
+            if not self._was_cut_off():
+                break
         self.tab.wait_for_selector("#workflow:not([hidden])" if address else "#workflows [role=option]")
         self.calm()
+
+    def _was_cut_off(self) -> bool:
+        """Chromium gives up what it loads when an interface of the machine comes or goes: no fault of the page."""
+        before, self.faults = self.faults, [fault for fault in self.faults if CUT_OFF not in fault]
+        return len(before) > len(self.faults)
 
     def calm(self) -> None:
         """Until what was asked for is drawn."""

@@ -14,13 +14,22 @@ from e2e.browser import ROOT, Page, axe, browser, kipu_ui
 from kipu.cli import transcript
 from kipu.core.evolve import evolve
 from kipu.core.state import State
+from tests.cli import exports as recorded
+from tests.cli.api_server import ApiServer
 from tests.cli.ui import histories
+from tests.core.given import SECOND, Flow
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
 PICTURES = ROOT / "build/ui"
 SMALL, MIDDLING, LARGE = "default/nightly-etl", "analytics/three-hundred", "analytics/ten-thousand"
-RUNS = {SMALL: histories.small, MIDDLING: histories.middling, LARGE: histories.large}
+BROAD = "analytics/five-thousand"  # the shape of it, with 202 steps
+RUNS = {
+    SMALL: histories.small,
+    MIDDLING: histories.middling,
+    LARGE: histories.large,
+    BROAD: lambda: histories.broad(width=100),
+}
 VIEWS = ("graph", "steps", "timeline", "events")
 FOCUSED = """(() => {
   const element = document.activeElement, isRinged = getComputedStyle(element).outlineStyle !== "none";
@@ -66,8 +75,8 @@ def page(chromium: Any, url: str) -> Iterator[Page]:
 def counted(export: bytes, position: int) -> dict[str, int]:
     """Steps and items by phase, as the core has them at a position."""
     state = State()
-    for recorded in transcript.verify(io.BytesIO(export)).records[:position]:
-        state = evolve(state, recorded.event, ts=recorded.ts)
+    for record in transcript.verify(io.BytesIO(export)).records[:position]:
+        state = evolve(state, record.event, ts=record.ts)
     return dict(Counter(step.phase.value for step in state.steps))
 
 
@@ -77,16 +86,16 @@ def counted(export: bytes, position: int) -> dict[str, int]:
 def test_the_list_is_filtered_by_name_namespace_and_phase(page: Page) -> None:
     page.open()
     rows = page.tab.locator("#workflows [role=option]")
-    assert rows.count() == 3
-    page.tab.fill("#filter-text", "THOUS")
+    assert rows.count() == 4
+    page.tab.fill("#filter-text", "TEN-THOUS")
     page.calm()
     assert rows.count() == 1
     page.tab.fill("#filter-text", "")
     page.tab.select_option("#filter-namespace", "analytics")
     page.tab.select_option("#filter-phase", "Failed")
     page.calm()
-    assert "three-hundred" in rows.all_inner_texts()[0]
-    assert page.text("#list-count") == "1 of 3 workflows"
+    assert rows.count() == 2
+    assert page.text("#list-count") == "2 of 4 workflows"
 
 
 def test_a_workflow_is_chosen_with_the_keyboard_alone(page: Page) -> None:
@@ -95,7 +104,7 @@ def test_a_workflow_is_chosen_with_the_keyboard_alone(page: Page) -> None:
     page.press("ArrowDown", "Home", "Enter")
     page.tab.wait_for_selector("#workflow:not([hidden])")
     assert page.tab.evaluate("document.activeElement.id") == "main-heading"
-    assert page.text("#main-heading") in {"nightly-etl", "three-hundred", "ten-thousand"}
+    assert page.text("#main-heading") in {name.rpartition("/")[2] for name in RUNS}
 
 
 # -- time travel ---------------------------------------------------------------------------------------------
@@ -171,13 +180,35 @@ def test_the_timeline_is_walked_with_arrows_and_unfolds_a_fan_out(page: Page) ->
     assert page.text("#spoken").startswith("shard[0]: Succeeded")
 
 
-def test_alike_steps_are_one_node_and_can_be_drawn_one_by_one(page: Page) -> None:
+def test_a_fan_out_is_one_node_that_lists_its_items(page: Page) -> None:
     page.open(f"#/{LARGE}")
     page.focus("#graph")
     page.press("ArrowRight", "ArrowRight")
     assert page.text("#spoken").startswith("shard, 10 000 items")
     page.press("Enter")
     assert page.tab.get_attribute("#detail [role=grid]", "aria-rowcount") == "10000"
+    assert page.tab.locator("#detail .members [role=row]").first.inner_text().split()[-1] == "Failed"
+
+
+def test_alike_steps_are_one_node_and_can_be_drawn_one_by_one(page: Page) -> None:
+    page.open(f"#/{BROAD}")
+    page.focus("#graph")
+    page.press("ArrowRight", "ArrowRight")
+    assert page.text("#spoken").startswith("extract-…, 100 steps")
+    page.press("ArrowRight")
+    assert page.text("#spoken").startswith("load-…, 100 steps")
+    page.tab.uncheck("#graph-group")
+    page.focus("#graph")
+    page.press("ArrowLeft")
+    assert page.text("#spoken") == "extract-0000, Succeeded, waits for 1 node, 1 node after it"
+
+
+def test_a_workflow_that_is_chosen_while_another_is_read_is_the_one_that_is_shown(page: Page) -> None:
+    page.open()
+    page.tab.evaluate(f"() => {{ location.hash = '/{LARGE}'; setTimeout(() => (location.hash = '/{SMALL}'), 0); }}")
+    page.tab.wait_for_selector("#main-heading:text-is('nightly-etl')")
+    page.calm()
+    assert page.text("#main-heading") == "nightly-etl"
 
 
 def test_the_table_has_every_step_and_item_with_its_times(page: Page) -> None:
@@ -224,6 +255,44 @@ def test_what_a_program_says_is_never_markup(chromium: Any, tmp_path: Path) -> N
             assert "<img src=x onerror=alert(1)>" in page.text("#detail .message")
         assert page.tab.locator("img[src=x]").count() == 0
         page.close()
+
+
+# -- a cluster -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_follows_a_log_that_moves_and_shows_the_log_of_a_pod(chromium: Any, tmp_path: Path) -> None:
+    flow = recorded.half_done()
+    with ApiServer.listening() as server:
+        recorded.recorded(server, flow)
+        kubeconfig = tmp_path / "kubeconfig"
+        kubeconfig.write_text(server.kubeconfig())
+        with kipu_ui(environment={"KUBECONFIG": str(kubeconfig)}) as address:
+            page = Page(chromium, address)
+            page.open("#/default/nightly?step=bottom")
+            assert page.counts() == {"Succeeded": 3, "Failed": 1, "Scheduled": 1}
+            flow.start("bottom", after=SECOND)
+            server.texts["/api/v1/namespaces/default/pods/pod/log"] = "<b>on my way</b>\n"
+            move(server, flow)
+            page.tab.wait_for_selector("#legend :text('Running')")
+            page.tab.locator("#detail button", has_text="Log").click()
+            page.tab.wait_for_selector("#detail pre:has-text('<b>on my way</b>')")
+            flow.succeed("bottom", after=SECOND)
+            move(server, flow)
+            page.tab.wait_for_selector("#phase:has-text('Succeeded')")
+            assert page.counts() == {"Succeeded": 4, "Failed": 1}
+            page.close()
+        for _ in range(5):
+            server.changes.put(None)
+
+
+def move(server: ApiServer, flow: Flow) -> None:
+    """The log is that of this flow, and the watch says so."""
+    for path in [path for path in server.objects if "/configmaps/" in path]:
+        del server.objects[path]
+    recorded.recorded(server, flow)
+    workflow = server.objects["/apis/kipu.dev/v1alpha1/namespaces/default/workflows/nightly"]
+    workflow["metadata"]["resourceVersion"] = str(len(flow.log))
+    server.changes.put({"type": "MODIFIED", "object": workflow})
 
 
 # -- large ---------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ class ApiServer:
         self.texts: dict[str, str] = {}  # by path: what is no object, such as the log of a pod
         self.changes: queue.Queue[dict[str, Any] | None] = queue.Queue()  # what a watch says; None ends it
         self.asked: list[str] = []  # the paths of all GETs
+        self.queries: dict[str, dict[str, str]] = {}  # by path: of the last one
 
     @classmethod
     @contextmanager
@@ -182,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts, api = urlsplit(self.path), self.server.api  # type: ignore[attr-defined]
         api.asked.append(parts.path)
-        query = dict(parse_qsl(parts.query))
+        query = api.queries[parts.path] = dict(parse_qsl(parts.query))
         if query.get("watch") == "true":
             self._watch(api.changes)
         else:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from kipu.cli import cluster as clusters
 from kipu.cli.cluster import Cluster
 from kipu.cli.errors import CannotTell
 from kipu.cli.ui import live as lives
 from kipu.cli.ui import sealed, watching
-from kipu.cli.ui.live import Live
+from kipu.cli.ui.live import TAIL_BYTES_MAX, TAIL_LINES, Live
 from kipu.cli.ui.source import NoSuchWorkflow
 from kipu.eventlog.configmaps import ConfigMapLog
 from tests.cli import exports
@@ -124,6 +125,20 @@ async def test_a_watch_that_breaks_is_told_and_tried_again_after_a_growing_wait(
         while (await listener.take()).get("trouble") != "":
             pass
     assert PAUSES.seconds[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+@pytest.mark.parametrize(("room", "is_taken"), [(0, True), (-1, False)])
+async def test_a_line_of_a_watch_is_bounded(
+    live: Live, server: ApiServer, monkeypatch: pytest.MonkeyPatch, room: int, is_taken: bool
+) -> None:
+    told = {"type": "MODIFIED", "object": server.objects[PATH]}
+    server.objects[PATH]["metadata"]["resourceVersion"] = "2"
+    monkeypatch.setattr(clusters, "LINE_BYTES_MAX", len(json.dumps(told)) + 1 + room)
+    with live.feed.listening() as listener:
+        await listener.take()
+        server.changes.put(told)
+        heard = await listener.take()
+    assert ("is shown may be old" not in str(heard.get("trouble", ""))) is is_taken
 
 
 async def test_more_workflows_than_can_be_shown_are_not_and_it_is_said(
@@ -259,6 +274,8 @@ async def test_a_reading_is_followed_by_a_pause(live: Live) -> None:
 async def test_the_end_of_a_pod_s_log_is_shown(live: Live, server: ApiServer) -> None:
     server.texts["/api/v1/namespaces/default/pods/some-pod/log"] = "one\ntwo\n"
     assert (await live.tail("default", "some-pod")).text == "one\ntwo\n"
+    asked = server.queries["/api/v1/namespaces/default/pods/some-pod/log"]
+    assert asked == {"container": "main", "tailLines": str(TAIL_LINES), "limitBytes": str(TAIL_BYTES_MAX)}
 
 
 async def test_a_pod_that_is_gone_or_forbidden_is_said(live: Live, server: ApiServer) -> None:

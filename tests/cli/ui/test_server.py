@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from kipu.cli.errors import CannotTell
+from kipu.cli.ui import files
+from kipu.cli.ui.app import POSITION_MAX
 from kipu.cli.ui.feed import LISTENERS_MAX
 from kipu.cli.ui.story import ROWS_MAX, STEP_ROWS_MAX, Story
 from kipu.core.definition import Definition, OnFailure
@@ -81,6 +84,11 @@ async def test_what_is_no_number_is_refused(served: Served, number: str) -> None
         assert (await served.ask(f"{WORKFLOW}/{path.format(number)}")).status == 400
 
 
+async def test_the_largest_number_is_taken(served: Served) -> None:
+    assert (await served.json(f"{WORKFLOW}/events?from={POSITION_MAX}&to={POSITION_MAX}"))["rows"] == []
+    assert (await served.ask(f"{WORKFLOW}/events?from={POSITION_MAX + 1}")).status == 400
+
+
 @pytest.mark.parametrize("name", ["default/other", "other/nightly-etl", "default/..", "default/%2e%2e%2fsecrets"])
 async def test_a_workflow_that_is_not_listed_is_not_asked_for(served: Served, name: str) -> None:
     reply = await served.ask(f"api/workflows/{name}/story")
@@ -105,7 +113,7 @@ async def test_who_listens_hears_the_whole_list_and_then_what_changes(served: Se
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         (first,) = await messages(stream, 1)
         assert [told["name"] for told in first["changed"]] == ["nightly-etl"]
-        assert (first["gone"], first["trouble"]) == ([], "")
+        assert (first["gone"], first["trouble"], first["whole"]) == ([], "", True)
         served.source.feed.change({("default", "nightly-etl"): None})
         (second,) = await messages(stream, 1)
         assert second == {"changed": [], "gone": [["default", "nightly-etl"]]}
@@ -202,6 +210,13 @@ def test_a_file_that_was_changed_is_not_shown(terminal: Terminal, export: Path, 
     outcome = terminal.kipu("ui", "--file", str(changed))
     assert outcome.code == 1
     assert f"not sound: {changed}: position 3" in outcome.err
+
+
+def test_so_many_files_are_shown_and_no_more(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "FILES_MAX", 1)
+    assert len(files.Files([export]).feed.summaries) == 1
+    with pytest.raises(CannotTell, match="there are 2 files; at most 1 are shown at once"):
+        files.Files([export, export])
 
 
 def test_the_same_workflow_twice_is_refused(terminal: Terminal, export: Path) -> None:

@@ -26,6 +26,7 @@ class Listener:
         self._pending: dict[Key, Summary | None] = {}
         self._trouble: str | None = None
         self._something = asyncio.Event()
+        self._is_first = True
         self.is_closed = False
 
     def put(self, changes: dict[Key, Summary | None]) -> None:
@@ -44,14 +45,20 @@ class Listener:
         self._something.set()
 
     async def take(self) -> dict[str, object]:
-        """What has changed since the last time."""
+        """What has changed since the last time; the first time all, which is `whole`."""
         await self._something.wait()
         self._something.clear()
         pending, self._pending = self._pending, {}
         trouble, self._trouble = self._trouble, None
         changed = [told for told in pending.values() if told is not None]
         gone = [list(key) for key, told in pending.items() if told is None]
-        return {"changed": changed, "gone": gone} | ({} if trouble is None else {"trouble": trouble})
+        told: dict[str, object] = {"changed": changed, "gone": gone}
+        if trouble is not None:
+            told["trouble"] = trouble
+        if self._is_first:
+            told["whole"] = True
+        self._is_first = False
+        return told
 
 
 class Feed:

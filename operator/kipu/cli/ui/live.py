@@ -27,7 +27,7 @@ from .story import Story
 from .summaries import Key
 from .watching import Sleep, Watching
 
-STORIES_MAX = 4  # a log of 250,000 events takes some 500 MB as objects: seldom are such large ones open at once
+STORIES_MAX = 4  # a log of 250,000 events takes some 270 MB as objects; seldom are several such open
 PACE = 3.0
 PACE_SECONDS_MIN = 1.0
 TAIL_LINES = 200

@@ -159,7 +159,8 @@ function sections(told, bars, detail, node) {
   const { events } = told, found = [];
   const outputs = events.findLast((event) => event.outputs)?.outputs;
   const message = events.findLast((event) => event.message || event.culprit);
-  if (message) found.push(make("section", {}, make("h3", {}, "Message"), make("p", { class: "message" }, messageOf(message))));
+  const isOfItself = message && (!message.attempt || detail.story.phaseOf(detail.state, node) !== "Succeeded");
+  if (isOfItself) found.push(make("section", {}, make("h3", {}, "Message"), make("p", { class: "message" }, messageOf(message))));
   if (outputs) found.push(make("section", {}, make("h3", {}, "Outputs"), make("dl", {}, ...outputList(outputs))));
   const attempts = bars.filter((bar) => bar.kind === "attempt" && bar.at <= detail.state.position);
   if (!attempts.length) return found;
@@ -184,6 +185,7 @@ function outputList(outputs) {
 function card(bar, events, detail, node) {
   const { state, story } = detail, times = timesOf(bar, state.position, story.timeAt(state.position));
   const last = (name) => events.findLast((event) => event[name] !== undefined)?.[name];
+  const failed = events.findLast((event) => event.message);
   const runs = story.run > 1 ? `run ${bar.run}, ` : "";
   const log = make("pre", { hidden: true, tabindex: "0", role: "region", "aria-label": `Log of attempt ${bar.attempt}` });
   const button = make("button", { type: "button", "aria-expanded": "false", onclick: () => {
@@ -199,6 +201,6 @@ function card(bar, events, detail, node) {
       fact("Began", clock(story.origin + bar.time, true)), fact("Exit code", last("exit_code") === undefined ? null : String(last("exit_code"))),
       fact("Retry due", bar.due !== null && bar.endAt <= state.position ? clock(story.origin + bar.due, true) : null),
       fact(story.steps[node]?.kind === "Workflow" ? "Child" : "Job", last("job") ?? null), fact("Pod", last("pod") ?? null), fact("Node", last("node") ?? null),
-    ].flat()), log,
+    ].flat()), failed ? make("p", { class: "message" }, failed.message) : "", log,
   );
 }

@@ -36,7 +36,8 @@ export function graphStyle(isPlain) {
       },
     },
     { selector: "node.selected", style: { "border-width": 3, "border-color": colour("accent"), "border-style": "solid" } },
-    { selector: "node.far[phase = 'Skipped'], node.far[phase = 'Pending']", style: { "background-opacity": 0.35 } },
+    { selector: "node.far[phase = 'Pending']", style: { "background-opacity": 0.6 } },
+    { selector: "node.far[phase = 'Skipped']", style: { "background-opacity": 0.35 } },
     { selector: "node.far.selected", style: { "border-width": 16 } },
     {
       selector: "edge",

@@ -10,7 +10,7 @@ import { graphStyle } from "./graph-style.js";
 
 const SINKS_MAX = 12; // more are not joined to `finally`
 const MANY_EDGES = 1500; // more are left out while the graph is moved
-const ZOOM_STEP = 1.3, ZOOM_MAX = 2.5, READABLE = 0.55, FAR = 0.32;
+const ZOOM_STEP = 1.3, ZOOM_MAX = 2.5, READABLE = 0.55, FAR = 0.32, FEW = 40;
 
 export class Graph {
   constructor(box, { select, open }) {
@@ -52,8 +52,8 @@ export class Graph {
     this.isFar = false;
     this.cy.on("zoom", () => this.lookFar());
     this.cy.on("tap", "node", (event) => this.go(event.target.scratch("node"), true));
-    this.fit();
     this.mark(this.marked);
+    this.frame();
   }
 
   /** What a node looks like when it is made: at once as it is to be, since each change costs. */
@@ -183,6 +183,16 @@ export class Graph {
     this.cy.batch(() => this.cy.nodes().toggleClass("far", isFar));
   }
 
+  /** All of it in sight if it can be read then; else its beginning, or the node that is marked. */
+  frame() {
+    this.fit();
+    if (this.nodes.length > FEW || this.cy.zoom() >= READABLE) return;
+    const { y1, h } = this.cy.elements().boundingBox(), left = Math.min(...this.nodes.map((node) => node.x)) - WIDTH;
+    const pan = { x: -left * READABLE, y: this.box.clientHeight / 2 - (y1 + h / 2) * READABLE };
+    this.cy.viewport({ zoom: READABLE, pan });
+    if (this.node) this.bringIntoSight(this.node);
+  }
+
   /** All of it in sight, but no larger than life. */
   fit() {
     if (!this.cy) return;
@@ -198,7 +208,7 @@ export class Graph {
     if (!this.box.clientWidth) return;
     if (!this.cy) return this.build();
     this.cy.resize();
-    if (!this.isMoved) this.fit();
+    if (!this.isMoved) this.frame();
   }
 
   restyle() {

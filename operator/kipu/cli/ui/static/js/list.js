@@ -18,7 +18,8 @@ export class List {
   }
 
   /** What has changed, and which are gone. */
-  hear({ changed, gone }) {
+  hear({ changed, gone, whole }) {
+    if (whole) this.all.clear();
     for (const each of changed) this.all.set(`${each.namespace}/${each.name}`, each);
     for (const [namespace, name] of gone) this.all.delete(`${namespace}/${name}`);
     this.fillNamespaces();

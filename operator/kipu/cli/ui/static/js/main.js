@@ -15,7 +15,7 @@ import { Story } from "./story.js";
 
 const VIEWS = ["graph", "steps", "timeline", "events"];
 
-const page = { story: null, of: null, at: null, view: "graph", node: null, isFetching: false };
+const page = { story: null, of: null, at: null, view: "graph", node: null, turn: 0, isFollowing: false };
 const people = { select: (nodes) => choose(nodes, false), open: (nodes, focus) => choose(nodes, true, focus) };
 const list = new List({ take: (told) => show({ namespace: told.namespace, name: told.name, view: page.view, at: null, step: null }, true) });
 const graph = new Graph(byId("graph"), people);
@@ -28,67 +28,75 @@ const scrubber = new Scrubber({ travel: (at) => { page.at = at; update(); }, set
 // -- one workflow --------------------------------------------------------------------------------------------
 
 async function show(to, isNew = false) {
-  const isSame = page.of?.namespace === to.namespace && page.of?.name === to.name;
+  const isSame = page.story && page.of?.namespace === to.namespace && page.of?.name === to.name;
+  const turn = (page.turn += 1); // whoever is overtaken while it waits gives up
   page.of = { namespace: to.namespace, name: to.name };
+  page.view = VIEWS.includes(to.view) ? to.view : "graph";
   document.body.classList.add("has-workflow");
   list.mark(to.namespace, to.name);
   if (isNew) route.write(to, { isNew });
-  page.view = VIEWS.includes(to.view) ? to.view : "graph";
-  if (!isSame || !page.story) {
+  if (!isSame) {
     page.story = null;
-    sayEmpty(`${to.name}`, "Its history is being read …");
-    await fetchStory();
-    if (!page.story || page.of.name !== to.name) return;
+    sayEmpty(to.name, "Its history is being read …");
+    try {
+      const story = await fetchStory(page.of, null);
+      if (turn !== page.turn) return;
+      page.story = story;
+    } catch (error) {
+      if (turn === page.turn) sayEmpty("It cannot be shown", error.message);
+      return;
+    }
   }
   byId("empty").hidden = true;
   byId("workflow").hidden = false;
   turnTo(page.view);
   page.at = to.at !== null && to.at < page.story.position ? Math.max(1, to.at) : null;
-  if (!isSame) for (const view of [graph, gantt, steps]) view.show(page.story);
-  if (!isSame) for (const view of [events, detail]) view.show(page.story, page.of);
+  if (!isSame) begin();
   scrubber.show(page.story, page.at);
   updateNow();
   if (page.view === "events") events.follow();
   if (to.step) choose([page.story.nodeNamed(to.step)].filter((node) => node >= 0), true);
+  else if (isSame) detail.hide();
   if (isNew) byId("main-heading").focus();
 }
 
-async function fetchStory() {
-  const { of } = page;
-  if (page.isFetching) return;
-  page.isFetching = true;
-  try {
-    const since = page.story?.definition ? page.story.position : 0;
-    const told = await ask(`${pathOf(of)}/story?since=${since}`);
-    if (page.of !== of) return;
-    const goesOn = page.story && since === told.since && since > 0 && told.uid === page.story.uid;
-    if (goesOn) page.story.grow(told);
-    else if (told.since > 0) page.story = new Story(await ask(`${pathOf(of)}/story?since=0`));
-    else page.story = new Story(told);
-    return goesOn;
-  } catch (error) {
-    if (page.of === of && !page.story) sayEmpty("It cannot be shown", error.message);
-  } finally {
-    page.isFetching = false;
-    if (page.of !== of) await fetchStory();
-  }
-  return false;
+/** Another story: every view begins anew. */
+function begin() {
+  page.node = null;
+  for (const view of [graph, gantt, steps]) view.show(page.story);
+  for (const view of [events, detail]) view.show(page.story, page.of);
 }
 
-/** The list says that the log has moved. */
+/** The story of a workflow: the one that is known, grown, or another one. */
+async function fetchStory(of, known) {
+  const since = known?.definition ? known.position : 0;
+  const told = await ask(`${pathOf(of)}/story?since=${since}`);
+  if (since && told.since === since && told.uid === known.uid) return known.grow(told);
+  return new Story(told.since ? await ask(`${pathOf(of)}/story?since=0`) : told);
+}
+
+const hasMoved = (told) => told && page.story && (told.position > page.story.position || told.uid !== page.story.uid);
+
+/** The list says that the log has moved: ask for what is new, one question at a time. */
 async function follow() {
-  const told = page.of && list.get(page.of.namespace, page.of.name);
-  if (!told || !page.story || page.isFetching) return;
-  if (told.position <= page.story.position && told.uid === page.story.uid) return;
-  const before = page.story;
-  const goesOn = await fetchStory();
-  if (!page.story) return;
-  if (!goesOn && page.story !== before) for (const view of [graph, gantt, steps]) view.show(page.story);
-  if (!goesOn && page.story !== before) for (const view of [events, detail]) view.show(page.story, page.of);
-  if (goesOn) gantt.grow();
-  scrubber.story = page.story;
-  scrubber.grow();
-  update();
+  if (page.isFollowing) return;
+  page.isFollowing = true;
+  try {
+    while (page.of && hasMoved(list.get(page.of.namespace, page.of.name))) {
+      const { story, of, turn } = page, before = story.position, after = await fetchStory(of, story);
+      if (turn !== page.turn) continue;
+      page.story = after;
+      if (after === story) gantt.grow();
+      else begin();
+      scrubber.grow(after);
+      update();
+      if (after === story && after.position === before) break; // the log is not yet where the list has seen it
+    }
+  } catch (error) {
+    sayTrouble(error.message); // the next change of the list asks again
+  } finally {
+    page.isFollowing = false;
+  }
 }
 
 function sayEmpty(title, text) {

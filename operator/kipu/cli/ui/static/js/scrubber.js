@@ -24,18 +24,17 @@ export class Scrubber {
 
   show(story, at) {
     this.stop();
-    this.story = story;
     this.at = at;
-    this.grow();
+    this.grow(story);
   }
 
   get position() {
     return this.at ?? this.story?.position ?? 1;
   }
 
-  /** The story has become longer, or another position is shown. */
-  grow() {
-    const { story } = this;
+  /** The story has become longer, or is another one. */
+  grow(story) {
+    this.story = story;
     this.slider.max = String(Math.max(1, story.position));
     this.slider.min = String(Math.min(1, story.position));
     this.tell();

@@ -36,6 +36,7 @@ export class Story {
     Object.assign(this, { position: told.position, hash: told.hash, expansions: told.expansions, notes: told.notes, problems: told.problems });
     for (let fact = from; fact < this.columns[0].length; fact += 1) this.drawFact(fact);
     this.keepCopies();
+    return this;
   }
 
   get nodeCount() {

@@ -21,7 +21,7 @@ help: ## Show this help
 .PHONY: demo test
 demo: setup cluster-up install ## Run a diamond of Jobs on a real cluster, and watch it
 	@$(IN_CLUSTER) e2e/demo.sh
-test: check simulate e2e scale ## Everything: checks, units, crash points, real clusters (.ci/run calls this)
+test: check simulate browser e2e scale ## Everything: checks, units, crash points, real clusters (.ci/run calls this)
 	@$(BIN)/python e2e/summary.py
 
 ## Set up
@@ -48,9 +48,11 @@ lock: | $(UV) ## Resolve the dependencies anew and write the four locks
 	  --no-emit-index-url --group bench -c requirements-dev.lock -o requirements-bench.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --group sbom -c requirements-dev.lock -o requirements-sbom.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --group ui-test -c requirements-dev.lock -o requirements-ui-test.lock
 
 ## Without a cluster
-.PHONY: check fmt lint types unit prove simulate zoo crds docs
+.PHONY: check fmt lint types unit prove simulate zoo browser crds docs
 check: lint types unit prove ## All that needs no cluster, but the crash points
 fmt: setup ## Format the code
 	$(BIN)/ruff format operator tests e2e bench
@@ -73,6 +75,9 @@ else
 endif
 zoo: setup ## Every seeded bug against the tests that must catch it; the last line is `K of N caught`
 	@$(BIN)/python -m tests.zoo.run
+browser: setup ## The page of `kipu ui` in a headless Chromium, which is fetched; pictures in build/ui
+	@$(UV) pip install -q --require-hashes --python $(BIN)/python -r requirements-ui-test.lock
+	@KIPU_BROWSER="$${KIPU_BROWSER:-$$(e2e/browser.sh)}" $(BIN)/pytest -q -m browser e2e --junitxml=build/results/browser.xml
 crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the models
 	$(BIN)/python -m kipu.api.crd
 	$(BIN)/python -m kipu.api.reference

@@ -12,7 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 RESULTS = Path("build/results")
-PHASES = ("unit", "proof", "simulation", "e2e", "alone", "scale")
+PHASES = ("unit", "proof", "simulation", "browser", "e2e", "alone", "scale")
 
 
 def main(phases: Sequence[str]) -> int:

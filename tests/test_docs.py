@@ -20,7 +20,7 @@ FILE = re.compile(r"`((?:operator|tests|e2e|docs|charts|examples|crds|\.ci)/[\w.
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)(?:#[^)]*)?\)")
 MAKE = re.compile(r"(?:`|^ {4,})make +([^`#\n]+)", re.MULTILINE)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-MODULE = re.compile(r"`((?:core|api|eventlog|shell|cli)/\w+\.py)`")
+MODULE = re.compile(r"`((?:core|api|eventlog|shell|cli)/[\w/]+\.py)`")
 
 
 def each(pattern: re.Pattern[str], *documents: Path) -> Iterator[tuple[str, ...]]:
@@ -97,7 +97,7 @@ def test_the_code_map_has_every_module_once() -> None:
     ]
     modules = sorted(
         str(file.relative_to(ROOT / "operator/kipu"))
-        for file in (ROOT / "operator/kipu").glob("*/*.py")
+        for file in (ROOT / "operator/kipu").glob("*/**/*.py")
         if file.name != "__init__.py"
     )
     assert sorted(mapped) == modules

@@ -47,7 +47,9 @@ rm -rf "$CONTEXT"
 mkdir -p "$CONTEXT"
 cd "$REPO"
 shopt -s nullglob # there may be no LICENSE
-find Dockerfile .dockerignore requirements.lock pyproject.toml README.md LICENSE* operator -name __pycache__ -prune -o -type f -print |
+# the page of `kipu ui` is for people's machines
+find Dockerfile .dockerignore requirements.lock pyproject.toml README.md LICENSE* operator \
+  \( -name __pycache__ -o -path operator/kipu/cli/ui/static \) -prune -o -type f -print |
   LC_ALL=C sort >"$OUT/files"
 tar -cf - -T "$OUT/files" | tar -xf - -C "$CONTEXT"
 mapfile -t files <"$OUT/files"

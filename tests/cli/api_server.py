@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from tests.cli.writes import Writes
 from tests.fakes.selectors import select
 
 WORKFLOWS = "/apis/kipu.dev/v1alpha1/namespaces/{}/workflows"
+ALL_WORKFLOWS = "/apis/kipu.dev/v1alpha1/workflows"
+LOOK_SECONDS = 0.05  # whether the server is closing
 PLURALS = {"workflows", "workflowtemplates", "pods", "jobs", "events", "configmaps"}
 
 
@@ -47,6 +50,10 @@ class ApiServer:
         self.logged: list[tuple[str, dict[str, str]]] = []  # the pods and queries of the logs so far
         self.closing = threading.Event()
         self._version = 0
+        self.changes: queue.Queue[dict[str, Any] | None] = queue.Queue()  # what later ones say; None ends one
+        self.texts: dict[str, str] = {}  # by path: what is no object, such as the log of a pod
+        self.asked: list[str] = []  # the paths of all GETs
+        self.queries: dict[str, dict[str, str]] = {}  # by path: of the last one
 
     @classmethod
     @contextmanager
@@ -120,6 +127,8 @@ class ApiServer:
                 return status, _status("Forbidden", message)
         if path in self.objects:
             return 200, json.dumps(self.objects[path]).encode()
+        if path in self.texts:
+            return 200, self.texts[path].encode()
         if self.lists_nothing and "labelSelector" in query:
             return 403, _status("Forbidden", f'User "me" cannot list {path}')
         if self.page_not_found:
@@ -146,7 +155,9 @@ class ApiServer:
         """A refusal, or lines; None for what is answered at once."""
         if query.get("watch") == "true":
             self.watched.append(dict(query))
-            story = self.watches.pop(0) if self.watches else [self.closing.wait]
+            if not self.watches:
+                return 200, b"", self._changes()
+            story = self.watches.pop(0)
             return (
                 (story, _status("Expired", "too old"), iter(())) if isinstance(story, int) else (200, b"", _told(story))
             )
@@ -155,6 +166,14 @@ class ApiServer:
             self.logged.append((pod, dict(query)))
             return 200, b"", self._log(pod, query)
         return None
+
+    def _changes(self) -> Iterator[bytes]:
+        while not self.closing.is_set():
+            with suppress(queue.Empty):
+                change = self.changes.get(timeout=LOOK_SECONDS)
+                if change is None:
+                    return
+                yield json.dumps(change).encode() + b"\n"
 
     def _log(self, pod: str, query: Mapping[str, str]) -> Iterator[bytes]:
         lines = self.logs[pod]
@@ -228,7 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         api: ApiServer = self.server.api  # type: ignore[attr-defined]
-        query = dict(parse_qsl(parts.query))
+        api.asked.append(parts.path)
+        query = api.queries[parts.path] = dict(parse_qsl(parts.query))
         begun = api.begin(parts.path, query)
         if begun is None:
             self._reply(*api.answer(parts.path, query))

@@ -40,7 +40,7 @@ class Cluster:
     """One API server, with a person's rights."""
 
     def __init__(self, client: ApiClient, namespace: str, request_seconds: float = REQUEST_SECONDS) -> None:
-        self._client = client
+        self.client = client
         self._request_seconds = request_seconds
         self.namespace = namespace
 
@@ -62,6 +62,14 @@ class Cluster:
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> Answer:
         """One GET in a thread, without a resourceVersion: a consistent read."""
         return await asyncio.to_thread(self._send, "GET", path, list((query or {}).items()))
+
+    async def get_text(self, path: str, query: Mapping[str, str]) -> Answer:
+        """One GET of what is no object, such as the log of a pod: the text is the answer's message."""
+        reply = await asyncio.to_thread(self._call, "GET", path, list(query.items()), None, self._request_seconds)
+        content = await asyncio.to_thread(self._content, reply)
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            return _answer(reply.status, content)
+        return Answer(status=reply.status, reason="", message=content.decode(errors="replace"), body={})
 
     async def create_workflow(self, namespace: str, manifest: Mapping[str, object], *, dry_run: bool = False) -> Answer:
         """One POST in a thread. `dry_run`: all is checked, and nothing kept."""
@@ -116,11 +124,11 @@ class Cluster:
         content_type: str = JSON,
     ) -> Any:
         headers = {"Accept": JSON, "Content-Type": content_type}
-        request = self._client.param_serialize(
+        request = self.client.param_serialize(
             verb, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            return self._client.call_api(*request, _request_timeout=timeout)
+            return self.client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(error) from error
 
@@ -132,7 +140,7 @@ class Cluster:
         return content
 
     def _unanswered(self, error: Exception) -> Unanswered:
-        return Unanswered(f"the cluster at {self._client.configuration.host} does not answer: {error}")
+        return Unanswered(f"the cluster at {self.client.configuration.host} does not answer: {error}")
 
     # -- eventlog.ports.ConfigMapApi -----------------------------------------------------------------------
 

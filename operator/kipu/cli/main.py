@@ -8,6 +8,7 @@
     kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
     kipu lint FILE... [-o text|json]
     kipu trace NAME|FILE [-n NAMESPACE] [--endpoint URL | -o json]
+    kipu ui [--file FILE]... [-n NAMESPACE] [--port PORT] [--no-browser]
 
 The other commands, which are about Workflows in a cluster, are modules of their own: see the end of this file.
 All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
@@ -53,6 +54,7 @@ from .files import save
 from .options import in_a_cluster
 from .table import show
 from .tracing import trace
+from .ui.command import ui
 
 RUNS = Path(".kipu")
 PROCESSES = max(4, os.cpu_count() or 1)
@@ -66,6 +68,7 @@ def kipu() -> None:
 
 
 kipu.add_command(trace)
+kipu.add_command(ui)
 
 
 @kipu.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -147,7 +148,12 @@ class Auditor:
         stored = change.after or change.before
         assert stored is not None
         case = self.cases.get(stored.object["metadata"].get("labels", {}).get(UID_LABEL, ""))
-        if case is None or case.is_leaving:
+        if case is None:
+            return
+        if case.is_leaving:  # what was on its way is still committed: a run may open so; what goes is the collector's
+            if change.key.name == case.head_name and change.after is not None:
+                with suppress(Breach):
+                    self._committed(case, case.read_head(change.after.object))
             return
         try:
             if change.key.name == case.head_name:

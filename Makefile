@@ -73,8 +73,9 @@ else
 endif
 zoo: setup ## Every seeded bug against the tests that must catch it; the last line is `K of N caught`
 	@$(BIN)/python -m tests.zoo.run
-crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the models
+crds: setup ## Generate crds/, the chart's copy, schemas/ and docs/reference.md from the models
 	$(BIN)/python -m kipu.api.crd
+	$(BIN)/python -m kipu.api.json_schema
 	$(BIN)/python -m kipu.api.reference
 
 ## The chart and what is shipped

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from e2e.apiserver import ApiServer, kubectl, wait_until
-from tests.docs_commands.walk import Type, Write, missing, walk
+from tests.docs_commands.walk import WALKED, Type, Write, missing, walk
 
 pytestmark = pytest.mark.cluster
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def environment(api: ApiServer, request: pytest.FixtureRequest, tmp_path: Path) 
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/how-to.md"])
+@pytest.mark.parametrize("page", WALKED)
 def test_a_page_shows_what_happens(page: str, environment: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     folder.mkdir()

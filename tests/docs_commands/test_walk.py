@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs_commands import pages
-from tests.docs_commands.walk import Type, Write, missing, walk
+from tests.docs_commands.walk import WALKED, Type, Write, missing, walk
 
 ROOT = Path(__file__).parents[2]
-WALKED = ("docs/tutorial.md", "docs/how-to.md")
 PAGE = """
 <!-- not run: a cluster is there already -->
 

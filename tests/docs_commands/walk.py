@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from . import shell
 from .pages import Block, blocks, file_name
 
+WALKED = ("docs/tutorial.md", "docs/how-to.md", "docs/migration.md")  # by e2e/tests/test_walks.py
 ANYTHING = "..."  # of a line that is shown: whatever stands there
 UNSTABLE = re.compile(
     r"\b\d{4}-\d\d-\d\dT[\d:.]+Z\b"  # a time

@@ -1,14 +1,29 @@
-"""Commands that pages show and no test judges, each with the reason.
+"""What pages show and no test judges: commands, each with the reason, and what is no command.
 
-Promises: a line that no page shows any more fails the test that reads this. Must never hold a `kipu` or `make` line.
+Promises: what no page shows any more fails the test that reads this. Must never hold one of `kipu` or `make`.
 """
 
 from __future__ import annotations
 
-# By a part of the line.
+# By the command.
 NOT_JUDGED: dict[str, str] = {
-    "while read -r chunk": "a loop of the shell, over what jq prints: tests/eventlog holds the format that it reads",
-    'base64 -d <<< "$chunk"': "the loop's body",
-    "done": "the loop's end",
-    "next.yaml": "stands for a manifest of the reader's own",
+    "kubectl apply -f next.yaml": "stands for a manifest of the reader's own",
 }
+
+# What indented blocks show that nobody types, by the beginning of its first line.
+ONLY_SHOWN: tuple[str, ...] = (
+    "observation -> Command",
+    "cli -> shell",
+    "nightly  Running",
+    "step 'report' waits",
+    "step 'load' has not started",
+    "kipu: step 'load'",
+    "build/<hash>",
+    '{"attempt":1,',
+    '{"chunks":[',
+    "${{ steps['shard']",
+    ".kipu/diamond/lock",
+    "4 bytes",
+    "workflow nightly",
+    "kipu/<uid of the Workflow>",
+)

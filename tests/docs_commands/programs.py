@@ -28,7 +28,7 @@ KUBECTL = frozenset(
 HELM = frozenset({"get", "history", "install", "lint", "list", "rollback", "status", "template", "test", "uninstall"})
 HELM_CHARTED = frozenset({"install", "upgrade", "template", "lint"})
 # Of other people: that they are there is all that is asked.
-OTHERS = frozenset({"base64", "cat", "cd", "dot", "echo", "eval", "export", "jq", "python3", "sed"})
+OTHERS = frozenset({"base64", "cat", "cd", "dot", "echo", "eval", "export", "jq", "python3", "read", "sed"})
 OWN = {"pip", "pre-commit", "pytest", "python", "towncrier"}  # of .venv/bin
 
 

@@ -24,6 +24,8 @@ INNER = re.compile(r"\$\(([^()]*)\)")  # a command within a word in quotes
 MAY = re.compile(r"\[[^\]]*\]")
 NUMBERED = re.compile(r"(?<=\s)\d>(&\d)?")  # 2> and 2>&1
 REDIRECTION = re.compile(r"^(?:>>?|<<?<?)$")
+# A shell's own words: what follows them is a command.
+KEYWORDS = frozenset({"while", "for", "do", "done", "if", "then", "else", "fi", "!"})
 BETWEEN = frozenset({"|", "||", "&&", ";", "(", ")", "&", "|&"})
 EXIT_CODE = re.compile(r"# exit code (\d+)\b")
 
@@ -45,28 +47,52 @@ def is_shell(block: Block) -> bool:
     """Whether it holds commands."""
     if block.language:
         return block.language in LANGUAGES
+    return any(_begins_with_a_command(text) for _, text in _paragraphs(block))
+
+
+def lines(block: Block) -> Iterator[Line]:
+    """What is typed, line by line. What an indented block shows of an answer, behind an empty line, is passed over."""
+    for number, text in _paragraphs(block):
+        if block.language or _begins_with_a_command(text):
+            yield from _lines(block.page, number, text)
+
+
+def answers(block: Block) -> list[str]:
+    """The first lines of what is not typed, but shown; of a fence that says its language, none."""
+    return [
+        text.partition("\n")[0]
+        for _, text in _paragraphs(block)
+        if not block.language and not _begins_with_a_command(text)
+    ]
+
+
+def _paragraphs(block: Block) -> Iterator[tuple[int, str]]:
+    """What stands between empty lines, with the number of its first line."""
+    number = block.line
+    for text in block.text.split("\n\n"):
+        yield number, text.strip("\n")
+        number += text.count("\n") + 2
+
+
+def _begins_with_a_command(text: str) -> bool:
     try:
-        first = next(iter(commands(block.text.partition("\n")[0])), [""])[0]
-    except ValueError:  # a quote that is not closed: no command, or one that goes on
+        first = next(iter(commands(text.partition("\n")[0].rstrip("\\"))), [""])[0]
+    except ValueError:  # a quote that is not closed
         return False
     return first in PROGRAMS or bool(PLACE.match(first))
 
 
-def lines(block: Block) -> Iterator[Line]:
-    """What is typed, line by line. An indented block may show an answer below an empty line: it is passed over."""
-    number, held = block.line, ""
-    shown = block.text.split("\n\n")[0] if not block.language else block.text
+def _lines(page: str, first: int, shown: str) -> Iterator[Line]:
+    number, held = first, ""
     for offset, text in enumerate(shown.splitlines()):
-        number = number if held else block.line + offset
+        number = number if held else first + offset
         held = f"{held} {text.strip()}" if held else text
         if held.endswith("\\"):
             held = held[:-1].rstrip()
-        elif held.strip():
-            code = EXIT_CODE.search(held)
-            yield Line(block.page, number, held, int(code[1]) if code else 0)
-            held = ""
-        else:
-            held = ""
+            continue
+        code = EXIT_CODE.search(held)
+        yield Line(page, number, held, int(code[1]) if code else 0)
+        held = ""
 
 
 def commands(text: str) -> list[list[str]]:
@@ -98,7 +124,7 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _without_variables(words: list[str]) -> list[str]:
-    """`NAME=value` before a command, and what is left of `NAME=$(`, are no command."""
-    while words and VARIABLE.match(words[0]):
+    """`NAME=value` before a command, what is left of `NAME=$(`, and the shell's own words are no command."""
+    while words and (VARIABLE.match(words[0]) or words[0] in KEYWORDS):
         words = words[1:]
     return words

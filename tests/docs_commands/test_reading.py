@@ -16,6 +16,8 @@ Text with [a link](other.md#there), `[none](gone.md)` and [this](#one-thing).
 
     its answer
 
+    kubectl get pods
+
 ## `kipu`, again: [x](y.md)
 
 ## One thing
@@ -36,7 +38,7 @@ kind: Workflow
 def test_blocks_are_found_with_their_lines_and_what_is_said_before_them() -> None:
     indented, fenced, manifest = pages.blocks("page.md", PAGE)
     assert (str(indented), shell.is_shell(indented)) == ("page.md:5", True)
-    assert (str(fenced), fenced.language, fenced.why_not_run) == ("page.md:18", "sh", "it needs a registry")
+    assert (str(fenced), fenced.language, fenced.why_not_run) == ("page.md:20", "sh", "it needs a registry")
     assert (pages.file_name(manifest), manifest.why_not_run, shell.is_shell(manifest)) == ("first.yaml", "", False)
 
 
@@ -44,14 +46,15 @@ def test_links_and_anchors_are_those_of_the_prose() -> None:
     assert [(link.line, link.path, link.anchor) for link in pages.links("page.md", PAGE)] == [
         (3, "other.md", "there"),
         (3, "", "one-thing"),
-        (11, "y.md", ""),
+        (13, "y.md", ""),
     ]
     assert pages.anchors(PAGE) == {"one-thing", "kipu-again-x", "one-thing-1"}
 
 
 def test_a_line_that_goes_on_is_one_and_an_answer_is_none() -> None:
     indented, fenced, _ = pages.blocks("page.md", PAGE)
-    assert [(line.number, line.exit_code) for line in shell.lines(indented)] == [(5, 0), (6, 0)]
+    assert [(line.number, line.exit_code) for line in shell.lines(indented)] == [(5, 0), (6, 0), (11, 0)]
+    assert shell.answers(indented) == ["its answer"]
     assert [line.exit_code for line in shell.lines(fenced)] == [3]
 
 
@@ -65,6 +68,8 @@ def test_a_line_that_goes_on_is_one_and_an_answer_is_none() -> None:
         ('eval "$(e2e/cluster/env.sh)"', [["e2e/cluster/env.sh"], ["eval", "$(e2e/cluster/env.sh)"]]),
         ("make chaos [KILLS=200 REPLICAS=as installed]", [["make", "chaos"]]),
         ("CLUSTER=sim make scale", [["make", "scale"]]),
+        ("jq . a | while read -r b; do", [["jq", ".", "a"], ["read", "-r", "b"]]),
+        ("done", []),
     ],
 )
 def test_every_command_of_a_line_is_found(text: str, found: list[list[str]]) -> None:

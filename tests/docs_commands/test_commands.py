@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,10 @@ def test_every_manifest_of_a_page_is_sound(page: str) -> None:
     shown = [block.text for block in BLOCKS[page] if block.language == "yaml"]
     report = lint([(page, "\n---\n".join(shown).encode())])
     assert report.findings == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_json_block_of_a_page_can_be_read(page: str) -> None:
+    for block in BLOCKS[page]:
+        if block.language == "json":
+            json.loads(block.text)

@@ -78,8 +78,9 @@ zoo: setup ## Every seeded bug against the tests that must catch it; the last li
 browser: setup ## The page of `kipu ui` in a headless Chromium, which is fetched; pictures in build/ui
 	@$(UV) pip install -q --require-hashes --python $(BIN)/python -r requirements-ui-test.lock
 	@KIPU_BROWSER="$${KIPU_BROWSER:-$$(e2e/browser.sh)}" $(BIN)/pytest -q -m browser e2e --junitxml=build/results/browser.xml
-crds: setup ## Generate crds/, the chart's copy and docs/reference.md from the models
+crds: setup ## Generate crds/, the chart's copy, schemas/ and docs/reference.md from the models
 	$(BIN)/python -m kipu.api.crd
+	$(BIN)/python -m kipu.api.json_schema
 	$(BIN)/python -m kipu.api.reference
 
 ## The chart and what is shipped

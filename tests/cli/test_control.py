@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from kipu.cli import awaiting
-from kipu.cli.awaiting import SILENT_LOOKS_MAX
+from kipu.cli import following
 from kipu.cli.changing import TRIES_MAX
 from kipu.core.reasons import Reason, ShutdownMode
+from kipu.eventlog import requests
 from tests.api.specs import spec, step
 from tests.cli.api_server import ApiServer
-from tests.cli.stored import AT, Body, flow_of, put, stored
+from tests.cli.stored import AT, Body, Operator, flow_of, put, stored
 from tests.cli.terminal import Terminal
 from tests.cli.writes import ME
 from tests.core.given import SECOND, Flow
@@ -23,6 +22,7 @@ from tests.fakes.refusals import Refused, denied, invalid
 CHAIN = spec(step("a"), step("b", dependsOn=["a"]))
 ASKS = spec({"name": "publish", "approval": {}}, {"name": "sign", "approval": {}})
 NIGHTLY = f"{AT}/nightly"
+LOGS = "/api/v1/namespaces/default/configmaps"
 
 
 def given_spec(server: ApiServer) -> dict[str, Any]:
@@ -37,17 +37,10 @@ def edit(server: ApiServer, **fields: object) -> None:
     put(server, body | {"spec": body["spec"] | fields, "metadata": body["metadata"] | {"generation": generation}})
 
 
-def goes_on(server: ApiServer, flow: Flow, *deeds: Callable[[], object]) -> None:
-    """Before each of the next looks one thing happens, and the operator writes the status."""
-
-    def happens(deed: Callable[[], object]) -> None:
-        deed()
-        body = server.objects[NIGHTLY]
-        generation = body["metadata"]["generation"]
-        put(server, stored(body["spec"], flow, generation=generation))
-
-    server.before_reads.append(lambda: None)  # the look before the patch
-    server.before_reads.extend(partial(happens, deed) for deed in deeds)
+def taken_up(server: ApiServer, flow: Flow, given: Body = CHAIN) -> Operator:
+    operator = Operator(server, flow)
+    operator.take_up(given)
+    return operator
 
 
 # -- what is written and said ------------------------------------------------------------------------------
@@ -236,18 +229,14 @@ def test_a_timeout_of_nothing_is_wrong_usage(terminal: Terminal, arguments: list
 def test_a_cancel_waits_until_no_pod_is_left(terminal: Terminal, server: ApiServer) -> None:
     flow = flow_of(CHAIN)
     flow.start("a")
-    put(server, stored(CHAIN, flow))
-    goes_on(server, flow, flow.shut_down, lambda: flow.gone("a", after=SECOND))
+    operator = taken_up(server, flow)
+    server.watches = [operator.story(flow.shut_down, lambda: flow.gone("a", after=SECOND))]
     outcome = terminal.kipu("cancel", "nightly", "--wait")
     assert outcome.code == 0  # what was asked for has come
-    assert outcome.out.splitlines() == [
-        "workflow.kipu.dev/nightly: asked to cancel run 1",
-        "Running     a: shutdown requested",
-        "Cancelled   b",
-        "Cancelling  workflow 1/2 steps",
-        "Cancelled   a",
-        "Cancelled   workflow 2/2 steps in 1s: cancelled on request",
-    ]
+    asked, stands, *lines = outcome.out.splitlines()
+    assert asked == "workflow.kipu.dev/nightly: asked to cancel run 1"
+    assert stands.startswith("nightly  Running  0/2 steps")
+    assert lines[-1].split()[1:3] == ["workflow", "cancelled:"]
 
 
 @pytest.mark.parametrize(("ends", "code"), [("succeed", 0), ("fail", 1)])
@@ -256,27 +245,82 @@ def test_a_rerun_is_followed_from_its_opening_to_its_end(
 ) -> None:
     flow = flow_of(CHAIN)
     flow.fail("a", after=SECOND)
-    put(server, stored(CHAIN, flow))
+    operator = taken_up(server, flow)
     end = partial(getattr(flow, ends), after=SECOND)
-    goes_on(server, flow, lambda: None, flow.rerun, lambda: end("a"), lambda: end("b") if not code else None)
+    server.watches = [operator.story(lambda: None, flow.rerun, lambda: end("a"), lambda: code or end("b"))]
     outcome = terminal.kipu("rerun", "nightly", "--watch")
     assert outcome.code == code
-    lines = outcome.out.splitlines()
-    assert lines[0] == "workflow.kipu.dev/nightly: asked for run 2"
-    assert lines[1] == "Scheduled   a"  # and nothing of the old run
-    assert lines[-1].startswith("Failed      workflow" if code else "Succeeded   workflow 2/2 steps in ")
+    asked, stands, opens, *_, last = outcome.out.splitlines()
+    assert asked == "workflow.kipu.dev/nightly: asked for run 2"
+    assert stands.startswith("nightly  Failed")  # as the run before has left it
+    assert "runs again: rerun 2" in opens
+    assert last.split()[1:3] == ["workflow", "failed:" if code else "succeeded"]
     assert given_spec(server)["rerun"] == {"number": 2}
 
 
+def test_the_run_that_was_asked_for_is_waited_for_and_no_later_one(terminal: Terminal, server: ApiServer) -> None:
+    """Run 2 is asked for already when run 1 is cancelled, and is far on when somebody looks."""
+    flow = flow_of(CHAIN)
+    flow.start("a")
+    asks = {**CHAIN, "rerun": {"number": 2}}
+    operator = taken_up(server, flow, asks)
+
+    def much_happens() -> None:
+        flow.shut_down()
+        flow.gone("a", after=SECOND)
+        flow.rerun()
+        flow.start("a")
+
+    server.watches = [operator.story(much_happens)]
+    outcome = terminal.kipu("cancel", "nightly", "--wait")
+    assert outcome.code == 0
+    assert outcome.err.endswith("; run 2, which is asked for, opens then\n")
+    assert outcome.out.splitlines()[-1].split()[1:3] == ["workflow", "cancelled:"]
+
+
+@pytest.mark.parametrize("ends", ["shown", "deleted"])
+def test_the_end_is_the_end_once_the_status_shows_it_too(terminal: Terminal, server: ApiServer, ends: str) -> None:
+    """Else the next command, which judges by the status, would still find a run that goes on."""
+    flow = flow_of(CHAIN)
+    flow.start("a")
+    operator = taken_up(server, flow)
+
+    def lags() -> dict[str, Any]:
+        change = operator.tells(flow.shut_down)
+        operator.records(lambda: flow.gone("a", after=SECOND))
+        return change
+
+    def deleted() -> dict[str, Any]:
+        return {"type": "DELETED", "object": server.objects.pop(NIGHTLY)}
+
+    server.watches = [[lags], operator.story(lambda: None) if ends == "shown" else [deleted]]
+    outcome = terminal.kipu("cancel", "nightly", "--wait")
+    assert outcome.code == 0
+    assert outcome.out.count("cancelled: cancelled on request") == 1
+    assert len(server.watched) == 2
+
+
+def test_on_a_terminal_who_waits_sees_the_tree_of_watch(
+    terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    flow = flow_of(CHAIN)
+    flow.start("a")
+    operator = taken_up(server, flow)
+    server.watches = [operator.story(flow.shut_down, lambda: flow.gone("a", after=SECOND))]
+    out = terminal.kipu("cancel", "nightly", "--wait").out
+    assert "━" in out
+    assert "└─ " in out
+
+
 def test_a_run_that_the_operator_does_not_open_is_told_with_its_reason(terminal: Terminal, server: ApiServer) -> None:
-    """A template says which steps there are, so that the CLI cannot know them all."""
+    """A template says which steps there are, so that the CLI cannot know them all before."""
     flow = flow_of(CHAIN)
     flow.fail("a", after=SECOND)
-    given = {"templateRef": {"name": "etl"}}
-    body = stored(given, flow)
-    del body["status"]["steps"]
-    put(server, body)
-    goes_on(server, flow, lambda: None)
+    operator = taken_up(server, flow, {"templateRef": {"name": "etl"}})
+    del server.objects[NIGHTLY]["status"]["steps"]
+    server.watches = [operator.story(lambda: None)]
     outcome = terminal.kipu("rerun", "nightly", "--from", "c", "--watch")
     assert outcome.code == 1
     assert outcome.err.splitlines()[-1] == (
@@ -285,58 +329,75 @@ def test_a_run_that_the_operator_does_not_open_is_told_with_its_reason(terminal:
 
 
 def test_a_workflow_that_does_not_end_in_time_goes_on(terminal: Terminal, server: ApiServer) -> None:
-    put(server, stored(CHAIN, flow_of(CHAIN)))
+    taken_up(server, flow_of(CHAIN))
     outcome = terminal.kipu("drain", "nightly", "--wait", "--timeout", "1ms")
     assert outcome.code == 124
-    assert outcome.err.splitlines()[-1] == "kipu: Workflow 'nightly' has not ended in this time; it goes on"
+    assert outcome.err.splitlines()[-1] == "kipu: Workflow 'nightly' has not finished in time; it goes on"
 
 
 @pytest.mark.parametrize("uid", ["", "another"])
 def test_a_workflow_that_is_deleted_while_it_is_waited_for_is_told(
     terminal: Terminal, server: ApiServer, uid: str
 ) -> None:
-    put(server, stored(CHAIN, flow_of(CHAIN)))
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: put(server, stored(CHAIN, uid=uid)) if uid else server.objects.pop(NIGHTLY))
-    assert terminal.kipu("cancel", "nightly", "--wait").code == 3
+    taken_up(server, flow_of(CHAIN))
+
+    def gone() -> dict[str, Any]:
+        body = server.objects.pop(NIGHTLY)
+        return {"type": "ADDED", "object": stored(CHAIN, uid=uid)} if uid else {"type": "DELETED", "object": body}
+
+    server.watches = [[gone]]
+    outcome = terminal.kipu("cancel", "nightly", "--wait")
+    assert outcome.code == 3
+    assert outcome.err.endswith("kipu: Workflow 'nightly' was deleted\n")
 
 
-@pytest.mark.parametrize(("looks", "code"), [(SILENT_LOOKS_MAX - 1, 0), (SILENT_LOOKS_MAX, 2)])
-def test_a_control_plane_that_is_away_for_a_while_is_waited_for(
-    terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch, looks: int, code: int
+READS_REFUSED_MAX = following.TRIES_MAX * requests.TRIES_MAX
+
+
+@pytest.mark.parametrize(("away", "code"), [(READS_REFUSED_MAX - 1, 0), (READS_REFUSED_MAX, 2)])
+def test_a_log_that_cannot_be_read_for_a_while_is_asked_for_again(
+    terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch, away: int, code: int
 ) -> None:
-    monkeypatch.setattr(awaiting, "LOOK_SECONDS_MAX", 0)
+    """After the end of a run no later change of the Workflow would have it looked at anew."""
+    monkeypatch.setattr(following, "WAIT_SECONDS", (0.0,))
+    monkeypatch.setattr(requests, "WAIT_SECONDS_FIRST", 0.0)
     flow = flow_of(CHAIN)
-    put(server, stored(CHAIN, flow))
+    operator = taken_up(server, flow)
 
-    def comes_back() -> None:
-        server.refusals.clear()
+    def ends() -> dict[str, Any]:
         flow.shut_down()
-        flow.gone("a", after=SECOND)
-        put(server, stored(CHAIN, flow))
+        change = operator.tells(lambda: flow.gone("a", after=SECOND))
+        server.refusals[LOGS] = (503, "etcd is away")
+        server.before_reads.extend([lambda: None] * away)
+        server.before_reads.append(server.refusals.clear)
+        return change
 
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: server.refusals.update({NIGHTLY: (503, "etcd is away")}))
-    server.before_reads.extend([lambda: None] * (looks - 1))
-    server.before_reads.append(comes_back)
-    assert terminal.kipu("cancel", "nightly", "--wait").code == code
+    server.watches = [[ends]]
+    outcome = terminal.kipu("cancel", "nightly", "--wait")
+    assert outcome.code == code
+    assert "etcd is away" in outcome.err
 
 
 def test_a_workflow_that_stalls_is_not_waited_for(terminal: Terminal, server: ApiServer) -> None:
-    body: Body = put(server, stored(CHAIN, flow_of(CHAIN)))
-    stalled = {"type": "Stalled", "status": "True", "message": "the log was \x1b[31mcut"}
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: put(server, body | {"status": body["status"] | {"conditions": [stalled]}}))
+    operator = taken_up(server, flow_of(CHAIN))
+
+    def stalls() -> dict[str, Any]:
+        change = operator.tells(lambda: None)
+        stalled = {"type": "Stalled", "status": "True", "message": "the log was \x1b[31mcut"}
+        change["object"]["status"]["conditions"] = [stalled]
+        return change
+
+    server.watches = [[stalls]]
     outcome = terminal.kipu("cancel", "nightly", "--wait")
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert outcome.err.endswith("is stalled: the log was \\x1b[31mcut\n")
 
 
 def test_what_a_program_says_cannot_move_the_readers_cursor(terminal: Terminal, server: ApiServer) -> None:
     flow = flow_of(CHAIN)
-    put(server, stored(CHAIN, flow))
+    operator = taken_up(server, flow)
     said = flow.outcome("a", reason=Reason.EXIT_CODE, exit_code=1, message="\x1b[2J")
-    goes_on(server, flow, lambda: flow.tell(said))
+    server.watches = [operator.story(lambda: flow.tell(said))]
     outcome = terminal.kipu("cancel", "nightly", "--wait")
     assert "\x1b" not in outcome.out
     assert "\\x1b[2J" in outcome.out

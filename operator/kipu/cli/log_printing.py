@@ -19,9 +19,9 @@ from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.eventlog.ports import Recorded
 from kipu.shell.clock import SystemClock
 
-from .cluster import Cluster
-from .errors import CANNOT_TELL, NO_WORKFLOW, CannotTell
-from .following import changes
+from .cluster import Cluster, find_workflow
+from .commands import note
+from .errors import CANNOT_TELL, CannotTell, NoWorkflow
 from .log_lines import Line
 from .log_sources import (
     SOURCES_MAX,
@@ -36,12 +36,11 @@ from .log_sources import (
     sources,
 )
 from .options import Where
-from .reading import Look, look, look_at
-from .remembering import Remembering
+from .reading import Look, look
 from .sighting import pods_selector
 from .steps import place_of
 from .taps import PodGone, Tap
-from .waiting import is_over
+from .waiting import is_over, looks
 
 PREFIX_STYLES = ("cyan", "magenta", "green", "yellow", "blue")
 
@@ -72,7 +71,7 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Something beside the lines."""
-        click.echo(f"kipu: {text}", err=True)
+        note(text)
 
 
 # -- once --------------------------------------------------------------------------------------------------
@@ -202,8 +201,7 @@ class _Following:
                     return 0
                 if looking.done():
                     looking.result()
-                    self._printer.note(f"Workflow '{self._name}' was deleted")
-                    return NO_WORKFLOW
+                    raise NoWorkflow(f"Workflow '{self._name}' was deleted")
         finally:
             tasks = [looking, *self._taps.values()]
             for task in tasks:
@@ -212,14 +210,10 @@ class _Following:
 
     async def _look(self) -> None:
         """Keep what is known of the Workflow, to its end."""
-        log = Remembering(self._cluster)
-        async with aclosing(changes(self._cluster, self._namespace, self._name, note=self._printer.note)) as seen:
-            async for workflow in seen:
-                log.turn_over()
-                try:
-                    self._found = await look_at(log, workflow)
-                except TransientError as error:
-                    self._printer.note(f"{error}; trying again")
+        known = await find_workflow(self._cluster, self._namespace, self._name)
+        async with aclosing(looks(self._cluster, known, note=self._printer.note)) as seen:
+            async for found in seen:
+                self._found = found
                 self._news.set()
 
     def _serve(self, found: Look) -> bool:

@@ -18,6 +18,7 @@ from kipu.shell.clock import SystemClock
 from .columns import PHASE_STYLES
 from .commands import Command
 from .completing import all_step_names
+from .log_sources import last_words
 from .options import Where, of_a_workflow
 from .steps import place_of
 from .waits import shown
@@ -55,5 +56,14 @@ async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation
     found = await look(cluster, namespace, name)
     place = place_of(found.state, step, name)
     sight = await sight_of(cluster, found.stream, found.state, place)
-    answer = explain(found.state, place, shown(found.workflow), sight, now=SystemClock().now())
-    return found.state.steps[place].phase.value, answer
+    step, records = found.state.steps[place], () if found.history is None else found.history.records
+    words = last_words(records, found.state.run, found.state.name(place), step.attempts)
+    answer = explain(
+        found.state,
+        place,
+        shown(found.workflow),
+        sight,
+        now=SystemClock().now(),
+        last_words=[line.text.decode() for line in words],
+    )
+    return step.phase.value, answer

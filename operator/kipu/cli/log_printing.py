@@ -29,6 +29,7 @@ from .log_sources import (
     Source,
     check_attempt,
     fate,
+    last_words,
     newest,
     next_attempt,
     not_begun,
@@ -42,6 +43,7 @@ from .steps import place_of
 from .taps import PodGone, Tap
 from .waiting import is_over, looks
 
+ONLY_THE_END = "; of what it wrote the end alone was kept"
 PREFIX_STYLES = ("cyan", "magenta", "green", "yellow", "blue")
 
 
@@ -99,8 +101,22 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
         async for line in tap.read():
             printer.line(step, number, line)
     except PodGone as error:
-        raise CannotTell(_instead(found, step, number, error)) from error
+        kept = _kept(found, step, number, query)
+        if not kept:
+            raise CannotTell(_instead(found, step, number, error)) from error
+        printer.note(_instead(found, step, number, error) + ONLY_THE_END)
+        for line in kept:
+            printer.line(step, number, line)
     return 0
+
+
+def _kept(found: Look, step: str, attempt: int, query: Mapping[str, str]) -> Sequence[Line]:
+    """What the log of events has kept of the end of an attempt's log, and of that what was asked for."""
+    lines = last_words(_records(found), found.state.run, step, attempt)
+    if "sinceSeconds" in query:
+        since_ns = (SystemClock().now() - int(query["sinceSeconds"]) * 1_000) * 1_000_000
+        lines = [line for line in lines if line.time_ns is None or line.time_ns >= since_ns]
+    return lines[max(0, len(lines) - int(query["tailLines"])) :] if "tailLines" in query else lines
 
 
 def _records(found: Look) -> Sequence[Recorded]:
@@ -120,7 +136,7 @@ async def _print_merged(
     """The lines of all, by their times."""
     printed = 0
     async with AsyncExitStack() as stack:
-        merge = _Merge(found, printer)
+        merge = _Merge(found, query, printer)
         for source in chosen:
             selector = pods_selector(found.stream.uid, found.state, source.place, source.attempt)
             tap = Tap(cluster, found.stream.namespace, selector, query)
@@ -135,8 +151,9 @@ async def _print_merged(
 class _Merge:
     """Of each source the next line, the oldest first."""
 
-    def __init__(self, found: Look, printer: Printer) -> None:
+    def __init__(self, found: Look, query: Mapping[str, str], printer: Printer) -> None:
         self._found = found
+        self._query = query
         self._printer = printer
         self._sources: list[tuple[Source, AsyncIterator[Line]]] = []
         self._next: list[tuple[int, int, Line]] = []  # a heap: time, place in the list before, line
@@ -160,9 +177,19 @@ class _Merge:
         except StopAsyncIteration:
             self.empty += after_ns == 0
         except (PodGone, TransientError) as error:
-            self._printer.note(_instead(self._found, source.step, source.attempt, error))
+            kept = () if after_ns else _kept(self._found, source.step, source.attempt, self._query)
+            said = _instead(self._found, source.step, source.attempt, error)
+            self._printer.note(said + (ONLY_THE_END if kept else ""))
+            if kept:
+                self._sources[number] = source, _one_by_one(kept)
+                await self._pull(number, after_ns)
         else:
             heapq.heappush(self._next, (after_ns if line.time_ns is None else line.time_ns, number, line))
+
+
+async def _one_by_one(lines: Sequence[Line]) -> AsyncIterator[Line]:
+    for line in lines:
+        yield line
 
 
 # -- as it comes -------------------------------------------------------------------------------------------
@@ -248,9 +275,17 @@ class _Following:
     async def _follow(self, found: Look, source: Source, attempt: int) -> None:
         selector = pods_selector(found.stream.uid, found.state, source.place, attempt)
         tap = Tap(self._cluster, self._namespace, selector, self._query)
+        has_come = False
         try:
             async with aclosing(tap.follow()) as lines:
                 async for line in lines:
                     self._printer.line(source.step, attempt, line)
+                    has_come = True
         except PodGone as error:
-            self._printer.note(_instead(found, source.step, attempt, error))
+            newest = self._found or found  # it may have failed meanwhile
+            is_same_run = newest.state.run == found.state.run
+            kept = _kept(newest, source.step, attempt, self._query) if is_same_run and not has_come else ()
+            said = _instead(newest if is_same_run else found, source.step, attempt, error)
+            self._printer.note(said + (ONLY_THE_END if kept else ""))
+            for line in kept:
+                self._printer.line(source.step, attempt, line)

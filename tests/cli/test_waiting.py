@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kipu.cli import following
+from kipu.core.commands import Claim
 from kipu.core.reasons import Reason
 from kipu.eventlog import requests
 from tests.api.specs import spec, step
@@ -100,6 +101,18 @@ def test_the_end_is_the_end_once_the_status_shows_it_too(terminal: Terminal, ser
     assert outcome.code == 0
     assert outcome.out.count("cancelled: cancelled on request") == 1
     assert len(server.watched) == 2
+
+
+def test_what_a_log_has_behind_the_end_need_not_be_shown(terminal: Terminal, server: ApiServer) -> None:
+    """A new operator claims a log before it knows that there is nothing to do."""
+    flow = flow_of(CHAIN)
+    flow.start("a")
+    flow.shut_down()
+    operator = taken_up(server, flow)
+    operator.tells(lambda: flow.gone("a", after=SECOND))
+    operator.records(lambda: flow.tell(Claim(writer="kipu-1"), after=SECOND))
+    outcome = terminal.kipu("watch", "nightly")
+    assert (outcome.code, server.watched) == (1, [])
 
 
 def test_on_a_terminal_who_waits_sees_the_tree_of_watch(

@@ -33,7 +33,7 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, as they are to be typed."""
         split = [example.partition(REMARK) for example in self.examples]
-        width = max((len(words) for words, _, _ in split), default=0)
+        width = max((len(words) for words, mark, _ in split if mark), default=0)
         with formatter.section("Examples"):
             for words, mark, remark in split:
                 shown = f"{words:<{width}}{mark}{remark}" if mark else words

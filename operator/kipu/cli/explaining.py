@@ -56,8 +56,8 @@ async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation
     found = await look(cluster, namespace, name)
     place = place_of(found.state, step, name)
     sight = await sight_of(cluster, found.stream, found.state, place)
-    step, records = found.state.steps[place], () if found.history is None else found.history.records
-    words = last_words(records, found.state.run, found.state.name(place), step.attempts)
+    stands, records = found.state.steps[place], () if found.history is None else found.history.records
+    words = last_words(records, found.state.run, found.state.name(place), stands.attempts)
     answer = explain(
         found.state,
         place,
@@ -66,4 +66,4 @@ async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation
         now=SystemClock().now(),
         last_words=[line.text.decode() for line in words],
     )
-    return step.phase.value, answer
+    return stands.phase.value, answer

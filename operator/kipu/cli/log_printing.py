@@ -85,10 +85,10 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
     found = await look(cluster, namespace, name)
     chosen = places(found.state, asked, name)
     if asked.everything:
-        kept, left_out = newest(sources(found.state, _records(found), chosen))
+        some, left_out = newest(sources(found.state, _records(found), chosen))
         if left_out:
-            printer.note(f"of {len(kept) + left_out} logs these are the {len(kept)} youngest: name a step for another")
-        return await _print_merged(cluster, found, kept, query, printer)
+            printer.note(f"of {len(some) + left_out} logs these are the {len(some)} youngest: name a step for another")
+        return await _print_merged(cluster, found, some, query, printer)
     (place,) = chosen
     if asked.attempt is not None:
         check_attempt(found.state, place, asked.attempt)
@@ -96,18 +96,24 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
         raise not_begun(found.state, place, now=SystemClock().now())
     number = asked.attempt or found.state.steps[place].attempts
     tap = Tap(cluster, namespace, pods_selector(found.stream.uid, found.state, place, number), query)
-    step = found.state.name(place)
+    step, has_come = found.state.name(place), False
     try:
         async for line in tap.read():
             printer.line(step, number, line)
+            has_come = True
     except PodGone as error:
-        kept = _kept(found, step, number, query)
+        kept = () if has_come else _kept(found, step, number, query)
         if not kept:
             raise CannotTell(_instead(found, step, number, error)) from error
-        printer.note(_instead(found, step, number, error) + ONLY_THE_END)
-        for line in kept:
-            printer.line(step, number, line)
+        _print_kept(printer, step, number, _instead(found, step, number, error), kept)
     return 0
+
+
+def _print_kept(printer: Printer, step: str, attempt: int, said: str, kept: Sequence[Line]) -> None:
+    """That a pod is gone, and what was kept of its log, if anything was."""
+    printer.note(said + (ONLY_THE_END if kept else ""))
+    for line in kept:
+        printer.line(step, attempt, line)
 
 
 def _kept(found: Look, step: str, attempt: int, query: Mapping[str, str]) -> Sequence[Line]:
@@ -286,6 +292,4 @@ class _Following:
             is_same_run = newest.state.run == found.state.run
             kept = _kept(newest, source.step, attempt, self._query) if is_same_run and not has_come else ()
             said = _instead(newest if is_same_run else found, source.step, attempt, error)
-            self._printer.note(said + (ONLY_THE_END if kept else ""))
-            for line in kept:
-                self._printer.line(source.step, attempt, line)
+            _print_kept(self._printer, source.step, attempt, said, kept)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from kipu.core import requests
 from kipu.core.errors import CorruptionError, TransientError
-from kipu.core.events import WorkflowRerun
+from kipu.core.events import WorkflowFinished, WorkflowRejected, WorkflowRerun
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
 from kipu.shell.requests import rerun
@@ -126,8 +126,10 @@ def exit_code(state: State) -> int:
 
 
 def _is_shown(found: Look) -> bool:
-    """Whether the status knows too what the log knows: whoever asks next, with whatever tool, sees the end."""
-    return found.history is None or Seen.of(found.workflow).position >= len(found.history.records)
+    """Whether the status knows of the end, too: whoever asks next, with whatever tool, sees it."""
+    records = () if found.history is None else found.history.records
+    ends = (each.position for each in reversed(records) if isinstance(each.event, WorkflowFinished | WorkflowRejected))
+    return Seen.of(found.workflow).position >= next(ends, 0)
 
 
 def _up_to(found: Look, run: int) -> Look:

@@ -55,12 +55,11 @@ cat <<TEXT
   1. Kill the operator in the middle of a run. Nothing is lost, nothing runs twice:
        kubectl -n $NS delete workflow $NAME; kubectl -n $NS apply -f examples/diamond.yaml
        kubectl -n kipu-system delete pod -l app.kubernetes.io/name=kipu --grace-period=0 --force
-       kubectl -n $NS wait --for=condition=Finished workflow/$NAME
+       $KIPU watch $NAME -n $NS
        $KIPU history $NAME -n $NS              # a second StreamClaimed, and the run went on
   2. Cancel: when the phase says Cancelled, no pod is left.
-       kubectl -n $NS apply -f examples/cancel-me.yaml
-       kubectl -n $NS patch workflow cancel-me --type=merge -p '{"spec":{"shutdown":{"mode":"Cancel"}}}'
-       kubectl -n $NS get workflow cancel-me --watch
+       $KIPU submit examples/cancel-me.yaml -n $NS
+       $KIPU cancel cancel-me -n $NS --wait
   3. A wrong manifest is refused with what to mend:
        sed 's/dependsOn: \[[a-z-]*/&x/' examples/diamond.yaml | kubectl -n $NS apply -f -
   4. Keep a history as a file, and prove that nobody has touched it:

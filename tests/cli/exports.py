@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from kipu.api.definition import parse, spec_hash
@@ -44,8 +45,9 @@ def half_done() -> Flow:
     return flow
 
 
+@cache
 def wide(steps: int = 60) -> tuple[dict[str, Any], Flow]:
-    """So many steps that the definition lies in a blob and the records in chunks; and its spec."""
+    """So many steps that the definition lies in a blob and the records in chunks; its spec. Shared: read it only."""
     given = spec(*[step(f"shard-{number}", attemptTimeout="1m") for number in range(steps)])
     flow = begun(given)
     for number in range(steps):

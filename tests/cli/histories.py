@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -69,8 +70,9 @@ def retrying(events: int = 200) -> Flow:
     return given
 
 
+@cache
 def wide(steps: int = 60) -> Flow:
-    """So many steps that the definition lies in a blob and the records in chunks."""
+    """So many steps that the definition lies in a blob and the records in chunks. Shared: tell it nothing."""
     names = [f"shard-{number}" for number in range(steps)]
     given = _accepted(Definition(steps=tuple(step(name, attempt_timeout=MINUTE) for name in names)))
     for name in names:

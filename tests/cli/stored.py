@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from kipu.api import status
 from kipu.api.definition import parse
 from kipu.cli.asking import Change
 from kipu.cli.seen import Seen
+from kipu.eventlog.configmaps import ConfigMapLog
+from kipu.eventlog.ports import Head, StreamId
 from kipu.shell import requests
-from tests.cli.api_server import WORKFLOWS, ApiServer
+from tests.cli import histories
+from tests.cli.api_server import WORKFLOWS, ApiServer, StoredConfigMaps
 from tests.core.given import IDENTITY, Flow
 from tests.fakes.patches import JSON_PATCH, apply
 
@@ -74,6 +79,46 @@ def put(server: ApiServer, body: Body) -> Body:
         body["metadata"]["resourceVersion"] = str(version + 1)
     server.objects[path] = body
     return body
+
+
+class Operator:
+    """Of one Workflow: what its flow decides goes into the log, and then the status shows it."""
+
+    def __init__(self, server: ApiServer, flow: Flow, *, uid: str = f"uid-of-{IDENTITY.name}") -> None:
+        self._server = server
+        self._flow = flow
+        self._log = ConfigMapLog(StoredConfigMaps(server))
+        self._stream = StreamId(namespace=NAMESPACE, name=IDENTITY.name, uid=uid)
+        self._head: Head | None = None
+        self._recorded = 0
+
+    def take_up(self, spec: Mapping[str, Any]) -> None:
+        """The Workflow, with all that has happened so far."""
+        put(self._server, stored(spec, uid=self._stream.uid))
+        self.tells(lambda: None)
+
+    def tells(self, deed: Callable[[], object]) -> dict[str, Any]:
+        """Something happens, and becomes a change of the Workflow."""
+        self.records(deed)
+        assert self._head is not None
+        body = self._server.objects[f"{AT}/{self._stream.name}"]
+        generation = body["metadata"]["generation"]
+        after = stored(body["spec"], self._flow, generation=generation, uid=self._stream.uid)
+        after["status"]["log"] = {"position": self._head.position, "hash": self._head.hash}
+        return {"type": "MODIFIED", "object": put(self._server, after)}
+
+    def records(self, deed: Callable[[], object]) -> None:
+        """Something happens, and the status does not show it yet."""
+        deed()
+        for ts, group in groupby(self._flow.log[self._recorded :], key=lambda pair: pair[1]):
+            events = [event for event, _ in group]
+            written = self._log.append(self._stream, self._head, events, ts=ts, spec_hash="5pec" * 16)
+            self._head, _ = histories.run(written)
+        self._recorded = len(self._flow.log)
+
+    def story(self, *deeds: Callable[[], object]) -> list[Callable[[], dict[str, Any]]]:
+        """Changes for a watch to tell, one after the other."""
+        return [partial(self.tells, deed) for deed in deeds]
 
 
 def seen(spec: Mapping[str, Any], flow: Flow | None = None) -> Seen:

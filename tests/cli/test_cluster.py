@@ -61,5 +61,5 @@ def test_a_real_history_is_printed_written_and_verified(finished: str) -> None:
 
 def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(finished: str) -> None:
     done = subprocess.run([KIPU, "history", "two-knot", "-n", NAMESPACE], capture_output=True, text=True)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert f"did you mean '{finished}'?" in done.stderr

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from kipu.cli import awaiting
-from kipu.cli.awaiting import SILENT_LOOKS_MAX
 from kipu.cli.changing import TRIES_MAX
-from kipu.core.reasons import Reason, ShutdownMode
+from kipu.core.reasons import ShutdownMode
 from tests.api.specs import spec, step
 from tests.cli.api_server import ApiServer
 from tests.cli.stored import AT, Body, flow_of, put, stored
 from tests.cli.terminal import Terminal
 from tests.cli.writes import ME
-from tests.core.given import SECOND, Flow
 from tests.fakes.refusals import Refused, denied, invalid
 
 CHAIN = spec(step("a"), step("b", dependsOn=["a"]))
@@ -35,19 +31,6 @@ def edit(server: ApiServer, **fields: object) -> None:
     body = server.objects[NIGHTLY]
     generation = body["metadata"]["generation"] + 1
     put(server, body | {"spec": body["spec"] | fields, "metadata": body["metadata"] | {"generation": generation}})
-
-
-def goes_on(server: ApiServer, flow: Flow, *deeds: Callable[[], object]) -> None:
-    """Before each of the next looks one thing happens, and the operator writes the status."""
-
-    def happens(deed: Callable[[], object]) -> None:
-        deed()
-        body = server.objects[NIGHTLY]
-        generation = body["metadata"]["generation"]
-        put(server, stored(body["spec"], flow, generation=generation))
-
-    server.before_reads.append(lambda: None)  # the look before the patch
-    server.before_reads.extend(partial(happens, deed) for deed in deeds)
 
 
 # -- what is written and said ------------------------------------------------------------------------------
@@ -228,115 +211,3 @@ def test_a_timeout_of_nothing_is_wrong_usage(terminal: Terminal, arguments: list
     outcome = terminal.kipu(*arguments)
     assert outcome.code == 2
     assert "--timeout" in outcome.err
-
-
-# -- to the end --------------------------------------------------------------------------------------------
-
-
-def test_a_cancel_waits_until_no_pod_is_left(terminal: Terminal, server: ApiServer) -> None:
-    flow = flow_of(CHAIN)
-    flow.start("a")
-    put(server, stored(CHAIN, flow))
-    goes_on(server, flow, flow.shut_down, lambda: flow.gone("a", after=SECOND))
-    outcome = terminal.kipu("cancel", "nightly", "--wait")
-    assert outcome.code == 0  # what was asked for has come
-    assert outcome.out.splitlines() == [
-        "workflow.kipu.dev/nightly: asked to cancel run 1",
-        "Running     a: shutdown requested",
-        "Cancelled   b",
-        "Cancelling  workflow 1/2 steps",
-        "Cancelled   a",
-        "Cancelled   workflow 2/2 steps in 1s: cancelled on request",
-    ]
-
-
-@pytest.mark.parametrize(("ends", "code"), [("succeed", 0), ("fail", 1)])
-def test_a_rerun_is_followed_from_its_opening_to_its_end(
-    terminal: Terminal, server: ApiServer, ends: str, code: int
-) -> None:
-    flow = flow_of(CHAIN)
-    flow.fail("a", after=SECOND)
-    put(server, stored(CHAIN, flow))
-    end = partial(getattr(flow, ends), after=SECOND)
-    goes_on(server, flow, lambda: None, flow.rerun, lambda: end("a"), lambda: end("b") if not code else None)
-    outcome = terminal.kipu("rerun", "nightly", "--watch")
-    assert outcome.code == code
-    lines = outcome.out.splitlines()
-    assert lines[0] == "workflow.kipu.dev/nightly: asked for run 2"
-    assert lines[1] == "Scheduled   a"  # and nothing of the old run
-    assert lines[-1].startswith("Failed      workflow" if code else "Succeeded   workflow 2/2 steps in ")
-    assert given_spec(server)["rerun"] == {"number": 2}
-
-
-def test_a_run_that_the_operator_does_not_open_is_told_with_its_reason(terminal: Terminal, server: ApiServer) -> None:
-    """A template says which steps there are, so that the CLI cannot know them all."""
-    flow = flow_of(CHAIN)
-    flow.fail("a", after=SECOND)
-    given = {"templateRef": {"name": "etl"}}
-    body = stored(given, flow)
-    del body["status"]["steps"]
-    put(server, body)
-    goes_on(server, flow, lambda: None)
-    outcome = terminal.kipu("rerun", "nightly", "--from", "c", "--watch")
-    assert outcome.code == 1
-    assert outcome.err.splitlines()[-1] == (
-        "kipu: the operator does not open run 2 of Workflow 'nightly': spec.rerun.from[0]: there is no step 'c'"
-    )
-
-
-def test_a_workflow_that_does_not_end_in_time_goes_on(terminal: Terminal, server: ApiServer) -> None:
-    put(server, stored(CHAIN, flow_of(CHAIN)))
-    outcome = terminal.kipu("drain", "nightly", "--wait", "--timeout", "1ms")
-    assert outcome.code == 124
-    assert outcome.err.splitlines()[-1] == "kipu: Workflow 'nightly' has not ended in this time; it goes on"
-
-
-@pytest.mark.parametrize("uid", ["", "another"])
-def test_a_workflow_that_is_deleted_while_it_is_waited_for_is_told(
-    terminal: Terminal, server: ApiServer, uid: str
-) -> None:
-    put(server, stored(CHAIN, flow_of(CHAIN)))
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: put(server, stored(CHAIN, uid=uid)) if uid else server.objects.pop(NIGHTLY))
-    assert terminal.kipu("cancel", "nightly", "--wait").code == 3
-
-
-@pytest.mark.parametrize(("looks", "code"), [(SILENT_LOOKS_MAX - 1, 0), (SILENT_LOOKS_MAX, 2)])
-def test_a_control_plane_that_is_away_for_a_while_is_waited_for(
-    terminal: Terminal, server: ApiServer, monkeypatch: pytest.MonkeyPatch, looks: int, code: int
-) -> None:
-    monkeypatch.setattr(awaiting, "LOOK_SECONDS_MAX", 0)
-    flow = flow_of(CHAIN)
-    put(server, stored(CHAIN, flow))
-
-    def comes_back() -> None:
-        server.refusals.clear()
-        flow.shut_down()
-        flow.gone("a", after=SECOND)
-        put(server, stored(CHAIN, flow))
-
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: server.refusals.update({NIGHTLY: (503, "etcd is away")}))
-    server.before_reads.extend([lambda: None] * (looks - 1))
-    server.before_reads.append(comes_back)
-    assert terminal.kipu("cancel", "nightly", "--wait").code == code
-
-
-def test_a_workflow_that_stalls_is_not_waited_for(terminal: Terminal, server: ApiServer) -> None:
-    body: Body = put(server, stored(CHAIN, flow_of(CHAIN)))
-    stalled = {"type": "Stalled", "status": "True", "message": "the log was \x1b[31mcut"}
-    server.before_reads.append(lambda: None)
-    server.before_reads.append(lambda: put(server, body | {"status": body["status"] | {"conditions": [stalled]}}))
-    outcome = terminal.kipu("cancel", "nightly", "--wait")
-    assert outcome.code == 1
-    assert outcome.err.endswith("is stalled: the log was \\x1b[31mcut\n")
-
-
-def test_what_a_program_says_cannot_move_the_readers_cursor(terminal: Terminal, server: ApiServer) -> None:
-    flow = flow_of(CHAIN)
-    put(server, stored(CHAIN, flow))
-    said = flow.outcome("a", reason=Reason.EXIT_CODE, exit_code=1, message="\x1b[2J")
-    goes_on(server, flow, lambda: flow.tell(said))
-    outcome = terminal.kipu("cancel", "nightly", "--wait")
-    assert "\x1b" not in outcome.out
-    assert "\\x1b[2J" in outcome.out

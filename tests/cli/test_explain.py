@@ -70,3 +70,15 @@ def test_an_unknown_step_ends_it_with_2_and_an_unknown_workflow_with_3(terminal:
     outcome = terminal.kipu("explain", "nightly", "lefd")
     assert outcome == (2, "", "kipu: Workflow 'nightly' has no step 'lefd'; did you mean 'left'?\n")
     assert terminal.kipu("explain", "nigthly", "left").code == 3
+
+
+def test_a_failure_is_told_with_the_recorded_end_of_its_log(terminal: Terminal, server: ApiServer) -> None:
+    histories.recorded(server, histories.speaking())
+    lines = terminal.kipu("explain", "nightly", "load").out.splitlines()
+    said = lines.index("  what attempt 1 wrote ended so (the end alone was kept):")
+    assert lines[said + 1 : said + 4] == ["    | reading", "    |         x\\u202e", "    | KeyError: 'x'"]
+
+
+def test_of_a_success_nothing_is_told_of_its_log(terminal: Terminal, server: ApiServer) -> None:
+    histories.recorded(server, histories.diamond())
+    assert "wrote" not in terminal.kipu("explain", "nightly", "left").out

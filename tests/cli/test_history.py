@@ -95,7 +95,7 @@ def test_an_unknown_name_is_answered_by_the_nearest(terminal: Terminal, server: 
     recorded(server, histories.diamond())
     outcome = terminal.kipu("history", "nigthly")
     why = "there is no Workflow 'nigthly' in namespace 'default'; did you mean 'nightly'?"
-    assert outcome == (2, "", f"kipu: {why}\n")
+    assert outcome == (3, "", f"kipu: {why}\n")
 
 
 def test_an_empty_namespace_is_said_to_be_empty(terminal: Terminal, server: ApiServer) -> None:
@@ -106,7 +106,7 @@ def test_no_name_is_guessed_where_the_list_may_not_be_read(terminal: Terminal, s
     recorded(server, histories.diamond())
     server.lists_nothing = True
     outcome = terminal.kipu("history", "nigthly")
-    assert outcome == (2, "", "kipu: there is no Workflow 'nigthly' in namespace 'default'\n")
+    assert outcome == (3, "", "kipu: there is no Workflow 'nigthly' in namespace 'default'\n")
 
 
 def test_a_workflow_that_no_operator_took_up_has_no_log_yet(terminal: Terminal, server: ApiServer) -> None:

@@ -68,6 +68,38 @@ def test_of_a_pod_that_is_gone_the_log_of_events_knows_the_end(
     )
 
 
+KEPT = ["reading", "        x\\u202e", "KeyError: 'x'"]  # without what would colour a terminal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["load"], KEPT),
+        (["load", "-f"], KEPT),
+        (["load", "--tail", "1"], KEPT[-1:]),
+        (["--all"], [f"[load/1] {line}" for line in KEPT]),
+        (["--all", "-f"], [f"[load/1] {line}" for line in KEPT]),
+    ],
+)
+def test_of_a_pod_that_is_gone_the_recorded_end_of_its_log_is_printed(
+    terminal: Terminal, server: ApiServer, arguments: list[str], lines: list[str]
+) -> None:
+    recorded(server, histories.speaking())
+    outcome = terminal.kipu("logs", "nightly", *arguments)
+    assert (outcome.code, outcome.out.splitlines()) == (0, lines)
+    assert outcome.err.startswith("kipu: step 'load', attempt 1: its pod is gone, or not there yet; the log of events")
+    assert outcome.err.endswith("; of what it wrote the end alone was kept\n")
+
+
+@pytest.mark.parametrize("arguments", [["--since", "5m"], ["--tail", "0"]])
+def test_of_a_recorded_end_no_more_is_printed_than_was_asked_for(
+    terminal: Terminal, server: ApiServer, arguments: list[str]
+) -> None:
+    recorded(server, histories.speaking())
+    outcome = terminal.kipu("logs", "nightly", "load", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+
+
 def test_a_container_that_is_waiting_is_told_in_the_servers_words(
     terminal: Terminal, server: ApiServer, diamond: Flow
 ) -> None:

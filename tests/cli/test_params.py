@@ -15,6 +15,7 @@ from kipu.cli import params, workflow_file
 from kipu.cli.errors import CannotTell
 from kipu.core.errors import UserError
 from tests.cli.test_workflow_file import SOUND, TEMPLATED
+from tests.core.laws import LAW
 
 SPEC = {
     "params": [
@@ -129,6 +130,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambd
 PARAMS = st.lists(JSON | st.fixed_dictionaries({"name": JSON | st.just("a")}, optional={"value": JSON, "type": JSON}))
 
 
+@LAW
 @given(
     st.fixed_dictionaries({"params": JSON | PARAMS}) | JSON,
     st.none() | st.fixed_dictionaries({"params": JSON | PARAMS}),

@@ -29,7 +29,7 @@ def test_what_nobody_knows_ends_the_command_and_not_the_run_and_a_word_goes_on(t
     file = workflow(here, PAYS + "    - {name: b, dependsOn: [pay], script: 'echo b >> notes'}\n")
     for outcome in (terminal.kipu("run", str(file)), terminal.kipu("run", str(file), "--resume")):
         assert outcome.code == 1
-        assert f"kipu run {file} --resume --resolve pay=Succeed (or Fail, or Retry)" in outcome.err
+        assert f"'kipu run {file} --resume --resolve pay=Succeed' (or Fail, or Retry)" in outcome.err
         assert "Running: run 1, log" in outcome.out
     assert terminal.kipu("run", str(file)).code == 2, "the run has not ended"
     again = terminal.kipu("run", str(file), "--resume", "--resolve", "pay=Retry")

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kipu.core.errors import Problem
 from tests.api.specs import spec, step
+from tests.cli import histories
 from tests.cli.api_server import ApiServer
-from tests.cli.stored import AT, flow_of, put, stored
+from tests.cli.stored import AT, Operator, flow_of, put, stored
 from tests.cli.terminal import Outcome, Terminal
 from tests.core.given import SECOND
 from tests.fakes.refusals import denied
@@ -215,30 +217,25 @@ def test_what_was_created_is_printed_for_programs(terminal: Terminal, server: Ap
 @pytest.mark.parametrize(("ends", "code"), [("succeed", 0), ("fail", 1)])
 def test_it_is_followed_until_its_end(terminal: Terminal, server: ApiServer, ends: str, code: int) -> None:
     flow = flow_of(SPEC)
-
-    def happens(deed: Any) -> None:
-        deed()
-        put(server, stored(SPEC, flow, uid="made-1"))
-
-    server.before_reads.append(lambda: None)  # nobody has taken it up yet
-    server.before_reads.append(partial(happens, lambda: flow.start("a", after=SECOND)))
-    server.before_reads.append(partial(happens, lambda: getattr(flow, ends)("a", after=SECOND)))
+    operator = Operator(server, flow, uid="made-1")
+    end = partial(getattr(flow, ends), "a", after=SECOND)
+    server.watches = [operator.story(partial(flow.start, "a", after=SECOND), end)]
     outcome = submit(terminal, manifest(), "--watch")
     assert outcome.code == code
-    assert outcome.out.splitlines()[:3] == [
-        "workflow.kipu.dev/nightly created",
-        "Running     a",
-        "Running     workflow 0/1 steps",
-    ]
-    assert outcome.out.splitlines()[-1].startswith("Failed      workflow" if code else "Succeeded   workflow 1/1 steps")
+    lines = outcome.out.splitlines()
+    assert lines[0] == "workflow.kipu.dev/nightly created"
+    assert lines[1].startswith("nightly  Pending")  # nobody has taken it up yet
+    assert [line.split()[1:3] for line in lines[2:4]] == [["a/1", "runs"], ["a/1", "failed:" if code else "succeeded"]]
+    assert lines[-1].split()[1:3] == ["workflow", "failed:" if code else "succeeded"]
 
 
 def test_a_workflow_that_the_operator_rejects_has_not_succeeded(terminal: Terminal, server: ApiServer) -> None:
-    rejected = {"phase": "Rejected", "run": 0, "progress": "0/0", "message": "spec.steps: too deep", "conditions": []}
-    server.before_reads.append(lambda: put(server, stored(SPEC, uid="made-1") | {"status": rejected}))
+    flow = histories.rejected(Problem(path="spec.steps", reason="too deep"))
+    server.watches = [Operator(server, flow, uid="made-1").story(lambda: None)]
     outcome = submit(terminal, manifest(), "--watch", "-o", "name")
     assert (outcome.code, outcome.out) == (1, "workflow.kipu.dev/nightly\n")  # alone, for programs
-    assert outcome.err == "Rejected    workflow 0/0 steps: spec.steps: too deep\n"
+    assert "rejected" in outcome.err
+    assert "spec.steps: too deep" in outcome.err
 
 
 # -- wrong usage -------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_a_workflow_that_is_not_there_ends_it_with_3(terminal: Terminal, server:
 def test_a_timeout_ends_it_with_124(terminal: Terminal, server: ApiServer, world: World) -> None:
     outcome = terminal.kipu("watch", "nightly", "--timeout", "1ms")
     assert outcome.code == 124
-    assert outcome.err == "kipu: Workflow 'nightly' has not finished in time\n"
+    assert outcome.err == "kipu: Workflow 'nightly' has not finished in time; it goes on\n"
 
 
 def test_a_timeout_that_is_no_duration_is_refused(terminal: Terminal, server: ApiServer) -> None:

@@ -1,122 +1,119 @@
-"""What the commands that write have in common: options, examples in their help, exit codes.
+"""What a command is here: examples in its help, its place among the others, and how it ends.
 
-Promises: 1 where what was asked for was not done, 2 where nothing could be told, 3 where there is no such Workflow, 124
-where --timeout passed. `kubectl kipu` shows its own name in usage and examples. Must never talk to a cluster.
+Promises: every command ends by the same rules, with the codes of `errors`; Ctrl-C is 130 everywhere. `kubectl kipu`
+shows its own name in usage, examples and hints. Must never talk to a cluster.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
-from kipu.api.durations import DURATION_MAX_MS, to_ms
-from kipu.api.v1alpha1_base import DURATION_PATTERN
-from kipu.core.errors import UserError
+from kipu.core.errors import CorruptionError, KipuError, UserError
+from kipu.eventlog.codec import UnknownEvent
 
-from .completing import workflow_names
-from .errors import CHECK_FAILED, NO_WORKFLOW, TIMED_OUT, NoWorkflow, OutOfTime, Refused
+from .errors import CANNOT_TELL, CHECK_FAILED, INTERRUPTED, NO_WORKFLOW, TIMED_OUT, NoWorkflow, OutOfTime, Refused
 
-PATH_SEGMENT = re.compile(r"[A-Za-z0-9][\w.-]*")
-NAME_SHOWN_MAX = 60  # characters of what is no name
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
+PROGRAM = "kipu"
+REMARK = "  # "  # in an example, before what it does
+HINT = re.compile(rf"'{PROGRAM}(?=\s+[a-z])")  # how messages and help name a command: 'kipu get nightly'
 
 
 class Command(click.Command):
-    """A command with examples, which ends with the exit codes of commands that write."""
+    """A command with examples: what stands behind its name, and maybe a remark."""
 
-    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), exit_codes: str = "", **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.examples = examples
+        self.exit_codes = exit_codes
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples, as they are to be typed."""
+        split = [example.partition(REMARK) for example in self.examples]
+        width = max((len(words) for words, mark, _ in split if mark), default=0)
         with formatter.section("Examples"):
-            for example in self.examples:
-                formatter.write(f"  {ctx.find_root().info_name} {self.name} {example}".rstrip() + "\n")
+            for words, mark, remark in split:
+                shown = f"{words:<{width}}{mark}{remark}" if mark else words
+                formatter.write(f"  {_program(ctx)} {self.name} {shown}".rstrip() + "\n")
+        if self.exit_codes:
+            formatter.write_paragraph()
+            formatter.write_text(f"Exit codes: {self.exit_codes}.")
+
+    def get_help(self, ctx: click.Context) -> str:
+        """Its hints in the name that the program was called by."""
+        return hinted(super().get_help(ctx))
+
+
+class Commands(click.Group):
+    """Commands in sections, whose errors become messages and exit codes."""
+
+    def __init__(self, *arguments: Any, sections: Mapping[str, Sequence[click.Command]], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.sections = sections
+        for listed in sections.values():
+            for command in listed:
+                self.add_command(command)
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """In the order of the sections."""
+        return list(self.commands)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each section under its own title."""
+        room = formatter.width - 6 - max(len(name) for name in self.commands)
+        for title, listed in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name or "", command.get_short_help_str(room)) for command in listed])
+
+    def get_help(self, ctx: click.Context) -> str:
+        """See Command."""
+        return hinted(super().get_help(ctx))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; its end as an exit code."""
+        """Run what was asked for; its end as an exit code."""
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            _end(ctx, [str(problem) for problem in error.problems], CHECK_FAILED)
-        except Refused as error:
-            _end(ctx, [str(error)], CHECK_FAILED)
-        except NoWorkflow as error:
-            _end(ctx, [str(error)], NO_WORKFLOW)
-        except OutOfTime as error:
-            _end(ctx, [str(error)], TIMED_OUT)
-
-
-class Duration(click.ParamType[int]):
-    """A duration as it stands in manifests, in milliseconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """More than zero, at most a year."""
-        if isinstance(value, int):
-            return value
-        if not re.match(DURATION_PATTERN, value) or not 0 < to_ms(value) <= DURATION_MAX_MS:
-            self.fail(f"{value!r} is not a duration: write 90s, 15m, 1h30m, or 168h for a week", param, ctx)
-        return to_ms(value)
-
-
-class ObjectName(click.ParamType[str]):
-    """What can stand in a path as the name of an object. Whether there is one, the cluster tells."""
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """See click."""
-        if not PATH_SEGMENT.fullmatch(value):
-            self.fail(f"{value[:NAME_SHOWN_MAX]!r} is not a name", param, ctx)
-        return str(value)
-
-
-def of_a_workflow(command: Decorated) -> Decorated:
-    """What a command takes that is about one Workflow."""
-    return click.argument("name", type=ObjectName(), shell_complete=workflow_names)(in_a_cluster(command))
-
-
-def in_a_cluster(command: Decorated) -> Decorated:
-    """Which cluster, and where in it."""
-    for decorate in (
-        click.option("--context", help="Else the kubeconfig's current one."),
-        click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one."),
-        click.option("-n", "--namespace", type=ObjectName(), help="Else the context's namespace."),
-    ):
-        command = decorate(command)
-    return command
-
-
-def that_waits(flag: str, what: str) -> Callable[[Decorated], Decorated]:
-    """A flag by which a command waits, and for how long."""
-
-    def decorate(command: Decorated) -> Decorated:
-        timeout = click.option(
-            "--timeout", "timeout_ms", type=Duration(), help=f"With {flag}: how long, such as 15m; then exit code 124."
-        )
-        return click.option(flag, "waits", is_flag=True, help=what)(timeout(command))
-
-    return decorate
-
-
-def check_timeout(flag: str, waits: bool, timeout_ms: int | None) -> None:
-    """A timeout of nothing is a slip."""
-    if timeout_ms is not None and not waits:
-        raise click.UsageError(f"--timeout says how long is waited: give it with {flag}")
+        except (KeyboardInterrupt, click.Abort):  # Abort: at a question
+            ctx.exit(INTERRUPTED)
+        except KipuError as error:
+            exit_code, messages = _end(error)
+            for message in messages:
+                note(message)
+            ctx.exit(exit_code)
 
 
 def note(text: str) -> None:
     """Something to know, beside the result."""
-    click.echo(f"kipu: {text}", err=True)
+    click.echo(f"kipu: {hinted(text)}", err=True)
 
 
-def _end(ctx: click.Context, messages: Sequence[str], exit_code: int) -> None:
-    for message in messages:
-        note(message)
-    ctx.exit(exit_code)
+def hinted(text: str) -> str:
+    """With the commands that it names as this program is called: `kubectl kipu get`, where that was typed."""
+    ctx = click.get_current_context(silent=True)
+    return text if ctx is None else HINT.sub(f"'{_program(ctx)}", text)
+
+
+def _program(ctx: click.Context) -> str:
+    return ctx.find_root().info_name or PROGRAM
+
+
+def _end(error: KipuError) -> tuple[int, Sequence[str]]:
+    """The exit code, and what there is to say. What is special comes first: a NoWorkflow is a CannotTell too."""
+    match error:
+        case UnknownEvent():
+            return CANNOT_TELL, [f"{error}; a newer kipu can read it"]
+        case CorruptionError():
+            return CHECK_FAILED, [f"not sound: {error}"]
+        case UserError():
+            return CANNOT_TELL, [str(problem) for problem in error.problems]
+        case Refused():
+            return CHECK_FAILED, [str(error)]
+        case NoWorkflow():
+            return NO_WORKFLOW, [str(error)]
+        case OutOfTime():
+            return TIMED_OUT, [str(error)]
+        case _:
+            return CANNOT_TELL, [str(error)]

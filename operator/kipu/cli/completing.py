@@ -33,6 +33,11 @@ def workflow_names(ctx: click.Context, _param: click.Parameter, incomplete: str)
     return _items(_names(ctx, "workflows"), incomplete, given=ctx.params.get("names") or ())
 
 
+def workflow_names_and_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Those of the namespace, and what the shell knows of files."""
+    return [*workflow_names(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
+
+
 def template_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Those of the namespace."""
     return _items(_names(ctx, "workflowtemplates"), incomplete)
@@ -43,6 +48,11 @@ def step_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
     return _items(
         _of_workflow(ctx, lambda seen: [each for each in seen.step_names if each not in seen.last]), incomplete
     )
+
+
+def all_step_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """All steps, those of finally too."""
+    return _items(_of_workflow(ctx, lambda seen: seen.step_names), incomplete)
 
 
 def asking_step_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,30 +12,33 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import click
+from rich.console import Console
 
 from kipu.core.reasons import Decision, Resolution, ShutdownMode
 
 from . import asking
 from .asking import Change
-from .commands import Command, check_timeout, note, of_a_workflow, that_waits
+from .commands import Command, note
 from .completing import asking_step_names, step_names, unknown_step_names
+from .options import Where, check_timeout, of_a_workflow, that_waits
 from .seen import Seen
+from .watching import follow
 
 WAIT_HELP = "Until the run is over and no pod is left."
 
 
 @click.command(cls=Command, examples=["nightly", "nightly -n etl"])
 @of_a_workflow
-def suspend(name: str, namespace: str | None, kubeconfig: str | None, context: str | None) -> None:
+def suspend(name: str, where: Where) -> None:
     """Have Workflow NAME start nothing new. What runs goes on, and so do timeouts and waits."""
-    asyncio.run(_ask(kubeconfig, context, namespace, name, asking.suspend))
+    asyncio.run(_ask(where, name, asking.suspend))
 
 
 @click.command(cls=Command, examples=["nightly"])
 @of_a_workflow
-def resume(name: str, namespace: str | None, kubeconfig: str | None, context: str | None) -> None:
+def resume(name: str, where: Where) -> None:
     """Have Workflow NAME go on, which was suspended."""
-    asyncio.run(_ask(kubeconfig, context, namespace, name, asking.resume))
+    asyncio.run(_ask(where, name, asking.resume))
 
 
 @click.command(
@@ -57,16 +60,14 @@ def approve(
     step: str,
     decision: str,
     message: str,
-    namespace: str | None,
-    kubeconfig: str | None,
-    context: str | None,
+    where: Where,
 ) -> None:
     """Answer STEP of Workflow NAME, which asks for approval. The first answer stands, and the log keeps who gave it.
 
     The answer is given in the name under which the API server knows you.
     """
     rule = partial(asking.approve, step=step, decision=Decision(decision), message=message)
-    asyncio.run(_ask(kubeconfig, context, namespace, name, rule, by_name=True))
+    asyncio.run(_ask(where, name, rule, by_name=True))
 
 
 def _shutdown(mode: ShutdownMode, help_text: str) -> click.Command:
@@ -80,13 +81,11 @@ def _shutdown(mode: ShutdownMode, help_text: str) -> click.Command:
         name: str,
         waits: bool,
         timeout_ms: int | None,
-        namespace: str | None,
-        kubeconfig: str | None,
-        context: str | None,
+        where: Where,
     ) -> None:
         check_timeout("--wait", waits, timeout_ms)
         rule = partial(asking.shut_down, mode=mode)
-        asyncio.run(_ask(kubeconfig, context, namespace, name, rule, waits=waits, timeout_ms=timeout_ms))
+        asyncio.run(_ask(where, name, rule, waits=waits, timeout_ms=timeout_ms))
 
     return command
 
@@ -121,9 +120,7 @@ def rerun(
     again: Sequence[str],
     waits: bool,
     timeout_ms: int | None,
-    namespace: str | None,
-    kubeconfig: str | None,
-    context: str | None,
+    where: Where,
 ) -> None:
     """Run Workflow NAME again, in the same log: what has succeeded stays done.
 
@@ -131,7 +128,7 @@ def rerun(
     """
     check_timeout("--watch", waits, timeout_ms)
     rule = partial(asking.rerun, again=again)
-    code = asyncio.run(_ask(kubeconfig, context, namespace, name, rule, waits=waits, timeout_ms=timeout_ms))
+    code = asyncio.run(_ask(where, name, rule, waits=waits, timeout_ms=timeout_ms))
     click.get_current_context().exit(code)
 
 
@@ -139,24 +136,20 @@ def rerun(
 @of_a_workflow
 @click.argument("step", shell_complete=unknown_step_names)
 @click.argument("word", type=click.Choice([each.value for each in reversed(Resolution)]))
-def resolve(
-    name: str, step: str, word: str, namespace: str | None, kubeconfig: str | None, context: str | None
-) -> None:
+def resolve(name: str, step: str, word: str, where: Where) -> None:
     """Say what became of STEP of Workflow NAME, of which nobody knows whether it has done its work.
 
     Succeed: it has. Fail: it has not, and is not tried again. Retry: try it again.
     """
     rule = partial(asking.resolve, step=step, word=Resolution(word))
-    asyncio.run(_ask(kubeconfig, context, namespace, name, rule, by_name=True))
+    asyncio.run(_ask(where, name, rule, by_name=True))
 
 
 COMMANDS = (suspend, resume, approve, drain, cancel, terminate, rerun, resolve)
 
 
 async def _ask(
-    kubeconfig: str | None,
-    context: str | None,
-    namespace: str | None,
+    where: Where,
     name: str,
     rule: Callable[..., Change],
     *,
@@ -165,15 +158,16 @@ async def _ask(
     timeout_ms: int | None = None,
 ) -> int:
     """Ask it, and say so; the exit code of the run, where it is waited for."""
-    from .awaiting import outcome, within
     from .changing import change
-    from .cluster import Cluster
+    from .waiting import exit_code
 
-    cluster = Cluster.connect(kubeconfig, context)
+    cluster, namespace = where.connect()
     asked: Callable[[Seen], Change] = partial(rule, by=await cluster.who_am_i()) if by_name else rule
-    seen, wanted = await change(cluster, namespace or cluster.namespace, name, asked)
+    seen, wanted = await change(cluster, namespace, name, asked)
     nothing = "" if wanted.operations else "; nothing was changed"
     click.echo(f"workflow.kipu.dev/{name}: {wanted.said}{nothing}")
     if wanted.follows:
         note(wanted.follows)
-    return outcome(await within(timeout_ms, cluster, seen, wanted.run)) if waits else 0
+    if not waits:
+        return 0
+    return exit_code(await follow(Console(), cluster, seen.body, run=wanted.run, timeout_ms=timeout_ms))

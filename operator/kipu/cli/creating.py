@@ -13,6 +13,7 @@ from typing import Any
 from .cluster import CORE, WORKFLOWS, Cluster, list_all, refused
 from .details import some
 from .errors import CannotTell
+from .seen import Seen
 from .transcript import Verdict
 
 OVER = ("Succeeded", "Failed")
@@ -40,11 +41,8 @@ async def _check_old_workflow(cluster: Cluster, verdict: Verdict) -> None:
         return
     if answer.status != HTTPStatus.OK:
         raise refused(answer, f"see whether Workflow '{verdict.name}' still runs")
-    old: Any = answer.body
-    stands = {"Finished", "Stalled"} & {
-        condition["type"] for condition in old.get("status", {}).get("conditions", []) if condition["status"] == "True"
-    }
-    if old["metadata"]["uid"] == verdict.uid and not stands:
+    old = Seen.of(answer.body)
+    if old.uid == verdict.uid and old.condition("Finished") is None and old.condition("Stalled") is None:
         raise CannotTell(f"Workflow '{verdict.name}' still runs: let it end, cancel it or delete it, or use --force")
 
 

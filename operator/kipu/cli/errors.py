@@ -9,7 +9,7 @@ from kipu.core.errors import KipuError
 
 CHECK_FAILED = 1  # also: a run that was waited for has not succeeded; what was asked for was not done
 CANNOT_TELL = 2
-NO_WORKFLOW = 3  # of the commands that are about one; those that are about its history alone end with 2
+NO_WORKFLOW = 3
 TIMED_OUT = 124  # as of timeout(1)
 INTERRUPTED = 130  # as of a shell: 128 and the number of SIGINT
 

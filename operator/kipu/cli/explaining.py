@@ -16,26 +16,28 @@ from rich.text import Text
 from kipu.shell.clock import SystemClock
 
 from .columns import PHASE_STYLES
-from .options import Where, in_a_namespace
+from .commands import Command
+from .completing import all_step_names
+from .log_sources import last_words
+from .options import Where, of_a_workflow
 from .steps import place_of
 from .waits import shown
 
 if TYPE_CHECKING:
     from .explanation import Explanation
 
-EPILOG = """\b
-Examples:
-  kipu explain nightly load
-  kipu explain nightly 'shard[17]'           # an item of a fan-out
 
-Exit codes: 0 answered, 1 the log is not sound, 2 there is no such step, or cannot tell, 3 no such Workflow.
-"""
-
-
-@click.command("explain", epilog=EPILOG)
-@click.argument("name")
-@click.argument("step")
-@in_a_namespace
+@click.command(
+    "explain",
+    cls=Command,
+    examples=[
+        "nightly load",
+        "nightly 'shard[17]'  # an item of a fan-out",
+    ],
+    exit_codes="0 answered, 1 the log is not sound, 2 there is no such step, or cannot tell, 3 no such Workflow",
+)
+@of_a_workflow
+@click.argument("step", shell_complete=all_step_names)
 def command(name: str, step: str, where: Where) -> None:
     """Say why STEP of Workflow NAME waits, was skipped or has failed."""
     phase, found = asyncio.run(_explain(where, name, step))
@@ -54,5 +56,14 @@ async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation
     found = await look(cluster, namespace, name)
     place = place_of(found.state, step, name)
     sight = await sight_of(cluster, found.stream, found.state, place)
-    answer = explain(found.state, place, shown(found.workflow), sight, now=SystemClock().now())
-    return found.state.steps[place].phase.value, answer
+    stands, records = found.state.steps[place], () if found.history is None else found.history.records
+    words = last_words(records, found.state.run, found.state.name(place), stands.attempts)
+    answer = explain(
+        found.state,
+        place,
+        shown(found.workflow),
+        sight,
+        now=SystemClock().now(),
+        last_words=[line.text.decode() for line in words],
+    )
+    return stands.phase.value, answer

@@ -7,7 +7,7 @@ nothing explains is said to be so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,9 +59,11 @@ class Explanation:
     facts: tuple[str, ...] = field(default=())
 
 
-def explain(state: State, place: int, said: Shown, sight: Sight, *, now: int) -> Explanation:
-    """About the step or item at this place; `now` is epoch milliseconds."""
-    asked = _Asked(state, place, said, sight, now)
+def explain(
+    state: State, place: int, said: Shown, sight: Sight, *, now: int, last_words: Sequence[str] = ()
+) -> Explanation:
+    """About the step or item at this place; `now` is epoch milliseconds; `last_words`: the end of its log, as kept."""
+    asked = _Asked(state, place, said, sight, now, last_words)
     return Explanation(
         answer=printable(f"step '{state.name(place)}' {asked.answer()}"),
         facts=tuple(printable(fact) for fact in asked.facts()),
@@ -71,12 +73,15 @@ def explain(state: State, place: int, said: Shown, sight: Sight, *, now: int) ->
 class _Asked:
     """One question."""
 
-    def __init__(self, state: State, place: int, said: Shown, sight: Sight, now: int) -> None:
+    def __init__(
+        self, state: State, place: int, said: Shown, sight: Sight, now: int, last_words: Sequence[str]
+    ) -> None:
         self._state = state
         self._place = place
         self._said = said
         self._sight = sight
         self._now = now
+        self._last_words = last_words
         self._step: StepState = state.steps[place]
         self._definition = state.step(place)
 
@@ -224,6 +229,7 @@ class _Asked:
         yield from self._of_definition()
         yield from self._of_holders()
         yield from self._of_attempt()
+        yield from self._of_last_words()
         yield from self._of_what_to_do()
         yield from self._of_cluster()
         if self._said.message:
@@ -274,6 +280,11 @@ class _Asked:
             ):
                 if due is not None:
                     yield f"{word} {timestamp(due)}"
+
+    def _of_last_words(self) -> Iterator[str]:
+        if self._last_words:
+            yield f"what attempt {self._step.attempts} wrote ended so (the end alone was kept):"
+            yield from (f"  | {line}" for line in self._last_words)
 
     def _of_what_to_do(self) -> Iterator[str]:
         name, run = self._state.name(self._place), self._state.run

@@ -17,7 +17,7 @@ from typing import Any
 from kipu.core.errors import TransientError
 from kipu.eventlog.ports import Answer, Unanswered
 
-from .cluster import WORKFLOWS, Cluster, find_workflow, refused
+from .cluster import WORKFLOWS, Cluster, refused
 from .errors import CannotTell
 from .streaming import Stream
 
@@ -36,34 +36,49 @@ PASSING = {
 }
 
 
-async def changes(
-    cluster: Cluster, namespace: str, name: str, *, note: Callable[[str], None]
-) -> AsyncGenerator[Workflow]:
-    """As it is, then after each change, to its end. Raises NoWorkflow if there is none now, CannotTell."""
-    newest = await find_workflow(cluster, namespace, name)
-    uid, tries = newest["metadata"]["uid"], 0
+class Patience:
+    """With a cluster that cannot answer now: TRIES_MAX tries in a row."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._tries = 0
+
+    def renew(self) -> None:
+        """It has answered."""
+        self._tries = 0
+
+    async def after(self, error: TransientError) -> None:
+        """Say so, and wait for the next try. Raises CannotTell after the last one."""
+        self._tries += 1
+        if self._tries >= TRIES_MAX:
+            raise CannotTell(str(error)) from error
+        self._note(f"{error}; trying again")
+        await asyncio.sleep(WAIT_SECONDS[min(self._tries, len(WAIT_SECONDS)) - 1])
+
+
+async def changes(cluster: Cluster, known: Workflow, *, note: Callable[[str], None]) -> AsyncGenerator[Workflow]:
+    """What is known of it, then what it is after each change, to its end. Raises CannotTell."""
+    newest, uid, patience = known, known["metadata"]["uid"], Patience(note)
     yield newest
     while True:
         try:
-            async with aclosing(_once(cluster, namespace, newest)) as seen:
+            async with aclosing(_once(cluster, newest)) as seen:
                 async for workflow in seen:
                     if workflow is None or workflow["metadata"]["uid"] != uid:
                         return
-                    newest, tries = workflow, 0
+                    newest = workflow
+                    patience.renew()
                     yield newest
             await asyncio.sleep(PAUSE_SECONDS)
         except TransientError as error:
-            if (tries := tries + 1) >= TRIES_MAX:
-                raise CannotTell(str(error)) from error
-            note(f"{error}; trying again")
-            await asyncio.sleep(WAIT_SECONDS[min(tries, len(WAIT_SECONDS)) - 1])
+            await patience.after(error)
 
 
-async def _once(cluster: Cluster, namespace: str, known: Workflow) -> AsyncGenerator[Workflow | None]:
+async def _once(cluster: Cluster, known: Workflow) -> AsyncGenerator[Workflow | None]:
     """What a list and the watch behind it tell that is not known; None: it is gone. Ends when the watch does."""
     # A list and not a read: the version of an object that nobody has changed for long has expired for watches.
     query = {"fieldSelector": f"metadata.name={known['metadata']['name']}"}
-    path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
+    path = f"{WORKFLOWS}/namespaces/{known['metadata']['namespace']}/workflows"
     answer = await cluster.get(path, query)
     if answer.status != HTTPStatus.OK:
         raise _fault(answer, known)

@@ -16,28 +16,28 @@ from kipu.eventlog.ports import History
 from kipu.shell.clock import SystemClock
 
 from .columns import PHASE_STYLES, show
+from .commands import Command
 from .details import clock
 from .errors import CannotTell
-from .options import Where, in_a_namespace
+from .options import Where, of_a_workflow
 from .output import as_json, as_yaml
 from .report import report
 from .transcript import fold
 from .tree import HEADINGS, title, tree
 from .waits import NOTHING_SHOWN, Shown, shown
 
-EPILOG = """\b
-Examples:
-  kipu get nightly
-  kipu get nightly -n team-a -o json | jq '.steps[] | select(.phase == "Failed")'
 
-Exit codes: 0 shown, 1 the log is not sound, 2 cannot tell, 3 there is no such Workflow.
-"""
-
-
-@click.command("get", epilog=EPILOG)
-@click.argument("name")
+@click.command(
+    "get",
+    cls=Command,
+    examples=[
+        "nightly",
+        "nightly -n team-a -o json | jq '.steps[] | select(.phase == \"Failed\")'",
+    ],
+    exit_codes="0 shown, 1 the log is not sound, 2 cannot tell, 3 there is no such Workflow",
+)
+@of_a_workflow
 @click.option("-o", "--output", type=click.Choice(["tree", "json", "yaml"]), default="tree", show_default=True)
-@in_a_namespace
 def command(name: str, output: str, where: Where) -> None:
     """Show the steps of Workflow NAME: phases, attempts, durations, and why something waits."""
     from .reading import look

@@ -11,29 +11,32 @@ from pathlib import Path
 
 import click
 
+from .commands import Command
+from .completing import workflow_names
 from .drawing import Drawing, dot, mermaid, of_definition, of_state
 from .errors import CannotTell
-from .options import Where, in_a_namespace
+from .options import ObjectName, Where, in_a_cluster
 from .svg import svg
 
 WRITERS: dict[str, Callable[[Drawing], str]] = {"mermaid": mermaid, "dot": dot, "svg": svg}
-EPILOG = """\b
-Examples:
-  kipu graph nightly -o svg > nightly.svg    # coloured by phase
-  kipu graph -f nightly.yaml -o mermaid      # before it runs; needs no cluster
-  kipu graph nightly -o dot | dot -Tpng > nightly.png
-
-Exit codes: 0 written, 1 the log is not sound, 2 the file is refused, or cannot tell, 3 there is no such Workflow.
-"""
 
 
-@click.command("graph", epilog=EPILOG)
-@click.argument("name", required=False)
+@click.command(
+    "graph",
+    cls=Command,
+    examples=[
+        "nightly -o svg > nightly.svg  # coloured by phase",
+        "-f nightly.yaml -o mermaid  # before it runs; needs no cluster",
+        "nightly -o dot | dot -Tpng > nightly.png",
+    ],
+    exit_codes="0 written, 1 the log is not sound, 2 the file is refused, or cannot tell, 3 there is no such Workflow",
+)
+@click.argument("name", required=False, type=ObjectName(), shell_complete=workflow_names)
 @click.option(
     "-f", "--file", type=click.Path(dir_okay=False, path_type=Path), help="Of the Workflow in FILE; needs no cluster."
 )
 @click.option("-o", "--output", type=click.Choice(list(WRITERS)), default="mermaid", show_default=True)
-@in_a_namespace
+@in_a_cluster
 def command(name: str | None, file: Path | None, output: str, where: Where) -> None:
     """Draw the steps of Workflow NAME with their phases, or those in a file."""
     if (name is None) is (file is None):

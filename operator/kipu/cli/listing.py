@@ -19,21 +19,24 @@ from kipu.shell.clock import SystemClock
 from kipu.shell.kube_views import epoch_ms
 
 from .columns import PHASE_STYLES, show
+from .commands import Command, note
 from .details import printable
-from .options import Where, in_a_namespace
+from .options import Where, in_a_cluster
 from .output import as_json, as_yaml
 
 OUTPUTS = ("table", "wide", "json", "yaml", "name")
-EPILOG = """\b
-Examples:
-  kipu list                                  # in the context's namespace
-  kipu list -A --phase Running --phase Failed
-  kipu list -l team=data -o wide             # with reason and message
-  kipu list --phase Succeeded -o name | xargs kubectl delete
-"""
 
 
-@click.command("list", epilog=EPILOG)
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        "  # in the context's namespace",
+        "-A --phase Running --phase Failed",
+        "-l team=data -o wide  # with reason and message",
+        "--phase Succeeded -o name | xargs kubectl delete",
+    ],
+)
 @click.option("-A", "--all-namespaces", "everywhere", is_flag=True, help="Of all namespaces.")
 @click.option(
     "--phase",
@@ -45,7 +48,7 @@ Examples:
 )
 @click.option("-l", "--selector", default="", help="Only those with these labels, such as team=data,tier!=test.")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default="table", show_default=True)
-@in_a_namespace
+@in_a_cluster
 def command(everywhere: bool, phases: Sequence[str], selector: str, output: str, where: Where) -> None:
     """List Workflows, newest last."""
     from .cluster import WORKFLOWS, list_all
@@ -63,7 +66,7 @@ def command(everywhere: bool, phases: Sequence[str], selector: str, output: str,
             click.echo(f"workflow.kipu.dev/{each['metadata']['name']}")
     elif not found:
         place = "in any namespace" if everywhere else f"in namespace '{namespace}'"
-        click.echo(f"kipu: no Workflows {'of this kind ' if phases or selector else ''}{place}", err=True)
+        note(f"no Workflows {'of this kind ' if phases or selector else ''}{place}")
     else:
         rows = table(found, now=SystemClock().now(), namespaces=everywhere, wide=output == "wide")
         show(Console(), rows, ["bold", *(PHASE_STYLES.get(_phase(each), "") for each in found)])

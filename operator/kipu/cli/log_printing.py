@@ -19,9 +19,9 @@ from kipu.core.lifecycle import TERMINAL_STEP_PHASES
 from kipu.eventlog.ports import Recorded
 from kipu.shell.clock import SystemClock
 
-from .cluster import Cluster
-from .errors import CANNOT_TELL, NO_WORKFLOW, CannotTell
-from .following import changes
+from .cluster import Cluster, find_workflow
+from .commands import note
+from .errors import CANNOT_TELL, CannotTell, NoWorkflow
 from .log_lines import Line
 from .log_sources import (
     SOURCES_MAX,
@@ -29,6 +29,7 @@ from .log_sources import (
     Source,
     check_attempt,
     fate,
+    last_words,
     newest,
     next_attempt,
     not_begun,
@@ -36,13 +37,13 @@ from .log_sources import (
     sources,
 )
 from .options import Where
-from .reading import Look, look, look_at
-from .remembering import Remembering
+from .reading import Look, look
 from .sighting import pods_selector
 from .steps import place_of
 from .taps import PodGone, Tap
-from .waiting import is_over
+from .waiting import is_over, looks
 
+ONLY_THE_END = "; of what it wrote the end alone was kept"
 PREFIX_STYLES = ("cyan", "magenta", "green", "yellow", "blue")
 
 
@@ -72,7 +73,7 @@ class Printer:
 
     def note(self, text: str) -> None:
         """Something beside the lines."""
-        click.echo(f"kipu: {text}", err=True)
+        note(text)
 
 
 # -- once --------------------------------------------------------------------------------------------------
@@ -84,10 +85,10 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
     found = await look(cluster, namespace, name)
     chosen = places(found.state, asked, name)
     if asked.everything:
-        kept, left_out = newest(sources(found.state, _records(found), chosen))
+        some, left_out = newest(sources(found.state, _records(found), chosen))
         if left_out:
-            printer.note(f"of {len(kept) + left_out} logs these are the {len(kept)} youngest: name a step for another")
-        return await _print_merged(cluster, found, kept, query, printer)
+            printer.note(f"of {len(some) + left_out} logs these are the {len(some)} youngest: name a step for another")
+        return await _print_merged(cluster, found, some, query, printer)
     (place,) = chosen
     if asked.attempt is not None:
         check_attempt(found.state, place, asked.attempt)
@@ -95,13 +96,33 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
         raise not_begun(found.state, place, now=SystemClock().now())
     number = asked.attempt or found.state.steps[place].attempts
     tap = Tap(cluster, namespace, pods_selector(found.stream.uid, found.state, place, number), query)
-    step = found.state.name(place)
+    step, has_come = found.state.name(place), False
     try:
         async for line in tap.read():
             printer.line(step, number, line)
+            has_come = True
     except PodGone as error:
-        raise CannotTell(_instead(found, step, number, error)) from error
+        kept = () if has_come else _kept(found, step, number, query)
+        if not kept:
+            raise CannotTell(_instead(found, step, number, error)) from error
+        _print_kept(printer, step, number, _instead(found, step, number, error), kept)
     return 0
+
+
+def _print_kept(printer: Printer, step: str, attempt: int, said: str, kept: Sequence[Line]) -> None:
+    """That a pod is gone, and what was kept of its log, if anything was."""
+    printer.note(said + (ONLY_THE_END if kept else ""))
+    for line in kept:
+        printer.line(step, attempt, line)
+
+
+def _kept(found: Look, step: str, attempt: int, query: Mapping[str, str]) -> Sequence[Line]:
+    """What the log of events has kept of the end of an attempt's log, and of that what was asked for."""
+    lines = last_words(_records(found), found.state.run, step, attempt)
+    if "sinceSeconds" in query:
+        since_ns = (SystemClock().now() - int(query["sinceSeconds"]) * 1_000) * 1_000_000
+        lines = [line for line in lines if line.time_ns is None or line.time_ns >= since_ns]
+    return lines[max(0, len(lines) - int(query["tailLines"])) :] if "tailLines" in query else lines
 
 
 def _records(found: Look) -> Sequence[Recorded]:
@@ -121,7 +142,7 @@ async def _print_merged(
     """The lines of all, by their times."""
     printed = 0
     async with AsyncExitStack() as stack:
-        merge = _Merge(found, printer)
+        merge = _Merge(found, query, printer)
         for source in chosen:
             selector = pods_selector(found.stream.uid, found.state, source.place, source.attempt)
             tap = Tap(cluster, found.stream.namespace, selector, query)
@@ -136,8 +157,9 @@ async def _print_merged(
 class _Merge:
     """Of each source the next line, the oldest first."""
 
-    def __init__(self, found: Look, printer: Printer) -> None:
+    def __init__(self, found: Look, query: Mapping[str, str], printer: Printer) -> None:
         self._found = found
+        self._query = query
         self._printer = printer
         self._sources: list[tuple[Source, AsyncIterator[Line]]] = []
         self._next: list[tuple[int, int, Line]] = []  # a heap: time, place in the list before, line
@@ -161,9 +183,19 @@ class _Merge:
         except StopAsyncIteration:
             self.empty += after_ns == 0
         except (PodGone, TransientError) as error:
-            self._printer.note(_instead(self._found, source.step, source.attempt, error))
+            kept = () if after_ns else _kept(self._found, source.step, source.attempt, self._query)
+            said = _instead(self._found, source.step, source.attempt, error)
+            self._printer.note(said + (ONLY_THE_END if kept else ""))
+            if kept:
+                self._sources[number] = source, _one_by_one(kept)
+                await self._pull(number, after_ns)
         else:
             heapq.heappush(self._next, (after_ns if line.time_ns is None else line.time_ns, number, line))
+
+
+async def _one_by_one(lines: Sequence[Line]) -> AsyncIterator[Line]:
+    for line in lines:
+        yield line
 
 
 # -- as it comes -------------------------------------------------------------------------------------------
@@ -202,8 +234,7 @@ class _Following:
                     return 0
                 if looking.done():
                     looking.result()
-                    self._printer.note(f"Workflow '{self._name}' was deleted")
-                    return NO_WORKFLOW
+                    raise NoWorkflow(f"Workflow '{self._name}' was deleted")
         finally:
             tasks = [looking, *self._taps.values()]
             for task in tasks:
@@ -212,14 +243,10 @@ class _Following:
 
     async def _look(self) -> None:
         """Keep what is known of the Workflow, to its end."""
-        log = Remembering(self._cluster)
-        async with aclosing(changes(self._cluster, self._namespace, self._name, note=self._printer.note)) as seen:
-            async for workflow in seen:
-                log.turn_over()
-                try:
-                    self._found = await look_at(log, workflow)
-                except TransientError as error:
-                    self._printer.note(f"{error}; trying again")
+        known = await find_workflow(self._cluster, self._namespace, self._name)
+        async with aclosing(looks(self._cluster, known, note=self._printer.note)) as seen:
+            async for found in seen:
+                self._found = found
                 self._news.set()
 
     def _serve(self, found: Look) -> bool:
@@ -254,9 +281,15 @@ class _Following:
     async def _follow(self, found: Look, source: Source, attempt: int) -> None:
         selector = pods_selector(found.stream.uid, found.state, source.place, attempt)
         tap = Tap(self._cluster, self._namespace, selector, self._query)
+        has_come = False
         try:
             async with aclosing(tap.follow()) as lines:
                 async for line in lines:
                     self._printer.line(source.step, attempt, line)
+                    has_come = True
         except PodGone as error:
-            self._printer.note(_instead(found, source.step, attempt, error))
+            newest = self._found or found  # it may have failed meanwhile
+            is_same_run = newest.state.run == found.state.run
+            kept = _kept(newest, source.step, attempt, self._query) if is_same_run and not has_come else ()
+            said = _instead(newest if is_same_run else found, source.step, attempt, error)
+            _print_kept(self._printer, source.step, attempt, said, kept)

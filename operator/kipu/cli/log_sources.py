@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 from kipu.api.status import steps_total
 from kipu.core.definition import Kind
-from kipu.core.events import StepScheduled
+from kipu.core.events import AttemptFailed, StepScheduled
 from kipu.core.lifecycle import StepPhase
 from kipu.core.state import State
 from kipu.eventlog.ports import Recorded
 
-from .details import row, some
+from .details import row, some, tail
 from .errors import CannotTell
+from .log_lines import Line
 from .steps import place_of
 from .waits import NOTHING_SHOWN, why
 
@@ -121,6 +122,15 @@ def fate(records: Sequence[Recorded], run: int, step: str, attempt: int) -> str:
             told = row(record, began=record.ts)
             return f"{told.event} at {told.time}" + (f": {told.details}" if told.details else "")
     return ""
+
+
+def last_words(records: Sequence[Recorded], run: int, step: str, attempt: int) -> Sequence[Line]:
+    """What the log of events has kept of the end of a failed attempt's log, with the time of its failure."""
+    for record in reversed(records):
+        event = record.event
+        if isinstance(event, AttemptFailed) and (event.run, event.step, event.attempt) == (run, step, attempt):
+            return [Line(record.ts * 1_000_000, b"", line.encode()) for line in tail(record)]
+    return ()
 
 
 def _article(kind: Kind) -> str:

@@ -11,33 +11,33 @@ import sys
 
 import click
 
-from .errors import INTERRUPTED
+from .commands import Command
+from .completing import all_step_names
 from .log_sources import Asked
-from .options import Duration, Where, in_a_namespace
-
-EPILOG = """\b
-Examples:
-  kipu logs nightly load                     # of its newest attempt
-  kipu logs nightly load --attempt 1
-  kipu logs nightly load -f                  # to the end of the step, over all attempts to come
-  kipu logs nightly 'shard[17]' --tail 20    # an item of a fan-out
-  kipu logs nightly --all -f --since 5m      # of all steps, each line with its step and attempt
-
-Exit codes: 0 printed, 1 the log of events is not sound, 2 there is no such step, attempt or pod, or cannot tell,
-3 there is no such Workflow, or not any more.
-"""
+from .options import Duration, Where, of_a_workflow
 
 
-@click.command("logs", epilog=EPILOG)
-@click.argument("name")
-@click.argument("step", required=False)
+@click.command(
+    "logs",
+    cls=Command,
+    examples=[
+        "nightly load  # of its newest attempt",
+        "nightly load --attempt 1",
+        "nightly load -f  # to the end of the step, over all attempts to come",
+        "nightly 'shard[17]' --tail 20  # an item of a fan-out",
+        "nightly --all -f --since 5m  # of all steps, each line with its step and attempt",
+    ],
+    exit_codes="0 printed, 1 the log of events is not sound, 2 there is no such step, attempt or pod, or cannot tell, "
+    "3 there is no such Workflow, or not any more, 130 Ctrl-C",
+)
+@of_a_workflow
+@click.argument("step", required=False, shell_complete=all_step_names)
 @click.option("-f", "--follow", is_flag=True, help="Print on as it comes, later attempts too, to the end of the step.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Else the newest.")
 @click.option("--all", "everything", is_flag=True, help="Of all steps; with a fan-out as STEP, of all its items.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="The last N lines of each log alone.")
 @click.option("--since", "since_ms", type=Duration(), help="Only what is younger, such as 5m.")
 @click.option("--timestamps", is_flag=True, help="Each line with its time.")
-@in_a_namespace
 def command(
     name: str,
     step: str | None,
@@ -62,7 +62,4 @@ def command(
     asked = Asked(step=step, everything=everything, attempt=attempt)
     printer = Printer(prefixes=everything, timestamps=timestamps)
     deed = follow_logs if follow else print_logs
-    try:
-        sys.exit(asyncio.run(deed(where, name, asked, query, printer)))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.exit(asyncio.run(deed(where, name, asked, query, printer)))

@@ -1,20 +1,10 @@
 """`kipu`: what a person asks of Workflows and of their logs, and runs without a cluster.
 
-    kipu run FILE [--resume [--resolve STEP=WORD]... | --rerun [--from STEP]...] [--param NAME=VALUE]...
-                  [--dir DIR] [--parallelism N]
-    kipu history NAME [-n NAMESPACE] [-o table|jsonl]
-    kipu export NAME [-n NAMESPACE] [--output FILE|-]
-    kipu verify FILE
-    kipu salvage FILE [--name NEW] [-n NAMESPACE] [--dry-run] [--force]
-    kipu lint FILE... [-o text|json]
-    kipu trace NAME|FILE [-n NAMESPACE] [--endpoint URL | -o json]
-    kipu ui [--file FILE]... [-n NAMESPACE] [--port PORT] [--no-browser]
-
-The other commands, which are about Workflows in a cluster, are modules of their own: see the end of this file.
-All but `run`, `verify` and `lint` take --kubeconfig FILE and --context NAME. Exit codes: 0 all is well, 1 a history is
-not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong usage or nothing could be checked; those of
-`run` are in `running`, those of the commands that write in `commands`.
-Results go to stdout, everything else to stderr.
+The commands about files, logs and local runs are here; the others, which are about Workflows in a cluster, are modules
+of their own. SECTIONS names all of them, in the order of `kipu --help`.
+Exit codes: 0 all is well, 1 a history is not what was recorded, or only a part of it, or a manifest is wrong, 2 wrong
+usage or nothing could be checked, 3 there is no such Workflow; those of `run` are its own. Which error ends with which,
+`commands` says. Results go to stdout, everything else to stderr. Must never import the official client for `--help`.
 """
 
 from __future__ import annotations
@@ -30,8 +20,6 @@ import click
 from rich.console import Console
 
 from kipu import __version__
-from kipu.core.errors import CorruptionError, KipuError, UserError
-from kipu.eventlog.codec import UnknownEvent
 
 from . import (
     completion,
@@ -48,10 +36,11 @@ from . import (
 )
 from . import lint as linting
 from . import salvage as salvaging
+from .commands import PROGRAM, Command, Commands, note
 from .details import some
-from .errors import CANNOT_TELL, CHECK_FAILED
+from .errors import CHECK_FAILED
 from .files import save
-from .options import in_a_cluster
+from .options import Where, in_a_cluster, placed, workflow_name
 from .table import show
 from .tracing import trace
 from .ui.command import ui
@@ -61,17 +50,16 @@ PROCESSES = max(4, os.cpu_count() or 1)
 PROCESSES_MAX = 1_000  # each has a warden of some 10 MB beside it
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="kipu")
-def kipu() -> None:
-    """Ask Workflows of a cluster how they fare and what they have been through, and run them without one."""
-
-
-kipu.add_command(trace)
-kipu.add_command(ui)
-
-
-@kipu.command()
+@click.command(
+    cls=Command,
+    examples=[
+        "nightly.yaml",
+        "nightly.yaml --param date=2026-11-23 --parallelism 8",
+        "nightly.yaml --resume  # after it was killed",
+        "nightly.yaml --rerun --from load  # what has failed, and load with all that rests on it",
+    ],
+    exit_codes="0 succeeded, 1 failed or nobody knows, 2 refused, 3 cancelled, 124 timed out",
+)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--resume", is_flag=True, help="Go on with the newest run, whatever has become of the one before you.")
 @click.option("--rerun", is_flag=True, help="Run the newest run again, which has ended: what has succeeded stays done.")
@@ -116,7 +104,6 @@ def run(
     """Run the Workflow in FILE here, without a cluster: each step is a process, images are not run.
 
     Killed at any moment, --resume goes on: what has succeeded does not run again. Ctrl-C cancels, twice kills.
-    Exit codes: 0 succeeded, 1 failed or nobody knows, 2 refused, 3 cancelled, 124 timed out.
     """
     from . import params, running
 
@@ -131,9 +118,17 @@ def run(
     sys.exit(running.run(file, base, asked, processes_max=parallelism))
 
 
-@kipu.command()
-@click.argument("name")
-@click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
+@click.command(
+    cls=Command,
+    examples=[
+        "nightly",
+        "nightly --at 42  # the steps as they stood then",
+        "nightly --dir .kipu  # of a run of 'kipu run'",
+        "nightly -o jsonl > nightly.jsonl",
+    ],
+    exit_codes="0 sound, 1 not what was recorded, 2 nothing was checked, 3 there is no such Workflow",
+)
+@workflow_name
 @click.option(
     "--dir",
     "base",
@@ -143,15 +138,7 @@ def run(
 @click.option("-o", "--output", type=click.Choice(["table", "jsonl"]), default="table", show_default=True)
 @click.option("--at", type=int, metavar="N", help="Show the steps as they stood after the event at position N.")
 @in_a_cluster
-def history(
-    name: str,
-    namespace: str | None,
-    base: Path | None,
-    output: str,
-    at: int | None,
-    kubeconfig: str | None,
-    context: str | None,
-) -> None:
+def history(name: str, base: Path | None, output: str, at: int | None, where: Where) -> None:
     """Print every recorded event of Workflow NAME, its chain of hashes verified.
 
     'jsonl' prints the records as they were recorded, after a line of metadata: a file for 'kipu verify'.
@@ -165,11 +152,10 @@ def history(
         chosen, found = running.load(base, name)
         stream, spec_hash = chosen.stream, chosen.spec_hash
     else:
-        from .cluster import Cluster
         from .reading import load
 
-        cluster = Cluster.connect(kubeconfig, context)
-        stream, found, spec_hash = asyncio.run(load(cluster, namespace or cluster.namespace, name))
+        cluster, namespace = where.connect()
+        stream, found, spec_hash = asyncio.run(load(cluster, namespace, name))
     if at is not None:
         getting.show_at(Console(), name, found, at)
         return
@@ -182,30 +168,36 @@ def history(
     click.echo(f"{_count(len(found.records))}, head {found.head.hash}, phase {state.phase}")
 
 
-@kipu.command()
-@click.argument("name")
-@click.option("-n", "--namespace", help="Where the Workflow is; else the context's namespace.")
+@click.command(
+    cls=Command,
+    examples=["nightly --output nightly.jsonl", "nightly -n etl | gzip > nightly.jsonl.gz"],
+    exit_codes="0 whole, 1 a part of it or nothing can be verified, 2 nothing was checked, 3 there is no such Workflow",
+)
+@workflow_name
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="Else standard output.")
 @in_a_cluster
-def export(name: str, namespace: str | None, output: str, kubeconfig: str | None, context: str | None) -> None:
+def export(name: str, output: str, where: Where) -> None:
     """Write all that proves what Workflow NAME has done, and its spec, as one file for 'kipu verify' and 'salvage'.
 
     Of a log that is damaged it writes what can be verified, says what is missing, and ends with exit code 1.
     """
-    from .cluster import Cluster
     from .reading import gather
 
-    cluster = Cluster.connect(kubeconfig, context)
-    found = asyncio.run(gather(cluster, namespace or cluster.namespace, name))
+    cluster, namespace = where.connect()
+    found = asyncio.run(gather(cluster, namespace, name))
     lines = transcript.write(found.stream, found.history, found.spec_hash, found.enclosed)
     save(output, b"".join(line + b"\n" for line in lines), may_replace=found.whole)
-    for note in found.notes:
-        click.echo(f"kipu: {note}", err=True)
+    for each in found.notes:
+        note(each)
     if not found.whole:
         sys.exit(CHECK_FAILED)
 
 
-@kipu.command()
+@click.command(
+    cls=Command,
+    examples=["nightly.jsonl", "- < nightly.jsonl"],
+    exit_codes="0 sound and whole, 1 it is not, 2 nothing was checked",
+)
 @click.argument("file", type=click.File("rb"))
 def verify(file: IO[bytes]) -> None:
     """Check a FILE written by 'kipu export' or 'kipu history -o jsonl' ('-' for standard input).
@@ -220,42 +212,40 @@ def verify(file: IO[bytes]) -> None:
     click.echo(f"OK: {_count(verdict.tip.position)}, head {verdict.tip.hash.hex()}, phase {verdict.state.phase}")
 
 
-@kipu.command()
+@click.command(
+    cls=Command,
+    examples=["nightly.jsonl --dry-run  # what would be created", "nightly.jsonl --name nightly-2 -n etl"],
+)
 @click.argument("file", type=click.File("rb"))
 @click.option("--name", help="Of the new Workflow; else that of the old one, which must be deleted first.")
-@click.option("-n", "--namespace", help="Of the new Workflow; else that of the old one.")
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
 @click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
-@in_a_cluster
-def salvage(
-    file: IO[bytes],
-    name: str | None,
-    namespace: str | None,
-    dry_run: bool,
-    force: bool,
-    kubeconfig: str | None,
-    context: str | None,
-) -> None:
+@placed("Of the new Workflow; else that of the old one.")
+def salvage(file: IO[bytes], name: str | None, dry_run: bool, force: bool, where: Where) -> None:
     """Create a Workflow that goes on where the verified FILE of 'kipu export' ends.
 
     Steps that have succeeded there are adopted and not run again, unless something that they rest on runs again.
     """
     verdict = transcript.verify(file)
-    found = salvaging.salvage(verdict, name=name, namespace=namespace)
+    found = salvaging.salvage(verdict, name=name, namespace=where.namespace)
     if verdict.enclosed.partial is not None:
-        click.echo(f"kipu: {transcript.extent(verdict.tip.position, verdict.enclosed.partial)}", err=True)
+        note(transcript.extent(verdict.tip.position, verdict.enclosed.partial))
     if dry_run:
         click.echo(salvaging.as_yaml(found.manifest), nl=False)
     else:
-        from .cluster import Cluster
         from .creating import create
 
-        asyncio.run(create(Cluster.connect(kubeconfig, context), verdict, found.manifest, force=force))
+        cluster, _ = where.connect()
+        asyncio.run(create(cluster, verdict, found.manifest, force=force))
         click.echo(f"workflow.kipu.dev/{found.manifest['metadata']['name']} created")
-    click.echo(f"kipu: adopted {_steps(found.adopted)}; to run {_steps(found.runs)}", err=True)
+    note(f"adopted {_steps(found.adopted)}; to run {_steps(found.runs)}")
 
 
-@kipu.command()
+@click.command(
+    cls=Command,
+    examples=["nightly.yaml templates.yaml", "-o json - < nightly.yaml"],
+    exit_codes="0 no fault, 1 faults, 2 a file cannot be opened",
+)
 @click.argument("files", type=click.File("rb"), nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def lint(files: Sequence[IO[bytes]], output: str) -> None:
@@ -270,27 +260,9 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
     else:
         for finding in report.findings:
             click.echo(str(finding))
-        click.echo(f"kipu: {summary}", err=True)
+        note(summary)
     if report.findings:
         sys.exit(CHECK_FAILED)
-
-
-# -- commands that are modules of their own ----------------------------------------------------------------
-
-# What reads:
-kipu.add_command(listing.command)
-kipu.add_command(getting.command)
-kipu.add_command(watching.command)
-kipu.add_command(logs.command)
-kipu.add_command(explaining.command)
-kipu.add_command(graphing.command)
-
-# What writes:
-kipu.add_command(submitting.submit)
-kipu.add_command(purging.purge)
-kipu.add_command(completion.completion)
-for control in controlling.COMMANDS:
-    kipu.add_command(control)
 
 
 def _steps(names: Sequence[str]) -> str:
@@ -302,25 +274,32 @@ def _count(events: int) -> str:
     return f"{events} event" if events == 1 else f"{events} events"
 
 
-def main(arguments: Sequence[str] | None = None, *, program: str = "kipu") -> None:
+SECTIONS: dict[str, Sequence[click.Command]] = {
+    "Look at Workflows": (
+        listing.command,
+        getting.command,
+        watching.command,
+        logs.command,
+        explaining.command,
+        graphing.command,
+        ui,
+    ),
+    "Start them, and ask something of a run": (submitting.submit, *controlling.COMMANDS, purging.purge),
+    "History and proof": (history, export, verify, salvage, trace),
+    "Without a cluster": (run, lint),
+    "Help": (completion.completion,),
+}
+
+
+@click.group(cls=Commands, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kipu")
+def kipu() -> None:
+    """Ask Workflows of a cluster how they fare and what they have been through, and run them without one."""
+
+
+def main(arguments: Sequence[str] | None = None, *, program: str = PROGRAM) -> None:
     """The entry point of `kipu`; raises SystemExit. None: the process's own arguments. `program`: as it is called."""
-    try:
-        kipu(args=arguments, prog_name=program)
-    except UnknownEvent as error:
-        _end(f"{error}; a newer kipu can read it", CANNOT_TELL)
-    except CorruptionError as error:
-        _end(f"not sound: {error}", CHECK_FAILED)
-    except UserError as error:
-        for problem in error.problems:
-            click.echo(f"kipu: {problem}", err=True)
-        sys.exit(CANNOT_TELL)
-    except KipuError as error:
-        _end(str(error), CANNOT_TELL)
-
-
-def _end(message: str, exit_code: int) -> None:
-    click.echo(f"kipu: {message}", err=True)
-    sys.exit(exit_code)
+    kipu(args=arguments, prog_name=program)
 
 
 if __name__ == "__main__":

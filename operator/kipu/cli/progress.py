@@ -34,6 +34,7 @@ from kipu.core.events import (
     UnknownResolved,
     WaitStarted,
     WorkflowFinished,
+    WorkflowRejected,
     WorkflowRerun,
     WorkflowResumed,
     WorkflowSuspended,
@@ -172,11 +173,11 @@ def _said_of_people(event: Event) -> tuple[str, str, str] | None:
     """The same of what people were asked or have asked for, and of the run as a whole."""
     match event:
         case ApprovalRequested():
-            return event.step, "asks for approval", "answer by spec.approvals in the file"
+            return event.step, "asks for approval", "answer by spec.approvals"
         case ApprovalGiven():
             return event.step, f"{event.decision.value} by {event.by}", event.message
         case WorkflowSuspended():
-            return "workflow", "suspended", "until spec.suspend is taken out of the file"
+            return "workflow", "suspended", "until spec.suspend is taken back"
         case WorkflowResumed():
             return "workflow", "resumed", ""
         case UnknownResolved():
@@ -185,6 +186,8 @@ def _said_of_people(event: Event) -> tuple[str, str, str] | None:
             return "workflow", "shutdown", str(event.mode)
         case WorkflowRerun():
             return "workflow", "runs again", f"rerun {event.run}"
+        case WorkflowRejected():
+            return "workflow", "rejected", "; ".join(str(problem) for problem in event.problems)
         case WorkflowFinished():
             return "workflow", event.end.value.lower(), event.message
     return None

@@ -19,10 +19,11 @@ import click
 
 from kipu.api.v1alpha1_base import KIND
 
-from .commands import Command, Duration, ObjectName, in_a_cluster, note
+from .commands import Command, note
 from .completing import workflow_names
 from .details import some
 from .errors import Refused
+from .options import Duration, ObjectName, Where, in_a_cluster
 from .seen import Seen
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ TRIES_MAX = 5  # of one delete: a Workflow that has ended is written to once or 
 @click.option("--force", is_flag=True, help="Although a run goes on: its pods are killed, and finally does not run.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @in_a_cluster
-def purge(names: Sequence[str], yes: bool, **options: Any) -> None:
+def purge(names: Sequence[str], yes: bool, where: Where, **options: Any) -> None:
     """Delete the Workflows NAMES with their Jobs, pods and logs. 'kipu export' keeps what one has done."""
     if bool(names) is options["of_all"]:
         raise click.UsageError("which Workflows? Give their NAMES, or --all")
@@ -51,14 +52,11 @@ def purge(names: Sequence[str], yes: bool, **options: Any) -> None:
         raise click.UsageError("--finished chooses among all: give it with --all")
     if options["older_than_ms"] is not None and not options["finished"]:
         raise click.UsageError("--older-than chooses among those that have ended: give it with --all --finished")
-    asyncio.run(_purge(names, yes, options))
+    asyncio.run(_purge(where, names, yes, options))
 
 
-async def _purge(names: Sequence[str], yes: bool, options: dict[str, Any]) -> None:
-    from .cluster import Cluster
-
-    cluster = Cluster.connect(options["kubeconfig"], options["context"])
-    namespace = options["namespace"] or cluster.namespace
+async def _purge(where: Where, names: Sequence[str], yes: bool, options: dict[str, Any]) -> None:
+    cluster, namespace = where.connect()
     chosen = await _chosen(cluster, namespace, names, options)
     if not options["force"]:
         _check(chosen)
@@ -113,9 +111,8 @@ def _check(chosen: Sequence[Seen]) -> None:
 def _ask(chosen: Sequence[Seen]) -> None:
     """Say what is lost, and have a person say yes. Raises Refused."""
     for seen in chosen[:SHOWN_MAX]:
-        events = (seen.status.get("log") or {}).get("position", 0)
         progress = seen.status.get("progress", "")
-        note(f"{seen.name}: {seen.phase or 'not taken up'} {progress}, {events} events in its log")
+        note(f"{seen.name}: {seen.phase or 'not taken up'} {progress}, {seen.position} events in its log")
     if len(chosen) > SHOWN_MAX:
         note(f"and {len(chosen) - SHOWN_MAX} more")
     note("lost are their Jobs, their pods with all they have written, and their logs ('kipu export' keeps a log)")

@@ -38,6 +38,7 @@ from kipu.shell.local_attempts import Attempt
 from kipu.shell.local_engine import LocalEngine
 from kipu.shell.local_runs import LocalRun, Runs
 
+from .commands import note
 from .details import printable, some
 from .errors import CannotTell
 from .progress import TAIL_LINES, Progress
@@ -98,7 +99,7 @@ def _run(path: Path, base: Path, asked: Asked, processes_max: int) -> State:
     try:
         runs.own()
         chosen = _chosen(runs, path, manifest, texts, asked)
-        click.echo(f"kipu: images are not run: each step is a process of this machine, in {chosen.workplace}", err=True)
+        note(f"images are not run: each step is a process of this machine, in {chosen.workplace}")
         return asyncio.run(_live(chosen, _File(path, version, manifest.spec, texts), asked, processes_max))
     finally:
         runs.release()
@@ -189,7 +190,7 @@ def _resumed(runs: Runs, path: Path, manifest: Manifest, asked: Asked) -> LocalR
                     f"--resolve {printable(step)}: no such step waits for a word; those that do: {waiting}"
                 )
     if newest.spec_hash != spec_hash(manifest.spec):
-        click.echo(f"kipu: {path} was edited since: run {newest.number} goes on as it was begun", err=True)
+        note(f"{path} was edited since: run {newest.number} goes on as it was begun")
     return newest
 
 
@@ -249,10 +250,9 @@ async def _live(chosen: LocalRun, file: _File, asked: Asked, processes_max: int)
         finally:
             looking.cancel()
     for step in _unknown(state):
-        click.echo(
-            f"kipu: nobody knows whether step '{step}' has done its work. Find out, then: "
-            f"kipu run {file.path} --resume --resolve {step}=Succeed (or Fail, or Retry)",
-            err=True,
+        note(
+            f"nobody knows whether step '{step}' has done its work. Find out, then: "
+            f"'kipu run {file.path} --resume --resolve {step}=Succeed' (or Fail, or Retry)"
         )
     again = f" (rerun {state.run})" if state.run > 1 else ""
     click.echo(f"{state.phase}: run {chosen.number}{again}, log and outputs in {chosen.folder}")

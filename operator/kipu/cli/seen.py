@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kipu.core.lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase, WorkflowPhase
+from kipu.core.lifecycle import TERMINAL_STEP_PHASES, TERMINAL_WORKFLOW_PHASES, StepPhase
+from kipu.shell import requests
 
 OVER = frozenset(str(phase) for phase in TERMINAL_WORKFLOW_PHASES)
 STEP_OVER = frozenset(str(phase) for phase in TERMINAL_STEP_PHASES)
@@ -20,6 +21,7 @@ STEP_OVER = frozenset(str(phase) for phase in TERMINAL_STEP_PHASES)
 class Seen:
     """One Workflow at one moment."""
 
+    body: Mapping[str, Any]  # all of it, as the API server has answered
     namespace: str
     name: str
     uid: str
@@ -34,6 +36,7 @@ class Seen:
         """Of the object that the API server has answered with."""
         metadata = body["metadata"]
         return cls(
+            body=body,
             namespace=metadata["namespace"],
             name=metadata["name"],
             uid=metadata["uid"],
@@ -62,11 +65,14 @@ class Seen:
         return int(self.status.get("run") or 1)
 
     @property
+    def position(self) -> int:
+        """The newest record of its log that the status knows of; 0 while it knows of none."""
+        return int((self.status.get("log") or {}).get("position") or 0)
+
+    @property
     def next_run(self) -> int | None:
         """The run that is asked for and not opened yet."""
-        asked = (self.spec.get("rerun") or {}).get("number")
-        opens = self.phase != WorkflowPhase.REJECTED and asked == self.shown_run + 1
-        return asked if opens else None
+        return self.shown_run + 1 if requests.opens_run(self.spec, self.phase, self.shown_run) else None
 
     @property
     def is_over(self) -> bool:
@@ -87,19 +93,13 @@ class Seen:
         """What a condition that is True has to say; None where there is none."""
         for each in self.status.get("conditions") or ():
             if each.get("type") == kind and each.get("status") == "True":
-                return str(each.get("message") or "")
+                return str(each.get("message") or each.get("reason") or "")
         return None
 
     @property
     def stuck(self) -> str | None:
         """Why nothing that is asked of it will be read; None if it will."""
         return None if self.phase in OVER else self.condition("Stalled")
-
-    def refusal(self, generation: int) -> str | None:
-        """What the operator has not taken of a spec that is at least this old; None while it has not said so."""
-        if int(self.status.get("observedGeneration") or 0) < generation:
-            return None
-        return self.condition("RequestIgnored")
 
     # -- its steps ---------------------------------------------------------------------------------------
 

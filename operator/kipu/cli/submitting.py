@@ -13,13 +13,17 @@ from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+
+from kipu.core.errors import UserError
 
 from . import params
-from .commands import Command, ObjectName, check_timeout, in_a_cluster, note, that_waits
+from .commands import Command, note
 from .completing import template_names
 from .errors import CannotTell, Refused
-from .salvage import as_yaml
-from .seen import Seen
+from .options import ObjectName, Where, check_timeout, in_a_cluster, that_waits
+from .output import as_yaml
+from .watching import follow
 
 if TYPE_CHECKING:
     from .cluster import Cluster
@@ -62,7 +66,7 @@ DONE = {None: "created", "server": "created (server dry run)", "client": "create
 )
 @that_waits("--watch", "Follow it until its end; exit code 1 if it does not succeed.")
 @in_a_cluster
-def submit(files: Sequence[IO[bytes]], template: str | None, **options: Any) -> None:
+def submit(files: Sequence[IO[bytes]], template: str | None, where: Where, **options: Any) -> None:
     """Create the Workflows in FILES ('-' for standard input), each judged first as the operator would.
 
     What else is in FILES is judged too and left alone. A WorkflowTemplate that is named must be in the cluster.
@@ -73,11 +77,15 @@ def submit(files: Sequence[IO[bytes]], template: str | None, **options: Any) -> 
     asked = Asked(
         name=options["name"],
         generate_name=options["generate_name"],
-        namespace=options["namespace"],
+        namespace=where.namespace,
         params=params.named(options["given"]),
     )
     contents = [(getattr(file, "name", "<stdin>"), file.read()) for file in files]
-    click.get_current_context().exit(asyncio.run(_submit(contents, template, asked, options)))
+    try:
+        code = asyncio.run(_submit(contents, template, asked, where, options))
+    except UserError as error:
+        raise Refused(str(error)) from error
+    click.get_current_context().exit(code)
 
 
 def _check_usage(files: Sequence[IO[bytes]], template: str | None, **options: Any) -> None:
@@ -91,14 +99,13 @@ def _check_usage(files: Sequence[IO[bytes]], template: str | None, **options: An
 
 
 async def _submit(
-    contents: Sequence[tuple[str, bytes]], template: str | None, asked: Asked, options: dict[str, Any]
+    contents: Sequence[tuple[str, bytes]], template: str | None, asked: Asked, where: Where, options: dict[str, Any]
 ) -> int:
-    from .cluster import Cluster
     from .submission import of_files, of_others, of_template
 
     cluster = None
     if template is not None or options["dry_run"] != "client":
-        cluster = Cluster.connect(options["kubeconfig"], options["context"])
+        cluster, _ = where.connect()
     if template is not None and cluster is not None:
         submission = await of_template(template, asked, cluster)
     else:
@@ -159,16 +166,11 @@ async def _create_one(cluster: Cluster, manifest: Manifest, dry_run: str | None)
 
 async def _watch(cluster: Cluster, created: Sequence[Manifest], options: dict[str, Any]) -> int:
     """One after the other; what is printed for programs stays alone on stdout."""
-    from .awaiting import outcome, within
+    from .waiting import exit_code
 
-    code = 0
-    for body in created:
-        seen = Seen.of(body)
-        ended = await within(
-            options["timeout_ms"], cluster, seen, seen.run, lambda line: click.echo(line, err=bool(options["output"]))
-        )
-        code = max(code, outcome(ended))
-    return code
+    console = Console(stderr=bool(options["output"]))
+    ends = [await follow(console, cluster, body, run=1, timeout_ms=options["timeout_ms"]) for body in created]
+    return max(exit_code(state) for state in ends)
 
 
 def _show(manifests: Sequence[Manifest], dry_run: str | None, output: str | None) -> None:

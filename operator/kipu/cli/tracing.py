@@ -15,30 +15,30 @@ import click
 from kipu.eventlog.ports import Recorded, StreamId
 
 from . import transcript
+from .commands import Command, note
+from .completing import workflow_names_and_files
 from .errors import CannotTell
+from .options import ObjectName, Where, in_a_cluster
 from .spans import Run
 from .traces import trace as trace_runs
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-@click.command()
-@click.argument("workflow", metavar="NAME|FILE")
-@click.option("-n", "--namespace", help="Where the Workflow NAME is; else the context's namespace.")
+@click.command(
+    cls=Command,
+    examples=[
+        "nightly --endpoint http://localhost:4318",
+        "nightly.jsonl -o json > nightly.otlp.json  # of what 'kipu export' has written; needs no cluster",
+    ],
+)
+@click.argument("workflow", metavar="NAME|FILE", shell_complete=workflow_names_and_files)
 @click.option(
     "--endpoint", metavar="URL", help="Of a collector, as http://localhost:4318; else $OTEL_EXPORTER_OTLP_ENDPOINT."
 )
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Print OTLP JSON, and send nothing.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one.")
-@click.option("--context", help="Else the kubeconfig's current one.")
-def trace(
-    workflow: str,
-    namespace: str | None,
-    endpoint: str | None,
-    output: str | None,
-    kubeconfig: str | None,
-    context: str | None,
-) -> None:
+@in_a_cluster
+def trace(workflow: str, endpoint: str | None, output: str | None, where: Where) -> None:
     """Send the runs of a Workflow as traces over OTLP/HTTP: one trace a run, spans for steps and attempts.
 
     A FILE, if there is one of this name, is what 'kipu export' has written ('-' for standard input), and needs no
@@ -48,8 +48,8 @@ def trace(
         raise click.UsageError("where to? Give --endpoint URL, or -o json to print")
     if output is not None and endpoint is not None:
         raise click.UsageError("-o prints and --endpoint sends: give one")
-    from_file = namespace is None and (workflow == "-" or Path(workflow).is_file())
-    stream, records = read_file(workflow) if from_file else _read_cluster(workflow, namespace, kubeconfig, context)
+    from_file = where.namespace is None and (workflow == "-" or Path(workflow).is_file())
+    stream, records = read_file(workflow) if from_file else _read_cluster(workflow, where)
     runs = trace_runs(stream, records)
     if not runs:
         raise CannotTell(f"no run of Workflow '{stream.name}' has begun: there is nothing to trace")
@@ -61,18 +61,15 @@ def read_file(name: str) -> tuple[StreamId, Sequence[Recorded]]:
     with click.open_file(name, "rb") as file:
         verdict = transcript.verify(file)
     if verdict.enclosed.partial is not None:
-        click.echo(f"kipu: {transcript.extent(verdict.tip.position, verdict.enclosed.partial)}", err=True)
+        note(transcript.extent(verdict.tip.position, verdict.enclosed.partial))
     return StreamId(namespace=verdict.namespace, name=verdict.name, uid=verdict.uid), verdict.records
 
 
-def _read_cluster(
-    name: str, namespace: str | None, kubeconfig: str | None, context: str | None
-) -> tuple[StreamId, Sequence[Recorded]]:
-    from .cluster import Cluster
+def _read_cluster(name: str, where: Where) -> tuple[StreamId, Sequence[Recorded]]:
     from .reading import load
 
-    cluster = Cluster.connect(kubeconfig, context)
-    stream, found, _ = asyncio.run(load(cluster, namespace or cluster.namespace, name))
+    cluster, namespace = where.connect()
+    stream, found, _ = asyncio.run(load(cluster, namespace, ObjectName().convert(name, None, None)))
     transcript.fold(found.records)
     return stream, found.records
 
@@ -88,4 +85,7 @@ def _tell(runs: Sequence[Run], endpoint: str | None, output: str | None) -> None
     for run in runs:
         left_out = f", {run.open_spans} left out that have not ended" if run.open_spans else ""
         line = f"run {run.names.run}: trace {run.names.trace}, {len(run.over)} spans{left_out}"
-        click.echo(f"kipu: {line}" if output else line, err=output is not None)
+        if output:
+            note(line)
+        else:
+            click.echo(line)

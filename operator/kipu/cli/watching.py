@@ -1,14 +1,16 @@
 """`kipu watch`: a Workflow until it has finished: a live tree on a terminal, a line for each change anywhere else.
 
-Promises: shows what was committed, and what the status says that it waits for. Must never write.
+Promises: shows what was committed, and what the status says that it waits for; `follow` shows the same to those who
+have written (`submit --watch`, `rerun --watch`, `cancel --wait`). Must never write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -16,53 +18,60 @@ from rich.text import Text
 
 from kipu.shell.clock import SystemClock
 
+from .commands import Command, note
 from .details import printable
-from .errors import INTERRUPTED, TIMED_OUT
 from .live import LiveTree
-from .options import Duration, Where, in_a_namespace
+from .options import Duration, Where, of_a_workflow
 from .progress import Progress
 from .tree import title
 from .waits import shown
 
 if TYPE_CHECKING:
+    from kipu.core.state import State
+
+    from .cluster import Cluster
     from .reading import Look
 
-EPILOG = """\b
-Examples:
-  kipu watch nightly
-  kipu watch nightly --timeout 30m && kubectl apply -f next.yaml
 
-Exit codes: 0 it has succeeded, 1 it has not, 2 cannot tell, 3 there is no such Workflow, or not any more,
-124 --timeout has passed first.
-"""
-
-
-@click.command("watch", epilog=EPILOG)
-@click.argument("name")
+@click.command(
+    "watch",
+    cls=Command,
+    examples=["nightly", "nightly --timeout 30m && kubectl apply -f next.yaml"],
+    exit_codes="0 it has succeeded, 1 it has not, 2 cannot tell, 3 there is no such Workflow, or not any more, "
+    "124 --timeout has passed first, 130 Ctrl-C",
+)
+@of_a_workflow
 @click.option("--timeout", "timeout_ms", type=Duration(), help="End after so long, such as 30m, with exit code 124.")
-@in_a_namespace
 def command(name: str, timeout_ms: int | None, where: Where) -> None:
     """Show what happens in Workflow NAME until it has finished."""
-    console = Console()
-    try:
-        sys.exit(asyncio.run(_watch(console, name, timeout_ms, where)))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    sys.exit(asyncio.run(_watch(name, timeout_ms, where)))
 
 
-async def _watch(console: Console, name: str, timeout_ms: int | None, where: Where) -> int:
-    from .waiting import to_the_end
+async def _watch(name: str, timeout_ms: int | None, where: Where) -> int:
+    from .cluster import find_workflow
+    from .waiting import exit_code
 
     cluster, namespace = where.connect()
+    known = await find_workflow(cluster, namespace, name)
+    return exit_code(await follow(Console(), cluster, known, timeout_ms=timeout_ms))
+
+
+async def follow(
+    console: Console,
+    cluster: Cluster,
+    known: Mapping[str, Any],
+    *,
+    run: int | None = None,
+    timeout_ms: int | None = None,
+) -> State:
+    """Show a Workflow to the end, see waiting.to_the_end: a live tree, or lines if the console is no terminal."""
+    from .waiting import to_the_end
+
+    name = known["metadata"]["name"]
     live = LiveTree(console, name) if console.is_terminal else None
-    try:
-        with nullcontext() if live is None else live:
-            async with asyncio.timeout(None if timeout_ms is None else timeout_ms / 1_000):
-                view = Lines(console, name) if live is None else Tree(live)
-                return await to_the_end(cluster, namespace, name, view)
-    except TimeoutError:
-        click.echo(f"kipu: Workflow '{name}' has not finished in time", err=True)
-        return TIMED_OUT
+    with nullcontext() if live is None else live:
+        view = Lines(console, name) if live is None else Tree(live)
+        return await to_the_end(cluster, known, view, run=run, timeout_ms=timeout_ms)
 
 
 class Tree:
@@ -115,7 +124,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """See waiting.View."""
-        click.echo(f"kipu: {printable(text)}", err=True)
+        note(printable(text))
 
     def refresh(self) -> None:
         """See waiting.View."""

@@ -9,10 +9,15 @@ from pathlib import Path
 
 import click
 
+from ..commands import Command
+
 PORT_MAX = 65_535
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples=["", "-n data --port 8001 --no-browser", "--file nightly.jsonl  # of kipu export; needs no cluster"],
+)
 @click.option(
     "--file",
     "files",

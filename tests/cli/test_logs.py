@@ -179,6 +179,22 @@ def test_all_items_of_a_fan_out_are_merged(terminal: Terminal, server: ApiServer
     assert terminal.kipu("logs", "nightly", "shard[1]").out == "b\n"
 
 
+def test_of_an_item_that_is_over_every_attempt_can_be_asked_for(terminal: Terminal, server: ApiServer) -> None:
+    """Of items that are over the state keeps no count: their attempts are in the records."""
+    given = flow(fan("shard", count=2, attempts=2))
+    given.start("shard[1]", after=SECOND)
+    given.fail("shard[1]", after=SECOND)
+    given.pass_time(SECOND)
+    given.start("shard[1]", after=SECOND)
+    given.succeed("shard[1]", after=SECOND)
+    recorded(server, given)
+    write(server, given, "shard[1]", 1, at(0, "first"))
+    write(server, given, "shard[1]", 2, at(1, "second"))
+    assert terminal.kipu("logs", "nightly", "shard[1]", "--attempt", "1").out == "first\n"
+    assert terminal.kipu("logs", "nightly", "shard[1]").out == "second\n"
+    assert "has had attempts 1 to 2" in terminal.kipu("logs", "nightly", "shard[1]", "--attempt", "3").err
+
+
 def test_where_all_pods_are_gone_nothing_can_be_told(terminal: Terminal, server: ApiServer, diamond: Flow) -> None:
     outcome = terminal.kipu("logs", "nightly", "--all")
     assert (outcome.code, outcome.out) == (2, "")

@@ -27,6 +27,7 @@ from .log_sources import (
     SOURCES_MAX,
     Asked,
     Source,
+    attempts_of,
     check_attempt,
     fate,
     last_words,
@@ -90,13 +91,13 @@ async def print_logs(where: Where, name: str, asked: Asked, query: Mapping[str, 
             printer.note(f"of {len(some) + left_out} logs these are the {len(some)} youngest: name a step for another")
         return await _print_merged(cluster, found, some, query, printer)
     (place,) = chosen
+    step, attempts, has_come = found.state.name(place), attempts_of(found.state, _records(found), place), False
     if asked.attempt is not None:
-        check_attempt(found.state, place, asked.attempt)
-    if not found.state.steps[place].attempts:
+        check_attempt(step, attempts, asked.attempt)
+    if not attempts:
         raise not_begun(found.state, place, now=SystemClock().now())
-    number = asked.attempt or found.state.steps[place].attempts
+    number = asked.attempt or attempts
     tap = Tap(cluster, namespace, pods_selector(found.stream.uid, found.state, place, number), query)
-    step, has_come = found.state.name(place), False
     try:
         async for line in tap.read():
             printer.line(step, number, line)

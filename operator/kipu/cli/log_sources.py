@@ -88,12 +88,16 @@ def newest(found: Sequence[Source]) -> tuple[list[Source], int]:
     return kept, len(found) - len(kept)
 
 
-def check_attempt(state: State, place: int, number: int) -> None:
+def attempts_of(state: State, records: Sequence[Recorded], place: int) -> int:
+    """How many attempts the step or item has had in this run."""
+    return next((source.attempt for source in sources(state, records, [place])), 0)
+
+
+def check_attempt(step: str, attempts: int, number: int) -> None:
     """Raises CannotTell where the step has had no such attempt."""
-    attempts = state.steps[place].attempts
     if not 1 <= number <= attempts:
         had = f"has had attempts 1 to {attempts}" if attempts else "has had none"
-        raise CannotTell(f"--attempt {number}: step '{state.name(place)}' {had}")
+        raise CannotTell(f"--attempt {number}: step '{step}' {had}")
 
 
 def next_attempt(state: State, source: Source, printed: int) -> int | None:

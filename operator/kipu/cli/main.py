@@ -304,7 +304,7 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "kipu") -> No
     try:
         kipu(args=arguments, prog_name=program)
     except UnknownEvent as error:
-        _end(f"{error}; a newer kipu can read it", CANNOT_TELL)
+        _end(str(error), CANNOT_TELL)
     except CorruptionError as error:
         _end(f"not sound: {error}", CHECK_FAILED)
     except UserError as error:

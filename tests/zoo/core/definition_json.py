@@ -8,5 +8,5 @@ from tests.zoo.mutants import mutant
 
 
 @mutant("_check_keys", breaks="I19", caught_by=("tests/eventlog/test_codec.py",))
-def what_is_not_known_in_a_definition_is_passed_over(_raw: Mapping[str, object], _known: frozenset[str]) -> None:
+def what_is_not_known_in_a_definition_is_passed_over(raw: Mapping[str, object], known: frozenset[str]) -> None:
     """A step of a later version runs without what it was told there."""

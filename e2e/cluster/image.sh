@@ -2,7 +2,8 @@
 # image.sh : builds the operator's image, kipu:dev, as an archive in the cache,
 # with Docker where an engine answers, else with buildah. Prints the archive's
 # path. The build itself needs no network: the pinned wheels are fetched first, on
-# this machine. It must never build what stands already.
+# this machine. KIPU_TREE=<folder of previous.sh> builds that tree's, kipu:previous, beside
+# it. It must never build what stands already.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -41,7 +42,7 @@ fi
 prune wheels "$key"
 
 # --- the context: what the Dockerfile copies and no more -------------------------
-OUT=$CACHE/image
+if [ -n "${KIPU_TREE:-}" ]; then OUT=$(dirname "$KIPU_TREE")/image; else OUT=$CACHE/image; fi
 CONTEXT=$OUT/context
 rm -rf "$CONTEXT"
 mkdir -p "$CONTEXT"

@@ -2,7 +2,8 @@
 # install.sh [HELM-ARGUMENTS...] : installs, or upgrades, the chart charts/kipu
 # with the image of this tree into the cluster of KUBECONFIG, and waits until it
 # serves. KIPU_IMAGE=<repository>:<tag> installs an image from a registry instead:
-# the only way where the cluster is not one of up.sh. It must never touch another
+# the only way where the cluster is not one of up.sh. KIPU_TREE=<folder of
+# previous.sh> installs that tree's chart and image. It must never touch another
 # namespace than kipu-system, but for what the chart itself holds.
 set -euo pipefail
 # shellcheck source=lib.sh

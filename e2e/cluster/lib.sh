@@ -10,7 +10,8 @@ set -o errtrace
 trap 'printf "error: %s:%s: failed: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 CLUSTER_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-REPO=$(cd "$CLUSTER_DIR/../.." && pwd)
+# the tree whose image and chart are meant; previous.sh makes another one than this
+REPO=${KIPU_TREE:-$(cd "$CLUSTER_DIR/../.." && pwd)}
 # sbin, for ip, iptables and runc, is not on the PATH of every user
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -33,7 +34,7 @@ esac
 case ${CLUSTER:-} in sim) STATE=$CACHE/sim ;; *) STATE=$CACHE/cluster ;; esac
 SOCKETS=/run/kipu           # socket paths have a limit of 108 bytes; and the one owner's mark
 BIN=$CACHE/bin              # kubectl, helm, ...: links to the current build
-IMAGE=kipu:dev
+if [ -n "${KIPU_TREE:-}" ]; then IMAGE=kipu:previous; else IMAGE=kipu:dev; fi
 ADMIN=$STATE/cfg/admin.kubeconfig
 
 # key PATH|=TEXT... : 16 hex digits that change when any file or text does

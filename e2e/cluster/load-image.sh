@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # load-image.sh : gives the cluster of this checkout the image which image.sh
-# built, as kipu:dev and as kipu:<tag of its content>, so that pods with
+# built, by its name and as kipu:<tag of its content>, so that pods with
 # imagePullPolicy IfNotPresent find it. Prints that tag. It must never pull or push.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
 ARCHIVE=$("$CLUSTER_DIR/image.sh")
-TAG=$(cat "$CACHE/image/tag")
+TAG=$(cat "$(dirname "$ARCHIVE")/tag")
 NAME=docker.io/library/${IMAGE%:*}
 case $(cat "$STATE/flavour" 2>/dev/null || true) in
   local)

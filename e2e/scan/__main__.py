@@ -25,7 +25,14 @@ CHART = ROOT / "charts" / "kipu"
 OUT = ROOT / "build" / "scan"
 PROGRAM_SECONDS = 120.0
 # Each is a whole installation; kube-score judges the one that has everything.
-EVERYTHING = ("networkPolicy.enabled=true", "serviceMonitor.enabled=true", "priorityClassName=high", "podLabels.a=b")
+EVERYTHING = (
+    "networkPolicy.enabled=true",
+    "serviceMonitor.enabled=true",
+    "alerts.enabled=true",
+    "dashboard.enabled=true",
+    "priorityClassName=high",
+    "podLabels.a=b",
+)
 VARIANTS = {
     "default": (),
     "everything": EVERYTHING,

@@ -126,15 +126,66 @@ def check_that_nobody_listens(namespace: Namespace) -> None:
     assert namespace.finished("busy")["phase"] == "Cancelled"
 
 
-def test_forged_jobs_without_an_owner_or_with_a_wrong_one_are_not_listened_to(
+def test_a_tenant_can_neither_forge_nor_replace_nor_relabel_a_job_or_a_child(
     namespace: Namespace, tenant: str, busy: JsonObject
 ) -> None:
-    namespace.submit(workflow("other", [step("one")]))
+    api, at, name = namespace.api, jobs(namespace.name), busy["metadata"]["name"]
     (ours,) = busy["metadata"]["ownerReferences"]
+    owner = [{**ours, "blockOwnerDeletion": False}]
+    unknown = as_forged(busy, "unknown", owner)
+    unknown["metadata"]["annotations"]["kipu.dev/intent"] = f"1:{'ab' * 32}"  # the trace of a log that was rolled back
+    unlabelled, unmarked = as_forged(busy, "unlabelled", owner), as_forged(busy, "unmarked", owner)
+    del unlabelled["metadata"]["labels"], unmarked["metadata"]["annotations"]
+    child = workflow("child", [step("one")])
+    child["metadata"] |= {key: as_forged(busy, "", owner)["metadata"][key] for key in ("labels", "annotations")}
+    plain = as_forged(busy, "plain", [])
+    del plain["metadata"]["labels"], plain["metadata"]["annotations"]
+    del plain["spec"]["template"]["metadata"]  # a Job without labels gets those of its template
+    api.create(at, plain, as_user=tenant)
+    marks = {"kipu.dev/workflow-uid": ours["uid"]}
+    placeholder = {"kipu.dev/placeholder": "true"}
+    writes: list[Write] = [
+        *(lambda made=made: api.create(at, made, as_user=tenant) for made in (unknown, unlabelled, unmarked)),  # type: ignore[misc]
+        lambda: api.create(at, as_forged(busy, name, owner), as_user=tenant),  # of the attempt itself
+        lambda: api.create(workflows(namespace.name), child, as_user=tenant),
+        lambda: api.merge(jobs(namespace.name, "plain"), {"metadata": {"labels": marks}}, as_user=tenant),
+        lambda: api.merge(jobs(namespace.name, name), {"metadata": {"annotations": placeholder}}, as_user=tenant),
+        lambda: api.merge(jobs(namespace.name, name), {"metadata": {"labels": dict.fromkeys(marks)}}, as_user=tenant),
+    ]
+    for write in writes:
+        assert "that a Kipu Workflow has asked for it, which the operator alone says" in refused(write)
+    api.merge(jobs(namespace.name, name), {"metadata": {"labels": {"team": "etl"}}}, as_user=tenant)
+    check_that_nobody_listens(namespace)
+
+
+@pytest.fixture
+def unguarded(namespace: Namespace, busy: JsonObject) -> JsonObject:
+    """The busy Job, in a namespace whose guard an administrator has switched off: the operator is on its own."""
+    off = {"metadata": {"labels": {"kipu.dev/log-guard": "off"}}}
+    namespace.api.merge(f"/api/v1/namespaces/{namespace.name}", off)
+    wait_until(lambda: may_forge(namespace, busy), GIVEN_SECONDS, "the policy is off here")
+    return busy
+
+
+def may_forge(namespace: Namespace, job: JsonObject) -> bool:
+    try:
+        namespace.api.create(jobs(namespace.name) + "?dryRun=All", as_forged(job, "forged", []))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return False
+    return True
+
+
+def test_forged_jobs_without_an_owner_or_with_a_wrong_one_are_not_listened_to(
+    namespace: Namespace, tenant: str, unguarded: JsonObject
+) -> None:
+    namespace.submit(workflow("other", [step("one")]))
+    (ours,) = unguarded["metadata"]["ownerReferences"]
     wrong = {**ours, "name": "other", "uid": namespace.uid("other"), "blockOwnerDeletion": False}
     beside = {**ours, "controller": False, "blockOwnerDeletion": False}
     for name, owners in (("forged-alone", []), ("forged-other", [wrong]), ("forged-beside", [beside])):
-        namespace.api.create(jobs(namespace.name), as_forged(busy, name, owners), as_user=tenant)
+        namespace.api.create(jobs(namespace.name), as_forged(unguarded, name, owners), as_user=tenant)
         wait_until(lambda name=name: has_ended_well(namespace, name), GIVEN_SECONDS, f"{name} is complete")  # type: ignore[misc]
     check_that_nobody_listens(namespace)
 

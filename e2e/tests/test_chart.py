@@ -7,7 +7,6 @@ its operator never runs, so that it and the installed one are in nobody's way.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,26 +15,13 @@ import yaml
 
 from e2e.apiserver import kubectl, wait_until
 from e2e.namespace import OPERATOR_NAMESPACE, Namespace
+from e2e.release import helm, objects_of
 from e2e.scan.__main__ import CHART, EVERYTHING
 
 pytestmark = pytest.mark.cluster
 
-HELM_SECONDS = 60.0
 GONE_SECONDS = 60.0
 OTHERS = {"ServiceMonitor", "PrometheusRule"}  # the CRDs of the Prometheus Operator are not here
-# All kinds of the chart, and what comes of them. By name: what has no list verb would end `kubectl get all`.
-KINDS = (
-    "deployments,replicasets,pods,services,endpointslices,serviceaccounts,roles,rolebindings,leases,"
-    "poddisruptionbudgets,networkpolicies,clusterroles,clusterrolebindings,"
-    "validatingadmissionpolicies,validatingadmissionpolicybindings,configmaps,secrets"
-)
-
-
-def helm(*arguments: str) -> str:
-    """What it prints. Raises AssertionError with its errors."""
-    done = subprocess.run(["helm", *arguments], capture_output=True, text=True, timeout=HELM_SECONDS * 1.5, check=False)
-    assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
 
 
 def own(namespace: Namespace) -> tuple[str, ...]:
@@ -106,12 +92,6 @@ def release(namespace: Namespace) -> Iterator[str]:
         yield name
     finally:
         helm("uninstall", name, *here, "--ignore-not-found")
-
-
-def objects_of(release: str) -> list[str]:
-    """Everything in the cluster that carries the release's label."""
-    selector = f"app.kubernetes.io/instance={release}"
-    return kubectl("get", KINDS, "--all-namespaces", "--selector", selector, "--output=name").split()
 
 
 def test_an_uninstall_leaves_nothing_but_the_crds(namespace: Namespace, release: str) -> None:

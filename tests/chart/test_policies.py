@@ -30,7 +30,7 @@ def guarded() -> Iterator[str]:
     mark = uuid.uuid4().hex[:8]
     with namespace(**{"kipu.dev/chart-test": mark}) as name:
         policies = [own(each, mark) for each in render() if each["kind"].startswith("ValidatingAdmissionPolicy")]
-        assert len(policies) == 8
+        assert len(policies) == 10
         manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": policies})
         run("kubectl", "create", "--filename=-", stdin=manifest)
         try:

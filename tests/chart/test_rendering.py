@@ -206,9 +206,10 @@ def test_the_values_of_the_pod_arrive(tmp_path: Path) -> None:
     assert find(manifests, "ClusterRoleBinding")["subjects"] == [ACCOUNT | {"name": "given"}]
 
 
-def test_the_log_policy_names_the_account_that_the_operator_runs_as() -> None:
+@pytest.mark.parametrize("policy", ["kipu-log", "kipu-attempts"])
+def test_a_policy_that_lets_the_operator_through_names_the_account_that_it_runs_as(policy: str) -> None:
     manifests = render("--set", "serviceAccount.name=given", namespace="elsewhere")
-    conditions = find(manifests, "ValidatingAdmissionPolicy", "kipu-log")["spec"]["matchConditions"]
+    conditions = find(manifests, "ValidatingAdmissionPolicy", policy)["spec"]["matchConditions"]
     assert 'request.userInfo.username != "system:serviceaccount:elsewhere:given"' in [
         c["expression"] for c in conditions
     ]

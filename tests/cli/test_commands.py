@@ -32,7 +32,7 @@ def ends(error: BaseException) -> int:
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),
         (CorruptionError("a hash differs"), 1, "kipu: not sound: a hash differs\n"),
-        (UnknownEvent("X v1"), 2, "kipu: X v1; a newer kipu can read it\n"),
+        (UnknownEvent("X v1"), 2, "kipu: X v1\n"),
         (UserError((Problem(path="a", reason="b"), Problem(path="c", reason="d"))), 2, "kipu: a: b\nkipu: c: d\n"),
         (Refused("no"), 1, "kipu: no\n"),
         (CannotTell("no answer"), 2, "kipu: no answer\n"),

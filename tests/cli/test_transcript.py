@@ -8,10 +8,13 @@ from kipu.cli import transcript
 from kipu.cli.errors import CannotTell
 from kipu.core.errors import CorruptionError
 from kipu.eventlog.codec import canonical
+from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.memory import MemoryLog
 from tests.cli import histories
 from tests.cli.terminal import Terminal
 from tests.core.given import Flow
+from tests.eventlog import newer
+from tests.eventlog.store import Client, Store
 
 
 def written(flow: Flow) -> list[bytes]:
@@ -94,7 +97,20 @@ def test_a_record_of_a_later_release_is_not_called_false(terminal: Terminal) -> 
     lines = [line.replace(b'"type":"WorkflowFinished"', b'"type":"WorkflowArchived"') for line in DIAMOND]
     outcome = terminal.kipu("verify", "-", stdin=as_file(lines))
     assert outcome.code == 2
-    assert "WorkflowArchived v1 was written by a later version of Kipu; a newer kipu can read it" in outcome.err
+    assert "WorkflowArchived v1 was written by a later version of Kipu; upgrade to it again" in outcome.err
+
+
+async def test_keys_that_a_later_release_has_written_come_along_and_are_proven() -> None:
+    kept = json.loads(newer.NEWER_KEY.read_text())
+    store = Store()
+    store.objects = {(newer.STREAM.namespace, each["metadata"]["name"]): each for each in kept["objects"]}
+    history = await ConfigMapLog(Client(store=store)).load(newer.STREAM)
+    assert history is not None
+    lines = list(transcript.write(newer.STREAM, history, newer.SPEC_HASH))
+    assert b"lastWords" in lines[-1]
+    assert transcript.verify(lines).tip.hash.hex() == kept["hashes"][-1]
+    with pytest.raises(transcript.BadRecord, match="position 4: the record is not the one"):
+        transcript.verify([*lines[:-1], lines[-1].replace(b"lastWords", b"lostWords")])
 
 
 @pytest.mark.parametrize("first", [b"", b"{}", b"apiVersion: v1", DIAMOND[1], b"\xff"])

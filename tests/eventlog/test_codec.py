@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kipu.core.definition import Definition, Step
+from kipu.core.definition import (
+    AdoptedStep,
+    Adoption,
+    Approval,
+    Definition,
+    ForEach,
+    Output,
+    Step,
+    ValueType,
+    Workspace,
+)
 from kipu.core.definition_json import from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
 from kipu.core.events import EVENT_TYPES, Event, StepExpanded, StepStarted, StreamClaimed, WorkflowRejected
@@ -202,12 +213,43 @@ def test_a_blob_that_was_not_given_or_is_none_is_corruption() -> None:
 # -- strict on the way back ------------------------------------------------------------------------------------
 
 
+STEP = Step(
+    name="a",
+    approval=Approval(message="go?"),
+    for_each=ForEach(count=1, parallelism=1),
+    outputs=(Output(name="o", type=ValueType.STRING),),
+)
+EVERYTHING = Definition(  # each object that a definition may hold
+    steps=(STEP,),
+    workspace=Workspace(claim_name="c"),
+    adopt=Adoption(workflow_uid="u", run=1, steps=(AdoptedStep(name="a", position=1, hash="h"),)),
+)
+
+
+def with_one_key_more(raw: Any) -> Iterator[Any]:
+    """The same JSON again and again, each time with a key of the future in another one of its objects."""
+    if isinstance(raw, list):
+        yield from ([*raw[:at], new, *raw[at + 1 :]] for at, item in enumerate(raw) for new in with_one_key_more(item))
+    elif isinstance(raw, dict):
+        yield raw | {"teleport": True}
+        yield from (raw | {key: new} for key, item in raw.items() for new in with_one_key_more(item))
+
+
+def test_every_object_of_a_definition_is_tried_with_a_key_of_the_future() -> None:
+    objects = (EVERYTHING, STEP, STEP.retry, STEP.approval, STEP.for_each, *STEP.outputs)
+    assert len(list(with_one_key_more(to_json(EVERYTHING)))) == len(objects) + len((Workspace, Adoption, AdoptedStep))
+
+
 @pytest.mark.parametrize(
     "record",
     [
         changed(written(scheduled()), type="StepTeleported"),
         changed(written(scheduled()), v=2),
         changed(written(scheduled()), type="StepTeleported", v=9, more=[1]),
+        changed(written(scheduled()), v=2, mustBeUnderstood=True),
+        changed(written(finished(1)), end="Exploded"),
+        changed(written(accepted(large_definition(1))), definition={"steps": [], "onFailure": "Never"}),
+        *(changed(written(accepted(EVERYTHING)), definition=each) for each in with_one_key_more(to_json(EVERYTHING))),
     ],
 )
 def test_a_record_of_the_future_is_told_from_a_broken_one(record: bytes) -> None:
@@ -216,6 +258,12 @@ def test_a_record_of_the_future_is_told_from_a_broken_one(record: bytes) -> None
 
 
 SOUND = written(scheduled())
+
+
+def test_a_key_that_is_not_known_is_passed_over_and_kept() -> None:
+    newer = changed(SOUND, unheard={"of": [1]})
+    assert decode(newer, position=7) == replace(decode(SOUND, position=7), verbatim=newer)
+    assert decode(SOUND, position=7).verbatim is None
 
 
 @pytest.mark.parametrize(
@@ -242,14 +290,11 @@ SOUND = written(scheduled())
         changed(SOUND, run=True),
         changed(SOUND, run=None),
         changed(SOUND, step=None),
-        changed(SOUND, unheard="of"),
         *(without(SOUND, key) for key in json.loads(SOUND) if key != "startDeadline"),
-        changed(written(finished(1)), end="Exploded"),
         changed(written(WorkflowRejected(spec_hash="h", problems=())), problems=[{"path": "p", "reason": "r"}]),
         changed(written(WorkflowRejected(spec_hash="h", problems=())), problems=[["p", "r", "h"]]),
         changed(written(accepted(large_definition(1))), definition={}),
         changed(written(accepted(large_definition(1))), definition={"steps": 1, "onFailure": "Continue"}),
-        changed(written(accepted(large_definition(1))), definition={"steps": [], "onFailure": "Never"}),
         changed(written(accepted(large_definition(1))), definition=[]),
     ],
 )

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from kipu.core.events import EVENT_TYPES
+from kipu.core.events import EVENT_TYPES, StreamClaimed
 from kipu.eventlog.chain import beginning, extend
+from kipu.eventlog.codec import UnknownEvent
 from kipu.eventlog.configmaps import ConfigMapLog
+from tests.eventlog import newer
 from tests.eventlog.recorded import EVERY_EVENT, HISTORIES, MERGED, History, recording
 from tests.eventlog.samples import TS
 from tests.eventlog.store import Client, Store
@@ -125,6 +127,47 @@ def test_a_merged_log_needs_no_newer_reader() -> None:
     packed = [item for item in recorded(MERGED)["objects"] if "binaryData" in item]
     assert {frozenset(item) for item in packed} == {frozenset(recorded(EVERY_EVENT)["objects"][-1])}
     assert all(len(zlib.decompress(base64.b64decode(item["binaryData"]["records"]))) <= 768 * 1024 for item in packed)
+
+
+# -- written by a later version ------------------------------------------------------------------------------
+
+
+def stored(path: Path) -> tuple[dict[str, Any], Store]:
+    kept, store = json.loads(path.read_text()), Store()
+    store.objects = {(newer.STREAM.namespace, item["metadata"]["name"]): item for item in kept["objects"]}
+    return kept, store
+
+
+async def test_a_log_with_keys_that_are_not_known_is_read_kept_and_gone_on_with() -> None:
+    kept, store = stored(newer.NEWER_KEY)
+    log = ConfigMapLog(Client(store=store))
+    loaded = await log.load(newer.STREAM)
+    assert loaded is not None
+    assert tuple(record.event for record in loaded.records) == newer.EVENTS
+    assert [record.hash for record in loaded.records] == kept["hashes"]
+    await log.append(newer.STREAM, loaded.head, [StreamClaimed(epoch=2, writer="kipu-0")], ts=TS)
+    (head,) = store.objects.values()
+    (before,) = kept["objects"]
+    assert head["data"]["tail"].startswith(before["data"]["tail"])
+    longer = await log.load(newer.STREAM)
+    assert longer is not None
+    assert longer.records[:-1] == loaded.records
+
+
+async def test_at_an_event_that_is_not_known_the_log_is_left_as_it_is() -> None:
+    kept, store = stored(newer.NEWER_EVENT)
+    client = Client(store=store)
+    with pytest.raises(UnknownEvent, match="position 4: AttemptForgiven v1 was written by a later version of Kipu"):
+        await ConfigMapLog(client).load(newer.STREAM)
+    assert list(store.objects.values()) == kept["objects"]
+    assert {request.verb for request in client.requests} == {"get"}
+
+
+def test_the_logs_of_a_later_version_are_sound_by_the_document(tmp_path: Path) -> None:
+    """Whoever checks the chain alone needs to know no event and no key."""
+    for path in (newer.NEWER_KEY, newer.NEWER_EVENT):
+        kept, _ = stored(path)
+        assert verified_by_the_document(kept["objects"], tmp_path).stdout.endswith(f"ending at {kept['hashes'][-1]}\n")
 
 
 def test_the_document_is_short() -> None:

@@ -104,7 +104,7 @@ def _end(error: KipuError) -> tuple[int, Sequence[str]]:
     """The exit code, and what there is to say. What is special comes first: a NoWorkflow is a CannotTell too."""
     match error:
         case UnknownEvent():
-            return CANNOT_TELL, [f"{error}; a newer kipu can read it"]
+            return CANNOT_TELL, [str(error)]
         case CorruptionError():
             return CHECK_FAILED, [f"not sound: {error}"]
         case UserError():

@@ -121,19 +121,20 @@ def extent(position: int, partial: Partial) -> str:
 def write(stream: StreamId, history: History, spec_hash: str, enclosed: Enclosed | None = None) -> Iterator[bytes]:
     """The lines of the file, without their newlines.
 
-    Raises BadRecord when a record cannot be written as it was recorded (an older release's shape).
+    Raises BadRecord when a record cannot be written as it was recorded.
     """
     records: list[bytes] = []
     blobs: dict[str, object] = {}
     digest = beginning(stream.uid, spec_hash).hash
     for recorded in history.records:
         encoded = encode(recorded.event, position=recorded.position, epoch=recorded.epoch, ts=recorded.ts)
-        digest = link(digest, encoded.record)
+        record = recorded.verbatim or encoded.record
+        digest = link(digest, record)
         if digest.hex() != recorded.hash:
             raise BadRecord(recorded.position, "this release writes the record differently than it was recorded")
         if encoded.blob is not None:
             blobs[encoded.blob_name] = msgspec.json.decode(encoded.blob)
-        records.append(encoded.record)
+        records.append(record)
     yield canonical(
         {
             "format": FORMAT,

@@ -1,12 +1,15 @@
 """The recorded form of a definition, inside `WorkflowAccepted` and thus for ever.
 
 Promises: from_json(to_json(d)) == d; a key that is absent means None, empty or the default of the time before the
-key existed, so that old records read as they always did. Must never apply a default that may change.
+key existed, so that old records read as they always did. A key or a word that is not known here is NotUnderstood, for
+all of a definition counts (ADR 0019). Must never apply a default that may change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
+from typing import TypeVar
 
 from .definition import (
     AdoptedStep,
@@ -28,6 +31,28 @@ from .definition import (
     Workspace,
 )
 
+Word = TypeVar("Word", bound=Enum)
+
+DEFINITION_KEYS = frozenset(
+    {"adopt", "finallyTimeoutMs", "onFailure", "parallelism", "params", "podDefaults", "priority", "steps"}
+    | {"timeoutMs", "workspace"}
+)
+STEP_KEYS = frozenset(
+    {"allowFailure", "approval", "attemptTimeoutMs", "dependsOn", "effects", "finally", "forEach", "inputs", "kind"}
+    | {"name", "onUnknown", "outputs", "pod", "retry", "runWhen", "startTimeoutMs", "timeoutMs", "waitMs", "when"}
+)
+RETRY_KEYS = frozenset({"factor", "initialMs", "jitter", "maxAttempts", "maxMs", "nonRetryableExitCodes"})
+OUTPUT_KEYS = frozenset({"name", "type"})
+APPROVAL_KEYS = frozenset({"message", "timeoutMs"})
+FOR_EACH_KEYS = frozenset({"count", "expression", "items", "maxFailures", "parallelism"})
+WORKSPACE_KEYS = frozenset({"claimName", "claimTemplate"})
+ADOPTION_KEYS = frozenset({"run", "steps", "workflowUid"})
+ADOPTED_KEYS = frozenset({"hash", "name", "outputs", "position"})
+
+
+class NotUnderstood(ValueError):
+    """A key or a word of a definition that this release does not know."""
+
 
 def to_json(definition: Definition) -> dict[str, object]:
     """The recorded form; absent keys mean None or empty."""
@@ -48,13 +73,14 @@ def to_json(definition: Definition) -> dict[str, object]:
 
 
 def from_json(raw: Mapping[str, object]) -> Definition:
-    """The inverse of `to_json`. Raises KeyError, TypeError or ValueError on a record that is not one."""
+    """The inverse of `to_json`. Raises NotUnderstood; KeyError, TypeError or ValueError on a record that is not one."""
+    _check_keys(raw, DEFINITION_KEYS)
     return Definition(
         steps=tuple(_step_from_json(step) for step in _objects(raw["steps"])),
         parallelism=_optional_int(raw.get("parallelism")),
         priority=_int(raw.get("priority", 0)),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
-        on_failure=OnFailure(_text(raw["onFailure"])),
+        on_failure=_word(OnFailure, raw["onFailure"]),
         pod_defaults=_object(raw.get("podDefaults", {})),
         adopt=_adoption_from_json(_object(raw["adopt"])) if "adopt" in raw else None,
         params=_object(raw.get("params", {})),
@@ -68,6 +94,7 @@ def _workspace_to_json(workspace: Workspace) -> dict[str, object]:
 
 
 def _workspace_from_json(raw: Mapping[str, object]) -> Workspace:
+    _check_keys(raw, WORKSPACE_KEYS)
     return Workspace(
         claim_name=_text(raw["claimName"]) if "claimName" in raw else None,
         claim_template=_object(raw["claimTemplate"]) if "claimTemplate" in raw else None,
@@ -86,6 +113,7 @@ def _adoption_to_json(adoption: Adoption) -> dict[str, object]:
 
 
 def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
+    _check_keys(raw, ADOPTION_KEYS)
     return Adoption(
         workflow_uid=_text(raw["workflowUid"]),
         run=_int(raw["run"]),
@@ -96,7 +124,7 @@ def _adoption_from_json(raw: Mapping[str, object]) -> Adoption:
                 hash=_text(step["hash"]),
                 outputs=_outputs(step["outputs"]) if "outputs" in step else None,
             )
-            for step in _objects(raw["steps"])
+            for step in _closed(raw["steps"], ADOPTED_KEYS)
         ),
     )
 
@@ -140,15 +168,18 @@ def _approval_to_json(approval: Approval) -> dict[str, object]:
 
 
 def _approval_from_json(raw: Mapping[str, object]) -> Approval:
+    _check_keys(raw, APPROVAL_KEYS)
     return Approval(message=_text(raw.get("message", "")), timeout_ms=_optional_int(raw.get("timeoutMs")))
 
 
 def _step_from_json(raw: Mapping[str, object]) -> Step:
+    _check_keys(raw, STEP_KEYS)
     retry = _object(raw["retry"])
+    _check_keys(retry, RETRY_KEYS)
     return Step(
         name=_text(raw["name"]),
         depends_on=tuple(_text(name) for name in _list(raw.get("dependsOn", []))),
-        run_when=RunWhen(_text(raw["runWhen"])),
+        run_when=_word(RunWhen, raw["runWhen"]),
         allow_failure=_bool(raw.get("allowFailure", False)),
         retry=Retry(
             max_attempts=_int(retry["maxAttempts"]),
@@ -156,17 +187,17 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
                 initial_ms=_int(retry["initialMs"]),
                 factor=_int(retry["factor"]),
                 max_ms=_int(retry["maxMs"]),
-                jitter=Jitter(_text(retry["jitter"])),
+                jitter=_word(Jitter, retry["jitter"]),
             ),
             non_retryable_exit_codes=tuple(_int(code) for code in _list(retry["nonRetryableExitCodes"])),
         ),
         start_timeout_ms=_optional_int(raw.get("startTimeoutMs")),
         attempt_timeout_ms=_optional_int(raw.get("attemptTimeoutMs")),
         timeout_ms=_optional_int(raw.get("timeoutMs")),
-        effects=Effects(_text(raw.get("effects", Effects.IDEMPOTENT))),
-        on_unknown=OnUnknown(_text(raw.get("onUnknown", OnUnknown.ASK))),
+        effects=_word(Effects, raw.get("effects", Effects.IDEMPOTENT)),
+        on_unknown=_word(OnUnknown, raw.get("onUnknown", OnUnknown.ASK)),
         pod=_object(raw.get("pod", {})),
-        kind=Kind(_text(raw.get("kind", Kind.RUN.value))),
+        kind=_word(Kind, raw.get("kind", Kind.RUN.value)),
         in_finally=_bool(raw.get("finally", False)),
         approval=_approval_from_json(_object(raw["approval"])) if "approval" in raw else None,
         wait_ms=_optional_int(raw.get("waitMs")),
@@ -174,8 +205,8 @@ def _step_from_json(raw: Mapping[str, object]) -> Step:
         for_each=_for_each_from_json(_object(raw["forEach"])) if "forEach" in raw else None,
         when=None if raw.get("when") is None else _text(raw["when"]),
         outputs=tuple(
-            Output(name=_text(output["name"]), type=ValueType(_text(output["type"])))
-            for output in _objects(raw.get("outputs", []))
+            Output(name=_text(output["name"]), type=_word(ValueType, output["type"]))
+            for output in _closed(raw.get("outputs", []), OUTPUT_KEYS)
         ),
     )
 
@@ -193,6 +224,7 @@ def _for_each_to_json(for_each: ForEach) -> dict[str, object]:
 
 
 def _for_each_from_json(raw: Mapping[str, object]) -> ForEach:
+    _check_keys(raw, FOR_EACH_KEYS)
     return ForEach(
         items=tuple(_list(raw["items"])) if "items" in raw else None,
         count=_optional_int(raw.get("count")),
@@ -229,6 +261,25 @@ def _list(value: object) -> list[object]:
 
 def _objects(value: object) -> list[Mapping[str, object]]:
     return [_object(item) for item in _list(value)]
+
+
+def _closed(value: object, known: frozenset[str]) -> list[Mapping[str, object]]:
+    found = _objects(value)
+    for item in found:
+        _check_keys(item, known)
+    return found
+
+
+def _check_keys(raw: Mapping[str, object], known: frozenset[str]) -> None:
+    if not raw.keys() <= known:
+        raise NotUnderstood(f"the key '{min(raw.keys() - known)}', which is not known here,")
+
+
+def _word(kind: type[Word], value: object) -> Word:
+    try:
+        return kind(_text(value))
+    except ValueError as error:
+        raise NotUnderstood(f"the {kind.__name__} '{value}', which is not known here,") from error
 
 
 def _text(value: object) -> str:

@@ -98,6 +98,8 @@ def replay(tip: Tip, lines: Iterable[bytes], blobs: Mapping[str, bytes] = NO_BLO
         if not follows:
             raise CorruptionError(f"epoch {decoded.epoch} after {epoch} at position {position}")
         epoch, ts = decoded.epoch, decoded.ts
-        records.append(Recorded(position=position, epoch=epoch, ts=ts, hash=digest.hex(), event=event))
+        records.append(
+            Recorded(position=position, epoch=epoch, ts=ts, hash=digest.hex(), event=event, verbatim=decoded.verbatim)
+        )
     end = Tip(position=tip.position + len(records), hash=digest, epoch=epoch, ts=ts, writer=writer)
     return end, tuple(records)

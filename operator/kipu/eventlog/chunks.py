@@ -90,7 +90,8 @@ def unseal(data: object, *, workflow_uid: str) -> tuple[Meta, bytes, str]:
     try:
         version = _VERSION.decode(meta_bytes)
         if version.min_reader > READER:
-            raise UnknownEvent(f"the log needs a reader of version {version.min_reader}, this is {READER}")
+            needed = f"the log needs a reader of version {version.min_reader}, this is {READER}"
+            raise UnknownEvent(f"{needed}: it was written by a later version of Kipu; upgrade to it again")
         meta = _META.decode(meta_bytes)
     except msgspec.MsgspecError as error:
         raise CorruptionError(f"malformed meta: {error}") from error

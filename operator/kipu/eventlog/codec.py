@@ -7,8 +7,9 @@ Canonical: keys sorted by code point, no spaces, UTF-8, no floats, every string 
 left out. A definition, or the items of a fan-out, above INLINE_BYTES_MAX are kept beside the log, named by their
 hash: `"definition":{"blob":"<sha256>"}`, `"items":{"blob":"<sha256>"}`.
 
-Promises: decode(encode(e)) == e; the same event gives the same bytes in every process and version. Must never
-do I/O, and never be lenient: a record that is not exactly one of ours is a CorruptionError.
+Promises: decode(encode(e)) == e; the same event gives the same bytes in every process and version. A key of a record
+that this release does not know is passed over and kept; whatever else it does not know is an UnknownEvent (ADR 0019).
+Must never do I/O, and never be lenient otherwise: what no version of ours has written is a CorruptionError.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Annotated, Any, Literal, Union, get_type_hints
 import msgspec
 
 from kipu.core.definition import Definition
-from kipu.core.definition_json import from_json, to_json
+from kipu.core.definition_json import NotUnderstood, from_json, to_json
 from kipu.core.errors import CorruptionError, Problem
 from kipu.core.events import EVENT_TYPES, Event, Items, StreamClaimed
 
@@ -53,11 +54,12 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One record, read."""
+    """One record, read. `verbatim`: its bytes, where this release would write the event otherwise."""
 
     epoch: int
     ts: int
     event: Event
+    verbatim: bytes | None = None
 
 
 # -- the chain ---------------------------------------------------------------------------------------------
@@ -139,12 +141,13 @@ def _sound_text(value: object, path: str) -> str:
 def decode(record: bytes, *, position: int, blobs: Mapping[str, bytes] = NO_BLOBS) -> Decoded:
     """The event that this record holds at this position, its blobs being given by their SHA-256.
 
-    Raises UnknownEvent for a type or version of the future, CorruptionError for anything else.
+    Raises UnknownEvent for a type, a version or a word of the future, CorruptionError for anything else.
     """
+    verbatim = None
     try:
         body = _DECODER.decode(record)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        body = _decode_other(record, position, error)
+        body, verbatim = _decode_other(record, position, error), record
     if body.pos != position:
         raise CorruptionError(f"the record at position {position} says that it is number {body.pos}")
     kind = _KINDS[type(body)]
@@ -152,9 +155,11 @@ def decode(record: bytes, *, position: int, blobs: Mapping[str, bytes] = NO_BLOB
     try:
         for name, read in _READERS[kind]:
             values[name] = read(values[name], blobs)
+    except NotUnderstood as error:
+        raise _of_the_future(position, f"{kind.__name__} with {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptionError(f"position {position}: malformed {kind.__name__}: {error!r}") from error
-    return Decoded(body.epoch, body.ts, kind(**values))
+    return Decoded(body.epoch, body.ts, kind(**values), verbatim)
 
 
 def blob_named_by(record: bytes) -> str | None:
@@ -171,7 +176,7 @@ def blob_named_by(record: bytes) -> str | None:
 
 
 def _decode_other(record: bytes, position: int, error: Exception) -> Any:
-    """A record that is not of today's shapes: older, from the future, or broken."""
+    """A record that is not of today's shapes: older, from the future, or broken. Unknown keys are passed over."""
     try:
         raw = msgspec.json.decode(record, type=RawRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -179,11 +184,17 @@ def _decode_other(record: bytes, position: int, error: Exception) -> Any:
     newest = upcast(raw)
     kind, version = newest.get("type"), newest.get("v")
     if isinstance(kind, str) and isinstance(version, int) and (kind not in _BY_NAME or version != VERSION):
-        raise UnknownEvent(f"position {position}: {kind} v{version} was written by a later version of Kipu")
+        raise _of_the_future(position, f"{kind} v{version}")
     try:
-        return msgspec.convert(newest, type=_ANY_RECORD)
+        return msgspec.convert(newest, type=_ANY_OPEN_RECORD)
     except msgspec.ValidationError as invalid:
+        if str(invalid).startswith(_UNKNOWN_WORD):
+            raise _of_the_future(position, f"{kind} with a word that is not known here ({invalid})") from error
         raise CorruptionError(f"position {position}: malformed record: {invalid}") from error
+
+
+def _of_the_future(position: int, what: str) -> UnknownEvent:
+    return UnknownEvent(f"position {position}: {what} was written by a later version of Kipu; upgrade to it again")
 
 
 def _read_definition(raw: Mapping[str, object], blobs: Mapping[str, bytes]) -> Definition:
@@ -232,6 +243,7 @@ class _BlobHolder(msgspec.Struct):
     items: _BlobName | None = None
 
 
+_UNKNOWN_WORD = "Invalid enum value"  # how msgspec begins to say so
 _MAY_BE_BLOBS = frozenset({"definition", "items"})
 _BLOB_MARKS = (b'"definition":{"blob":', b'"items":{"blob":')
 _WIRE_TYPES: dict[Any, Any] = {
@@ -251,8 +263,11 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-def _record_type(kind: type[Event]) -> type[msgspec.Struct]:
-    """The shape of this kind's record. Its fields join the envelope's; a claim's `epoch` is the envelope's."""
+def _record_type(kind: type[Event], *, closed: bool) -> type[msgspec.Struct]:
+    """The shape of this kind's record. Its fields join the envelope's; a claim's `epoch` is the envelope's.
+
+    Closed, it holds only what this release would write itself: the quick way, and the only one for most logs.
+    """
     hints = get_type_hints(kind)
     own: list[Any] = []
     for field in fields(kind):
@@ -265,18 +280,19 @@ def _record_type(kind: type[Event]) -> type[msgspec.Struct]:
         rename=_camel,
         tag_field="type",
         tag=kind.__name__,
-        forbid_unknown_fields=True,
+        forbid_unknown_fields=closed,
     )
 
 
 _BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in EVENT_TYPES}
-_RECORD_TYPES = {kind: _record_type(kind) for kind in EVENT_TYPES}
-_KINDS: dict[type[Any], Callable[..., Event]] = {record: kind for kind, record in _RECORD_TYPES.items()}
+_RECORD_TYPES = {_record_type(kind, closed=True): kind for kind in EVENT_TYPES}
+_OPEN_RECORD_TYPES = {_record_type(kind, closed=False): kind for kind in EVENT_TYPES}
+_KINDS: dict[type[Any], Callable[..., Event]] = {**_RECORD_TYPES, **_OPEN_RECORD_TYPES}
 _NAMES: dict[Any, tuple[str, ...]] = {kind: tuple(field.name for field in fields(kind)) for kind in EVENT_TYPES}
 _KEYS = {kind: tuple((name, _camel(name)) for name in names) for kind, names in _NAMES.items()}
 _READERS: dict[Any, tuple[tuple[str, _Reader], ...]] = {
     kind: tuple((name, _WIRE_READERS[hint]) for name, hint in get_type_hints(kind).items() if hint in _WIRE_READERS)
     for kind in EVENT_TYPES
 }
-_ANY_RECORD: Any = Union[tuple(_KINDS)]  # noqa: UP007 (a union that is computed has no other spelling)
-_DECODER = msgspec.json.Decoder(_ANY_RECORD)
+_ANY_OPEN_RECORD: Any = Union[tuple(_OPEN_RECORD_TYPES)]  # noqa: UP007 (a union that is computed has no other spelling)
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(_RECORD_TYPES)])  # noqa: UP007

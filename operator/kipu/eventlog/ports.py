@@ -35,6 +35,9 @@ class Recorded:
     ts: int  # milliseconds since 1970 UTC, never falls within a stream
     hash: str  # hash_n in hex: SHA-256(hash_{n-1} || canonical record bytes)
     event: Event
+    verbatim: bytes | None = (
+        None  # the record, where this release would write the event otherwise: it is newer, or older
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,7 @@ def test_an_operator_of_a_few_namespaces_is_told_so_and_its_policies_hold_there_
     told = {each["name"]: each.get("value") for each in container(manifests)["env"]}
     assert told["KIPU_WATCH_NAMESPACES"] == "here,there"
     bindings = [each for each in manifests if each["kind"] == "ValidatingAdmissionPolicyBinding"]
-    assert len(bindings) == 4
+    assert len(bindings) == 5
     only = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["here", "there"]}
     for binding in bindings:
         assert only in binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
@@ -192,7 +192,7 @@ def test_an_operator_of_the_whole_cluster_is_told_nothing_and_its_policies_hold_
         if each["kind"] == "ValidatingAdmissionPolicyBinding"
     }
     off = {"matchExpressions": [{"key": "kipu.dev/log-guard", "operator": "NotIn", "values": ["off"]}]}
-    assert selectors == {"kipu-log": off, "kipu-jobs": None, "kipu-cron": None, "kipu-spec": None}
+    assert selectors == {"kipu-log": off, "kipu-attempts": off, "kipu-jobs": None, "kipu-cron": None, "kipu-spec": None}
 
 
 @pytest.mark.parametrize(("setting", "namespace"), [((), "kipu-system"), (("--set", "watchNamespaces={here}"), "here")])

@@ -145,7 +145,7 @@ def test_a_tenant_can_neither_forge_nor_replace_nor_relabel_a_job_or_a_child(
     marks = {"kipu.dev/workflow-uid": ours["uid"]}
     placeholder = {"kipu.dev/placeholder": "true"}
     writes: list[Write] = [
-        *(lambda made=made: api.create(at, made, as_user=tenant) for made in (unknown, unlabelled, unmarked)),  # type: ignore[misc]
+        *(lambda made=made: api.create(at, made, as_user=tenant) for made in (unknown, unlabelled, unmarked)),
         lambda: api.create(at, as_forged(busy, name, owner), as_user=tenant),  # of the attempt itself
         lambda: api.create(workflows(namespace.name), child, as_user=tenant),
         lambda: api.merge(jobs(namespace.name, "plain"), {"metadata": {"labels": marks}}, as_user=tenant),

@@ -14,6 +14,7 @@ from tests.cli import histories
 from tests.cli.terminal import Terminal
 from tests.core.given import Flow
 from tests.eventlog import newer
+from tests.eventlog.recorded import SPEC_HASH
 from tests.eventlog.store import Client, Store
 
 
@@ -106,7 +107,7 @@ async def test_keys_that_a_later_release_has_written_come_along_and_are_proven()
     store.objects = {(newer.STREAM.namespace, each["metadata"]["name"]): each for each in kept["objects"]}
     history = await ConfigMapLog(Client(store=store)).load(newer.STREAM)
     assert history is not None
-    lines = list(transcript.write(newer.STREAM, history, newer.SPEC_HASH))
+    lines = list(transcript.write(newer.STREAM, history, SPEC_HASH))
     assert b"lastWords" in lines[-1]
     assert transcript.verify(lines).tip.hash.hex() == kept["hashes"][-1]
     with pytest.raises(transcript.BadRecord, match="position 4: the record is not the one"):

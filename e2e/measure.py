@@ -174,10 +174,10 @@ def own_writes(requests: Counter[tuple[str, str]]) -> int:
 
 
 @contextmanager
-def a_namespace(api: ApiServer) -> Iterator[Namespace]:
+def a_namespace(api: ApiServer, labels: Mapping[str, str] = {}) -> Iterator[Namespace]:
     """A namespace that is gone afterwards."""
     name = f"measure-{uuid.uuid4().hex[:8]}"
-    api.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    api.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": dict(labels)}})
     wait_until(lambda: api.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"), 30, "a service account")
     try:
         yield Namespace(api, name)

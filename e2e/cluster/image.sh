@@ -2,8 +2,8 @@
 # image.sh : builds the operator's image, kipu:dev, as an archive in the cache,
 # with Docker where an engine answers, else with buildah. Prints the archive's
 # path. The build itself needs no network: the pinned wheels are fetched first, on
-# this machine. KIPU_TREE=<folder of previous.sh> builds that tree's, kipu:previous, beside
-# it. It must never build what stands already.
+# this machine. KIPU_TREE=<folder of previous.sh> builds that tree's, kipu:previous,
+# beside it. It must never build what stands already.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "$0")/lib.sh"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import Any
 
 import pytest
@@ -39,6 +40,28 @@ async def test_a_workflow_whose_log_was_damaged_stops_with_a_condition_and_nothi
     assert condition(server, "Stalled")["reason"] == "CorruptionError"
     assert {write.path.rpartition("/")[2] for write in server.writes("second")} == {"status"}
     assert {run.step for run in server.executions} == {"a"}
+
+
+async def test_a_log_of_a_later_version_is_left_as_it_is_until_that_one_is_back() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=30.0))
+    uid = apply(server, step("a"), step("b", "a"))
+    async with operator(server, "newer"):
+        await until(lambda: server.executions)
+        await asyncio.sleep(5)
+    (mine,) = [each for each in server.all("configmaps") if each["metadata"]["name"] == f"kipu-log-{uid}"]
+    meta, tail = mine["data"]["meta"], mine["data"]["tail"].replace('"type":"StepStarted"', '"type":"StepTeleported"')
+    theirs = {"meta": meta, "tail": tail, "digest": hashlib.sha256(f"{meta}\n{tail}".encode()).hexdigest()}
+    server.update("configmaps", "default", f"kipu-log-{uid}", lambda stored: {**stored, "data": theirs})
+    async with operator(server, "older"):
+        await until(lambda: condition(server, "Stalled").get("status") == "True")
+        await asyncio.sleep(120)
+    assert condition(server, "Stalled")["reason"] == "UnknownEvent"
+    assert "StepTeleported v1 was written by a later version of Kipu; upgrade to it again" in status(server)["message"]
+    assert {write.path.rpartition("/")[2] for write in server.writes("older")} == {"status"}
+    server.update("configmaps", "default", f"kipu-log-{uid}", lambda stored: {**stored, "data": mine["data"]})
+    async with operator(server, "newer again"):
+        assert await ended(server) == "Succeeded"
+    assert [run.step for run in server.executions] == ["a", "b"]
 
 
 async def test_an_edit_after_the_end_is_shown_as_one_that_changes_nothing() -> None:

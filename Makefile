@@ -21,7 +21,7 @@ help: ## Show this help
 .PHONY: demo test
 demo: setup cluster-up install ## Run a diamond of Jobs on a real cluster, and watch it
 	@$(IN_CLUSTER) e2e/demo.sh
-test: check simulate browser e2e scale ## Everything: checks, units, crash points, real clusters (.ci/run calls this)
+test: check scan simulate browser e2e scale ## Everything: checks, units, crash points, real clusters (.ci/run calls this)
 	@$(BIN)/python e2e/summary.py
 
 ## Set up

@@ -7,12 +7,15 @@ its console as an error, and whatever its policy refuses, fails the test that lo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.cli.local_terminal import hear_all
 
 ROOT = Path(__file__).parents[1]
 WIDTH, HEIGHT = 1440, 900
@@ -46,15 +49,19 @@ def browser() -> Iterator[Any]:
 def kipu_ui(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """The command as a person gives it; its address."""
     command = [sys.executable, "-m", "kipu.cli.main", "ui", "--no-browser", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+    own = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own, preexec_fn=hear_all)
     try:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), "the command has ended before it served"
         yield url
     finally:
-        process.send_signal(2)
-        process.communicate(timeout=START_SECONDS)
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=START_SECONDS)
+        finally:
+            process.kill()  # one that did not end: nothing for one that did
     assert process.returncode == 0, "Ctrl-C is an orderly end"
 
 

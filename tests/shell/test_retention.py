@@ -145,12 +145,12 @@ async def test_a_shelf_deletes_no_job_that_this_session_did_not_make() -> None:
     assert server.writes("operator") == []
 
 
-async def test_while_steps_begin_no_job_is_deleted_and_all_once_they_rest() -> None:
+async def test_while_steps_move_no_job_is_deleted_and_all_once_they_rest() -> None:
     server = ApiServer()
     shelf, janitor = shelf_of(server, kept=10)
     task = asyncio.create_task(janitor.run(lambda _uid: True))
     for number in range(100):
-        janitor.step_begins()
+        janitor.steps_move()
         shelf.created(f"j{number}", f"uid-{number}")
         shelf.finished(f"j{number}")
         await asyncio.sleep(0.1)
@@ -171,7 +171,7 @@ async def test_where_steps_never_rest_a_long_row_is_worked_off_the_faster_the_lo
         shelf.finished(f"j{number}")
     task = asyncio.create_task(janitor.run(lambda _uid: True))
     for _ in range(100):
-        janitor.step_begins()
+        janitor.steps_move()
         await asyncio.sleep(0.1)
     assert least <= len(server.writes("operator")) <= most  # in ten seconds; below a thousand the row is left alone
     task.cancel()

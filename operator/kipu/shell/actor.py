@@ -287,6 +287,7 @@ class Actor:
     def _committed(self, records: Sequence[Recorded]) -> None:
         events = [record.event for record in records]
         self._services.telemetry.count_commit(records, self.state.accepted_at)
+        self._services.janitor.steps_move()
         if not ends_a_step(events):
             self._heard_at = None
         self._lookout.remember(records)
@@ -351,7 +352,6 @@ class Actor:
         if isinstance(effect, EnsureJob | EnsureReleased) and not plan.is_child:
             self._services.explainer.expect(self.stream, effect.job, effect.ref.step, self._wait_shown)
         if isinstance(effect, EnsureJob):
-            self._services.janitor.step_begins()
             self._lookout.expect(effect.job, effect.ref)
             heard_at = self._heard_at if effect.ref.attempt == 1 else None
             self._tasks.once(effect.job, lambda: self._ensure_job(plan, heard_at))

@@ -27,8 +27,8 @@ from .kube_views import WorkflowView, epoch_ms
 
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.05  # between two Jobs: at most 20 a second, each of which costs the cluster as much as a step
-REST_SECONDS = 1.0  # without a step that begins: then it is quiet
-ROW_OF_ONE_A_SECOND = 1_000  # Jobs in the row: while steps begin for each thousand one a second, where they never rest
+REST_SECONDS = 1.0  # without a step that begins or ends: then it is quiet
+ROW_OF_ONE_A_SECOND = 1_000  # Jobs in the row: while steps move for each thousand one a second, for they may never rest
 RETIREMENT_SECONDS_MIN = 0.1  # between two Workflows: 10 a second, each of which costs the collector its Jobs and pods
 WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
 
@@ -36,7 +36,7 @@ WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
 class Janitor:
     """Deletes Jobs that are kept no longer, of all workflows, one after another; `run` serves until cancelled.
 
-    It makes way: while steps begin it waits, unless its row is long, and catches up when they rest. 0.2 KiB for each
+    It makes way: while steps move it waits, unless its row is long, and catches up when they rest. 0.2 KiB for each
     Job in its row.
     """
 
@@ -49,8 +49,8 @@ class Janitor:
     def __len__(self) -> int:
         return len(self._row)
 
-    def step_begins(self) -> None:
-        """A Job is created."""
+    def steps_move(self) -> None:
+        """Some have begun or ended."""
         self._quiet_from = asyncio.get_running_loop().time() + REST_SECONDS
 
     def delete(self, stream: StreamId, job: str, uid: str) -> None:

@@ -16,5 +16,5 @@ def whoever_made_it_a_finished_job_may_go(self: Shelf, job: str) -> None:
 
 @mutant("Janitor._pause_seconds", breaks="housekeeping in the way", caught_by="tests/shell/test_retention.py")
 def as_fast_as_it_can(self: Janitor) -> float:
-    """Jobs are deleted at full speed while steps begin."""
+    """Jobs are deleted at full speed while steps move."""
     return PAUSE_SECONDS

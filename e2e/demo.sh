@@ -64,5 +64,7 @@ cat <<TEXT
        sed 's/dependsOn: \[[a-z-]*/&x/' examples/diamond.yaml | kubectl -n $NS apply -f -
   4. Keep a history as a file, and prove that nobody has touched it:
        $KIPU history $NAME -n $NS -o jsonl > diamond.jsonl; $KIPU verify diamond.jsonl
-  5. make cluster-down leaves nothing behind.
+  5. Your own: in a namespace of your own. kipu-demo enforces PodSecurity restricted, as its examples allow; there
+     'kipu explain NAME STEP' says why a pod is refused.
+  6. make cluster-down leaves nothing behind.
 TEXT

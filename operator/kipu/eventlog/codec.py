@@ -18,6 +18,7 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Union, get_type_hints
 
@@ -146,11 +147,12 @@ def decode(record: bytes, *, position: int, blobs: Mapping[str, bytes] = NO_BLOB
     verbatim = None
     try:
         body = _DECODER.decode(record)
+        kind = _RECORD_TYPES[type(body)]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        body, verbatim = _decode_other(record, position, error), record
+        kind, body = _decode_other(record, position, error)
+        verbatim = record
     if body.pos != position:
         raise CorruptionError(f"the record at position {position} says that it is number {body.pos}")
-    kind = _KINDS[type(body)]
     values = {name: getattr(body, name) for name in _NAMES[kind]}
     try:
         for name, read in _READERS[kind]:
@@ -175,7 +177,7 @@ def blob_named_by(record: bytes) -> str | None:
     return None if named is None else named.blob
 
 
-def _decode_other(record: bytes, position: int, error: Exception) -> Any:
+def _decode_other(record: bytes, position: int, error: Exception) -> tuple[type[Event], Any]:
     """A record that is not of today's shapes: older, from the future, or broken. Unknown keys are passed over."""
     try:
         raw = msgspec.json.decode(record, type=RawRecord)
@@ -186,11 +188,18 @@ def _decode_other(record: bytes, position: int, error: Exception) -> Any:
     if isinstance(kind, str) and isinstance(version, int) and (kind not in _BY_NAME or version != VERSION):
         raise _of_the_future(position, f"{kind} v{version}")
     try:
-        return msgspec.convert(newest, type=_ANY_OPEN_RECORD)
+        body = msgspec.convert(newest, type=Union[tuple(_open_record_types())])  # noqa: UP007 (computed: no other spelling)
     except msgspec.ValidationError as invalid:
         if str(invalid).startswith(_UNKNOWN_WORD):
             raise _of_the_future(position, f"{kind} with a word that is not known here ({invalid})") from error
         raise CorruptionError(f"position {position}: malformed record: {invalid}") from error
+    return _open_record_types()[type(body)], body
+
+
+@cache
+def _open_record_types() -> Mapping[type[Any], type[Event]]:
+    """Made when the first such record is read: hardly any log has one."""
+    return {_record_type(kind, closed=False): kind for kind in EVENT_TYPES}
 
 
 def _of_the_future(position: int, what: str) -> UnknownEvent:
@@ -286,13 +295,10 @@ def _record_type(kind: type[Event], *, closed: bool) -> type[msgspec.Struct]:
 
 _BY_NAME: dict[str, type[Event]] = {kind.__name__: kind for kind in EVENT_TYPES}
 _RECORD_TYPES = {_record_type(kind, closed=True): kind for kind in EVENT_TYPES}
-_OPEN_RECORD_TYPES = {_record_type(kind, closed=False): kind for kind in EVENT_TYPES}
-_KINDS: dict[type[Any], Callable[..., Event]] = {**_RECORD_TYPES, **_OPEN_RECORD_TYPES}
 _NAMES: dict[Any, tuple[str, ...]] = {kind: tuple(field.name for field in fields(kind)) for kind in EVENT_TYPES}
 _KEYS = {kind: tuple((name, _camel(name)) for name in names) for kind, names in _NAMES.items()}
 _READERS: dict[Any, tuple[tuple[str, _Reader], ...]] = {
     kind: tuple((name, _WIRE_READERS[hint]) for name, hint in get_type_hints(kind).items() if hint in _WIRE_READERS)
     for kind in EVENT_TYPES
 }
-_ANY_OPEN_RECORD: Any = Union[tuple(_OPEN_RECORD_TYPES)]  # noqa: UP007 (a union that is computed has no other spelling)
-_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(_RECORD_TYPES)])  # noqa: UP007
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(_RECORD_TYPES)])  # noqa: UP007 (no other spelling)

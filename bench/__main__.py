@@ -22,7 +22,7 @@ from . import dag as dags
 from . import report
 from .contest import Outcome, ideal_client, kipu, naive
 from .dag import Workload
-from .kipu_jobs import job_as_kipu
+from .kipu_jobs import FORGED, job_as_kipu
 from .results import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, OBJECTS_FLOOR, POD_FLOOR, Result
 from .suites import SUITES, single
 from .witness import Place
@@ -32,7 +32,9 @@ Contestant = Callable[[Place, Workload, str], Outcome]
 CONTESTANTS: Mapping[str, Contestant] = {
     POD_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Pod"),
     LOG_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Pod", log=True),
-    OBJECTS_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Pod", log=True, job=job_as_kipu),
+    OBJECTS_FLOOR: lambda place, workload, name: ideal_client(
+        place, workload, name, "Pod", log=True, job=job_as_kipu, labels=FORGED
+    ),
     JOB_FLOOR: lambda place, workload, name: ideal_client(place, workload, name, "Job"),
     KIPU: lambda place, workload, name: kipu(place, workload, name, "Pod"),
     KIPU_ON_JOBS: lambda place, workload, name: kipu(place, workload, name, "Job"),

@@ -66,11 +66,13 @@ def ideal_client(
     *,
     log: bool = False,
     job: Callable[[int, int], JsonObject] = manifests.job,
+    labels: Mapping[str, str] = {},
 ) -> Outcome:
-    """F_pod, F_job and F_pod+log of design 05; `job` makes the manifest of a task that takes so many milliseconds."""
+    """F_pod, F_job and F_pod+log of design 05.
+
+    `job` makes the manifest of a task that takes so many milliseconds; `labels` are the namespace's.
+    """
     whole = workload.whole()
-    # Of Jobs that are as Kipu's the chart's policy says that only Kipu makes them.
-    labels = {} if job is manifests.job else {"kipu.dev/log-guard": "off"}
     with namespace(place.api, labels) as at:
         plan = {
             **_access(place.api, at),

@@ -9,6 +9,8 @@ from kipu.api.jobs import AttemptRef, job_manifest
 
 from .manifests import IMAGE, TASK_LABEL, JsonObject, step
 
+FORGED = {"kipu.dev/log-guard": "off"}  # of its namespace: the chart's policy says that only Kipu makes such Jobs
+
 
 def job_as_kipu(task: int, ms: int) -> JsonObject:
     """The same task as Kipu would have it run: all that Kipu's Jobs carry but the owner, which would have to exist."""

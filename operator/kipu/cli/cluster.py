@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, new_cl
 from kipu.core.texts import nearest
 from kipu.eventlog.ports import Answer, ObjectName, StreamId, Unanswered
 
-from .errors import CannotTell, NoWorkflow
+from .errors import CannotTell, NoRight, NoWorkflow
 from .streaming import Stream
 
 REQUEST_SECONDS = 15.0  # a person waits; a consistent read of one object takes milliseconds
@@ -34,6 +35,15 @@ WORKFLOWS = "/apis/kipu.dev/v1alpha1"
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 JSON, JSON_PATCH = "application/json", "application/json-patch+json"
 NO_CRD = "this cluster does not know Workflows: Kipu's CRD is not installed (make install)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a list. `version`: from which the list may be watched; `rest`: the token of the next one."""
+
+    items: Sequence[Mapping[str, Any]]
+    version: str
+    rest: str
 
 
 class Cluster:
@@ -73,18 +83,17 @@ class Cluster:
 
     async def create_workflow(self, namespace: str, manifest: Mapping[str, object], *, dry_run: bool = False) -> Answer:
         """One POST in a thread. `dry_run`: all is checked, and nothing kept."""
-        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows"
         query = [("fieldValidation", "Strict"), *([("dryRun", "All")] if dry_run else [])]
-        return await asyncio.to_thread(self._send, "POST", path, query, manifest)
+        return await asyncio.to_thread(self._send, "POST", workflows_of(namespace), query, manifest)
 
     async def patch_workflow(self, namespace: str, name: str, operations: Sequence[Mapping[str, object]]) -> Answer:
         """One JSON Patch (RFC 6902) in a thread; all operations or none. A failed `test` is 422 without a cause."""
-        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}"
+        path = workflow_at(namespace, name)
         return await asyncio.to_thread(self._send, "PATCH", path, [], list(operations), JSON_PATCH)
 
     async def delete_workflow(self, namespace: str, name: str, preconditions: Mapping[str, str]) -> Answer:
         """One DELETE in a thread: it goes once its Jobs, pods and log are gone. 409 where a precondition fails."""
-        path = f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}"
+        path = workflow_at(namespace, name)
         options = {"propagationPolicy": "Foreground", "preconditions": dict(preconditions)}
         return await asyncio.to_thread(self._send, "DELETE", path, [], options)
 
@@ -102,7 +111,7 @@ class Cluster:
 
         `read_seconds`: how long nothing may come before the body counts as broken off; None: for ever.
         """
-        timeout = (REQUEST_SECONDS, read_seconds)
+        timeout = (self._request_seconds, read_seconds)
         reply = await asyncio.to_thread(self._call, "GET", path, list(query.items()), None, timeout)
         if reply.status < HTTPStatus.BAD_REQUEST:
             return Stream(reply.response)
@@ -165,9 +174,19 @@ class Cluster:
         raise NotImplementedError("the CLI never sweeps a log")
 
 
+def workflows_of(namespace: str | None) -> str:
+    """The path of the Workflows of a namespace; None: of all."""
+    return f"{WORKFLOWS}/workflows" if namespace is None else f"{WORKFLOWS}/namespaces/{namespace}/workflows"
+
+
+def workflow_at(namespace: str, name: str) -> str:
+    """The path of one."""
+    return f"{workflows_of(namespace)}/{name}"
+
+
 async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any]:
     """The Workflow object. Raises NoWorkflow when there is none; CannotTell without the right to see it, or Kipu."""
-    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows/{name}")
+    answer = await cluster.get(workflow_at(namespace, name))
     if answer.status == HTTPStatus.OK:
         return answer.body
     if answer.status != HTTPStatus.NOT_FOUND:
@@ -180,20 +199,29 @@ async def find_workflow(cluster: Cluster, namespace: str, name: str) -> Mapping[
 
 async def list_all(cluster: Cluster, path: str, selector: str) -> list[Mapping[str, Any]]:
     """Every object of a collection with these labels, page by page. Raises CannotTell."""
-    query, found = {"labelSelector": selector, "limit": str(PAGE_OBJECTS)}, []
+    query, found = {"labelSelector": selector}, list[Mapping[str, Any]]()
     for _ in range(PAGES_MAX):
-        answer = await cluster.get(path, query)
-        if answer.status == HTTPStatus.NOT_FOUND and path.startswith(WORKFLOWS):
-            raise CannotTell(NO_CRD)
-        if answer.status != HTTPStatus.OK:
-            raise refused(answer, f"list {path}")
-        body: Any = answer.body
-        found += body.get("items", [])
-        if not (rest := body.get("metadata", {}).get("continue")):
+        page = await read_page(cluster, path, query)
+        found += page.items
+        if not page.rest:
             return found
-        query["continue"] = rest
+        query["continue"] = page.rest
     chosen = f"with {selector}" if selector else "(choose by a label: -l)"
     raise CannotTell(f"{path} has more than {PAGES_MAX * PAGE_OBJECTS} objects {chosen}")
+
+
+async def read_page(cluster: Cluster, path: str, query: Mapping[str, str]) -> Page:
+    """PAGE_OBJECTS of a collection, at most. Raises NoRight, CannotTell."""
+    answer = await cluster.get(path, {**query, "limit": str(PAGE_OBJECTS)})
+    if answer.status == HTTPStatus.NOT_FOUND and path.startswith(WORKFLOWS):
+        raise CannotTell(NO_CRD)
+    if answer.status != HTTPStatus.OK:
+        raise refused(answer, f"list {path}")
+    body: Any = answer.body
+    metadata = body.get("metadata", {})
+    return Page(
+        items=body.get("items", []), version=metadata.get("resourceVersion", ""), rest=metadata.get("continue", "")
+    )
 
 
 def stream_of(workflow: Mapping[str, Any]) -> StreamId:
@@ -205,18 +233,25 @@ def stream_of(workflow: Mapping[str, Any]) -> StreamId:
 def refused(answer: Answer, deed: str) -> CannotTell:
     """Why the API server did not let us do it."""
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return CannotTell(f"no right to {deed}: {answer.message or answer.reason}")
+        return NoRight(f"no right to {deed}: {answer.message or answer.reason}")
     return CannotTell(f"could not {deed}: status {answer.status} {answer.reason}: {answer.message}")
+
+
+async def names_in(cluster: Cluster, namespace: str, plural: str) -> list[str] | None:
+    """The first names of ours of a namespace, NAMES_SEARCHED_MAX at most; None where they may not be listed."""
+    path = f"{WORKFLOWS}/namespaces/{namespace}/{plural}"
+    answer = await cluster.get(path, {"limit": str(NAMES_SEARCHED_MAX)})
+    if answer.status != HTTPStatus.OK:
+        return None
+    items: Any = answer.body.get("items") or ()
+    return [item["metadata"]["name"] for item in items]
 
 
 async def _nearest(cluster: Cluster, namespace: str, name: str) -> str:
     """A hint at what may have been meant; empty when the list may not be read."""
-    query = {"limit": str(NAMES_SEARCHED_MAX)}
-    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{namespace}/workflows", query)
-    if answer.status != HTTPStatus.OK:
+    names = await names_in(cluster, namespace, "workflows")
+    if names is None:
         return ""
-    items: Any = answer.body.get("items", [])
-    names = [item["metadata"]["name"] for item in items]
     if hint := nearest(name, names):
         return f"; {hint}"
     return "" if names else "; there is none at all (another namespace? -n)"

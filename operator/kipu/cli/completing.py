@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import yaml
@@ -90,18 +90,13 @@ def _items(names: Iterable[str], incomplete: str, given: Iterable[str] = ()) -> 
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and name not in taken]
 
 
-async def names_in(cluster: Cluster, namespace: str, plural: str) -> list[str]:
-    """The first names of ours of a namespace; none where they may not be listed."""
-    from .cluster import NAMES_SEARCHED_MAX, WORKFLOWS
-
-    path = f"{WORKFLOWS}/namespaces/{namespace}/{plural}"
-    answer = await cluster.get(path, {"limit": str(NAMES_SEARCHED_MAX)})
-    items: Any = answer.body.get("items") or ()
-    return [item["metadata"]["name"] for item in items]
-
-
 def _names(ctx: click.Context, plural: str) -> Iterable[str]:
-    return _asked(ctx, lambda cluster, namespace: names_in(cluster, namespace, plural))
+    async def ask(cluster: Cluster, namespace: str) -> Iterable[str]:
+        from .cluster import names_in
+
+        return await names_in(cluster, namespace, plural) or ()
+
+    return _asked(ctx, ask)
 
 
 def _of_workflow(ctx: click.Context, pick: Callable[[Seen], Iterable[str]]) -> Iterable[str]:

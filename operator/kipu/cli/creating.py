@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from .cluster import CORE, WORKFLOWS, Cluster, list_all, refused
+from .cluster import CORE, Cluster, list_all, refused, workflow_at
 from .details import some
 from .errors import CannotTell
 from .seen import Seen
@@ -36,7 +36,7 @@ async def create(cluster: Cluster, verdict: Verdict, manifest: Mapping[str, Any]
 
 
 async def _check_old_workflow(cluster: Cluster, verdict: Verdict) -> None:
-    answer = await cluster.get(f"{WORKFLOWS}/namespaces/{verdict.namespace}/workflows/{verdict.name}")
+    answer = await cluster.get(workflow_at(verdict.namespace, verdict.name))
     if answer.status == HTTPStatus.NOT_FOUND:
         return
     if answer.status != HTTPStatus.OK:

@@ -18,6 +18,10 @@ class CannotTell(KipuError):
     """Nothing was checked: no cluster, no right, no such workflow, no such file."""
 
 
+class NoRight(CannotTell):
+    """The API server does not let us: who we are, or what we may do."""
+
+
 class NoWorkflow(CannotTell):
     """There is no Workflow of this name, or not any more."""
 

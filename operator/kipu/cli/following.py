@@ -8,16 +8,15 @@ be silent for want of an answer: `note` says that it is tried again, and CannotT
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
 
 from kipu.core.errors import TransientError
-from kipu.eventlog.ports import Answer, Unanswered
+from kipu.eventlog.ports import Answer
 
-from .cluster import WORKFLOWS, Cluster, refused
+from .cluster import Cluster, refused, workflows_of
 from .errors import CannotTell
 from .streaming import Stream
 
@@ -78,7 +77,7 @@ async def _once(cluster: Cluster, known: Workflow) -> AsyncGenerator[Workflow | 
     """What a list and the watch behind it tell that is not known; None: it is gone. Ends when the watch does."""
     # A list and not a read: the version of an object that nobody has changed for long has expired for watches.
     query = {"fieldSelector": f"metadata.name={known['metadata']['name']}"}
-    path = f"{WORKFLOWS}/namespaces/{known['metadata']['namespace']}/workflows"
+    path = workflows_of(known["metadata"]["namespace"])
     answer = await cluster.get(path, query)
     if answer.status != HTTPStatus.OK:
         raise _fault(answer, known)
@@ -96,25 +95,14 @@ async def _once(cluster: Cluster, known: Workflow) -> AsyncGenerator[Workflow | 
         if opened.status == HTTPStatus.GONE:
             return
         raise _fault(opened, known)
-    async with aclosing(_told(opened)) as changes_told:
-        async for change in changes_told:
-            yield change
-
-
-async def _told(stream: Stream) -> AsyncGenerator[Workflow | None]:
-    try:
-        while (line := await stream.line()) is not None:
-            change = json.loads(line)
+    async with aclosing(opened.changes()) as told:
+        async for change in told:
             if change["type"] == "ERROR":  # it has expired, or the server ends it: the list tells
                 return
             if change["type"] in ("ADDED", "MODIFIED"):
                 yield change["object"]
             elif change["type"] == "DELETED":
                 yield None
-    except ValueError as error:
-        raise Unanswered(f"the watch broke off within a line: {error}") from error
-    finally:
-        await stream.close()
 
 
 def _fault(answer: Answer, known: Workflow) -> TransientError | CannotTell:

@@ -51,12 +51,12 @@ OUTPUTS = ("table", "wide", "json", "yaml", "name")
 @in_a_cluster
 def command(everywhere: bool, phases: Sequence[str], selector: str, output: str, where: Where) -> None:
     """List Workflows, newest last."""
-    from .cluster import WORKFLOWS, list_all
+    from .cluster import list_all, workflows_of
 
     if everywhere and where.namespace is not None:
         raise click.UsageError("-A is all namespaces, and -n one of them: give one of the two")
     cluster, namespace = where.connect()
-    path = f"{WORKFLOWS}/workflows" if everywhere else f"{WORKFLOWS}/namespaces/{namespace}/workflows"
+    path = workflows_of(None if everywhere else namespace)
     found = chosen(asyncio.run(list_all(cluster, path, selector)), phases)
     if output in ("json", "yaml"):
         whole = {"apiVersion": "v1", "kind": "List", "items": [_whole(each) for each in found]}

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections.abc import Sequence
-from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from kipu.api.v1alpha1_base import KIND
+from kipu.shell.clock import SystemClock
+from kipu.shell.kube_views import epoch_ms
 
 from .commands import Command, note
 from .completing import workflow_names
@@ -71,22 +71,21 @@ async def _purge(where: Where, names: Sequence[str], yes: bool, options: dict[st
 
 
 async def _chosen(cluster: Cluster, namespace: str, names: Sequence[str], options: dict[str, Any]) -> list[Seen]:
-    from .cluster import WORKFLOWS, find_workflow, list_all
+    from .cluster import find_workflow, list_all, workflows_of
 
     if names:
         return [Seen.of(await find_workflow(cluster, namespace, name)) for name in dict.fromkeys(names)]
-    listed = [Seen.of(body) for body in await list_all(cluster, f"{WORKFLOWS}/namespaces/{namespace}/workflows", "")]
+    listed = [Seen.of(body) for body in await list_all(cluster, workflows_of(namespace), "")]
     own = [seen for seen in listed if not _parent(seen)]
     if not options["finished"]:
         return own
-    before = time.time() - (options["older_than_ms"] or 0) / 1000
+    before = SystemClock().now() - (options["older_than_ms"] or 0)
     return [seen for seen in own if seen.is_over and _ended(seen) <= before]
 
 
-def _ended(seen: Seen) -> float:
-    """When, in epoch seconds. One that was rejected has no other time than that of its making."""
-    text = seen.status.get("completionTime") or seen.metadata.get("creationTimestamp")
-    return datetime.fromisoformat(text).timestamp() if text else 0.0
+def _ended(seen: Seen) -> int:
+    """When, in epoch milliseconds. One that was rejected has no other time than that of its making."""
+    return epoch_ms(seen.status.get("completionTime") or seen.metadata.get("creationTimestamp")) or 0
 
 
 def _parent(seen: Seen) -> str:

@@ -17,7 +17,7 @@ from kipu.core.state import State
 from kipu.eventlog.ports import StreamId
 from kipu.shell.kube_views import JobView, PodView, epoch_ms
 
-from .cluster import CORE, JOBS, WORKFLOWS, Cluster, refused
+from .cluster import CORE, JOBS, Cluster, refused, workflow_at
 from .explanation import Notice, Sight
 
 NOTICES_READ_MAX = 100  # about each object; they live for an hour
@@ -31,7 +31,7 @@ async def sight_of(cluster: Cluster, stream: StreamId, state: State, place: int)
         return Sight()
     reader = _Reader(cluster, stream.namespace)
     if state.step(place).kind is Kind.WORKFLOW:
-        child = await reader.get(f"{WORKFLOWS}/namespaces/{stream.namespace}/workflows/{attempt.job}", "its Workflow")
+        child = await reader.get(workflow_at(stream.namespace, attempt.job), "its Workflow")
         return Sight(child=None if child is None else dict(child.get("status", {})), unread=tuple(reader.unread))
     found = await reader.get(f"{JOBS}/namespaces/{stream.namespace}/jobs/{attempt.job}", "its Job")
     pods = await reader.list("pods", {"labelSelector": pods_selector(stream.uid, state, place)}, PODS_READ_MAX)

@@ -7,9 +7,11 @@ a body that breaks off is Unanswered; `close` ends a read that waits for bytes. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -40,6 +42,14 @@ class Stream:
         self._reading = None
         return line
 
+    async def changes(self) -> AsyncGenerator[Mapping[str, Any]]:
+        """Of a watch, to its end; then the body is closed. Raises Unanswered where it breaks off."""
+        try:
+            while (line := await self.line()) is not None:
+                yield _parsed(line)
+        finally:
+            await self.close()
+
     async def close(self) -> None:
         """Let go of the connection, whatever may still come."""
         with suppress(ValueError, RuntimeError, OSError):  # it has ended already
@@ -50,6 +60,14 @@ class Stream:
             reading.exception()  # nobody wants to know
         self._thread.shutdown(wait=False)
         self._response.close()
+
+
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    try:
+        change: Mapping[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise Unanswered(f"the watch broke off within a line: {error}") from error
+    return change
 
 
 def _lines(response: BaseHTTPResponse) -> Iterator[bytes]:

@@ -19,8 +19,7 @@ from kipu.core.texts import nearest
 
 from . import lint as linting
 from . import manifests, params
-from .cluster import WORKFLOWS, Cluster, refused
-from .completing import names_in
+from .cluster import WORKFLOWS, Cluster, names_in, refused
 from .details import some
 from .errors import CannotTell, Refused
 from .manifests import Document
@@ -77,7 +76,7 @@ class Templates:
         if name in self._beside:
             return "it is in these files: apply it first (kubectl apply -f)"
         known = await names_in(self._cluster, namespace, "workflowtemplates")
-        return nearest(name[:SHOWN_LENGTH_MAX], known) or "create it first"
+        return nearest(name[:SHOWN_LENGTH_MAX], known or ()) or "create it first"
 
 
 async def of_files(files: Sequence[tuple[str, bytes]], asked: Asked, cluster: Cluster | None) -> Submission:

@@ -62,7 +62,7 @@ def read_file(name: str) -> tuple[StreamId, Sequence[Recorded]]:
         verdict = transcript.verify(file)
     if verdict.enclosed.partial is not None:
         note(transcript.extent(verdict.tip.position, verdict.enclosed.partial))
-    return StreamId(namespace=verdict.namespace, name=verdict.name, uid=verdict.uid), verdict.records
+    return verdict.stream, verdict.records
 
 
 def _read_cluster(name: str, where: Where) -> tuple[StreamId, Sequence[Recorded]]:

@@ -108,6 +108,11 @@ class Verdict:
     records: tuple[Recorded, ...]
     enclosed: Enclosed
 
+    @property
+    def stream(self) -> StreamId:
+        """Whose history it is."""
+        return StreamId(namespace=self.namespace, name=self.name, uid=self.uid)
+
 
 def extent(position: int, partial: Partial) -> str:
     """How much of a log a partial file holds, in words."""

@@ -25,7 +25,7 @@ from .details import printable
 from .errors import CHECK_FAILED, CannotTell, NoWorkflow, OutOfTime, Refused
 from .following import Patience, changes
 from .reading import Look, look_at
-from .remembering import Remembering
+from .sealed import Sealed
 from .seen import Seen
 from .transcript import fold
 
@@ -82,7 +82,7 @@ async def _to_the_end(cluster: Cluster, known: Mapping[str, Any], view: View, ru
 
 async def looks(cluster: Cluster, known: Mapping[str, Any], *, note: Callable[[str], None]) -> AsyncGenerator[Look]:
     """What the log says of it, now and after each change, until it is deleted. Raises CannotTell, CorruptionError."""
-    log = Remembering(cluster)
+    log = Sealed(cluster)
     async with aclosing(changes(cluster, known, note=note)) as seen:
         async for workflow in seen:
             log.turn_over()
@@ -95,7 +95,7 @@ async def looks(cluster: Cluster, known: Mapping[str, Any], *, note: Callable[[s
             yield found
 
 
-async def _look(log: Remembering, workflow: Mapping[str, Any], patience: Patience) -> Look:
+async def _look(log: Sealed, workflow: Mapping[str, Any], patience: Patience) -> Look:
     """Until there is an answer: after the last change of a run no other one comes."""
     while True:
         try:

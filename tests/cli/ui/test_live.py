@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from kipu.cli import cluster as clusters
+from kipu.cli import sealed
 from kipu.cli.cluster import Cluster
 from kipu.cli.errors import CannotTell
+from kipu.cli.options import Where
 from kipu.cli.ui import live as lives
-from kipu.cli.ui import sealed, watching
+from kipu.cli.ui import watching
 from kipu.cli.ui.live import TAIL_BYTES_MAX, TAIL_LINES, Live
 from kipu.cli.ui.source import NoSuchWorkflow
 from kipu.eventlog.configmaps import ConfigMapLog
@@ -81,7 +84,7 @@ async def test_all_workflows_are_listed_that_may_be(live: Live, server: ApiServe
 async def test_where_not_all_may_be_listed_those_of_the_context_s_namespace_are(server: ApiServer) -> None:
     exports.recorded(server, exports.half_done())
     server.refusals[ALL_WORKFLOWS] = (403, 'User "me" cannot list workflows at the cluster scope')
-    source = lives.connect(None, None, None)
+    source = lives.connect(Where())
     await source.start()
     await source.stop()
     assert (list(source.feed.summaries), source.label) == ([KEY], f"namespace default of {server.url}")
@@ -92,9 +95,9 @@ async def test_who_may_list_nothing_is_told_so(server: ApiServer) -> None:
     with pytest.raises(
         CannotTell, match=r'no right to list .*namespaces/mine/workflows: User "me" cannot list workflows'
     ):
-        await lives.connect(None, None, "mine").start()
+        await lives.connect(Where(namespace="mine")).start()
     with pytest.raises(CannotTell, match=r"no right to list .*namespaces/default/workflows"):
-        await lives.connect(None, None, None).start()
+        await lives.connect(Where()).start()
 
 
 async def test_a_change_is_told_as_the_watch_tells_it(live: Live, server: ApiServer) -> None:
@@ -130,7 +133,7 @@ async def test_more_workflows_than_can_be_shown_are_not_and_it_is_said(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "WORKFLOWS_MAX", 3)
-    monkeypatch.setattr(watching, "PAGE_OBJECTS", 2)
+    monkeypatch.setattr(clusters, "PAGE_OBJECTS", 2)
     names = [f"w-{number}" for number in range(5)]
     pages = {
         "": {"items": names[:2], "continue": "2"},
@@ -146,7 +149,7 @@ async def test_more_workflows_than_can_be_shown_are_not_and_it_is_said(
         ).encode()
 
     monkeypatch.setattr(server, "answer", answer)
-    source = lives.connect(None, None, None)
+    source = lives.connect(Where())
     await source.start()
     new = {"namespace": "n", "name": "new", "uid": "u", "resourceVersion": "2"}
     server.changes.put({"type": "ADDED", "object": {"metadata": new}})
@@ -199,6 +202,19 @@ async def test_sealed_objects_are_read_once(server: ApiServer) -> None:
     cluster.forget()
     await ConfigMapLog(cluster).load(STREAM)
     assert [server.asked.count(path) for path in chunks] == [2] * len(chunks)
+
+
+async def test_what_the_last_reading_did_not_ask_for_is_forgotten(server: ApiServer) -> None:
+    given, flow = wide()
+    exports.recorded(server, flow, given)
+    cluster = sealed.Sealed(Cluster.connect(None, None))
+    chunks = [path for path, body in server.objects.items() if body.get("immutable")]
+    once, always = (path.rpartition("/")[2] for path in chunks[:2])
+    for names in ((once, always), (always,), (once, always)):
+        cluster.turn_over()
+        for name in names:
+            await cluster.get_config_map(STREAM.namespace, name)
+    assert [server.asked.count(path) for path in chunks[:2]] == [2, 1]
 
 
 async def test_no_more_of_them_is_kept_than_there_is_room_for(

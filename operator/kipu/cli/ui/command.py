@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ..commands import Command
+from ..options import Where, placed
 
 PORT_MAX = 65_535
 
@@ -25,19 +26,10 @@ PORT_MAX = 65_535
     multiple=True,
     help="Show this file of 'kipu export', and ask no cluster; repeatable.",
 )
-@click.option("-n", "--namespace", help="Only of this namespace; else all that you may list.")
 @click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Else a free one.")
 @click.option("--no-browser", is_flag=True, help="Print the address, and open nothing.")
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Else $KUBECONFIG or the default one.")
-@click.option("--context", help="Else the kubeconfig's current one.")
-def ui(
-    files: Sequence[Path],
-    namespace: str | None,
-    port: int,
-    no_browser: bool,
-    kubeconfig: str | None,
-    context: str | None,
-) -> None:
+@placed("Only of this namespace; else all that you may list.")
+def ui(files: Sequence[Path], port: int, no_browser: bool, where: Where) -> None:
     """Show Workflows in a browser: graph, timeline and history, live or as of any moment.
 
     The page is served to this machine alone, and reads with your own rights. Ctrl-C ends it.
@@ -48,12 +40,12 @@ def ui(
 
     source: Source
     if files:
-        if namespace or kubeconfig or context:
+        if where != Where():
             raise click.UsageError("--file asks no cluster: give it without --namespace, --kubeconfig and --context")
         source = Files(files)
     else:
         from .live import connect
 
-        source = connect(kubeconfig, context, namespace)
+        source = connect(where)
     with suppress(KeyboardInterrupt):
         asyncio.run(serve(source, port=port, opens_browser=not no_browser))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from kipu.core.errors import CorruptionError, KipuError
 from kipu.eventlog.codec import UnknownEvent
-from kipu.eventlog.ports import StreamId
 
 from ..errors import CannotTell
 from ..transcript import extent, verify
@@ -48,7 +47,7 @@ class Files:
             raise CannotTell(f"{path}: {told['namespace']}/{told['name']} is in another file too: show them one by one")
         partial = verdict.enclosed.partial
         notes = () if partial is None else (f"{extent(verdict.tip.position, partial)}: {partial.why}",)
-        stream = StreamId(namespace=verdict.namespace, name=verdict.name, uid=verdict.uid)
+        stream = verdict.stream
         story = Story(stream, notes)
         story.grow(verdict.records)
         self._stories[key(told)] = story

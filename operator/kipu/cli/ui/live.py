@@ -14,14 +14,16 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from kipu.api.pods import MAIN
 from kipu.core.errors import CorruptionError, KipuError
 from kipu.eventlog.codec import UnknownEvent
 from kipu.eventlog.ports import History, StreamId
 
 from ..cluster import CORE, Cluster
+from ..options import Where
 from ..reading import gather, load
+from ..sealed import Sealed
 from .feed import Feed
-from .sealed import Sealed
 from .source import NoSuchWorkflow, Tail
 from .story import Story
 from .summaries import Key
@@ -105,6 +107,7 @@ class Live:
     async def _read(self, key: Key, kept: _Kept) -> None:
         if kept.sealed is None:
             kept.sealed = Sealed(self._cluster)
+        kept.sealed.turn_over()
         stream, history, notes = await asyncio.to_thread(_read, kept.sealed, key)
         story = kept.story
         if story is None or not story.is_begun_by(stream, history.records):
@@ -115,7 +118,7 @@ class Live:
 
     async def tail(self, namespace: str, pod: str) -> Tail:
         """See Source."""
-        query = {"container": "main", "tailLines": str(TAIL_LINES), "limitBytes": str(TAIL_BYTES_MAX)}
+        query = {"container": MAIN, "tailLines": str(TAIL_LINES), "limitBytes": str(TAIL_BYTES_MAX)}
         try:
             answer = await self._cluster.get_text(f"{CORE}/namespaces/{namespace}/pods/{pod}/log", query)
         except KipuError as error:
@@ -141,6 +144,6 @@ def _read(cluster: Sealed, key: Key) -> tuple[StreamId, History, tuple[str, ...]
     return stream, history, ()
 
 
-def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Live:
+def connect(where: Where) -> Live:
     """Raises CannotTell."""
-    return Live(Cluster.connect(kubeconfig, context), namespace)
+    return Live(where.connect()[0], where.namespace)

@@ -12,6 +12,7 @@ import webbrowser
 import click
 from aiohttp import web
 
+from ..commands import note
 from ..errors import CannotTell
 from .app import build
 from .guard import Guard
@@ -45,9 +46,9 @@ async def serve(source: Source, *, port: int, opens_browser: bool) -> None:
         runner = await listen(source, guard, port)
         try:
             click.echo(guard.url)
-            click.echo(f"kipu: {source.label}, on this machine alone; Ctrl-C ends", err=True)
+            note(f"{source.label}, on this machine alone; Ctrl-C ends")
             if opens_browser and not await asyncio.to_thread(webbrowser.open, guard.ticket_url):
-                click.echo("kipu: no browser was found: open the address above", err=True)
+                note("no browser was found: open the address above")
             await asyncio.Event().wait()
         finally:
             source.feed.close()

@@ -6,15 +6,14 @@ tried again after a growing wait, at most WAIT_SECONDS_MAX. Each watch is ended 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
+from contextlib import aclosing
 from typing import Any
 
 from kipu.core.errors import KipuError
-from kipu.eventlog.ports import Unanswered
 
-from ..cluster import PAGE_OBJECTS, REQUEST_SECONDS, WORKFLOWS, Cluster, refused
+from ..cluster import REQUEST_SECONDS, Cluster, read_page, refused, workflows_of
+from ..errors import NoRight
 from ..streaming import Stream
 from .feed import Feed
 from .summaries import Key, Summary, key, summary
@@ -50,43 +49,25 @@ class Watching:
         """Read it, whole. Raises KipuError."""
         try:
             found = await self._pages()
-        except _Forbidden as error:
+        except NoRight:
             if self._namespace is not None:
-                raise error.why from None
+                raise
             self._namespace = self._cluster.namespace  # not all may be listed: the context's own
-            try:
-                found = await self._pages()
-            except _Forbidden as again:
-                raise again.why from None
+            found = await self._pages()
         self._feed.replace(found)
 
     async def _pages(self) -> dict[Key, Summary]:
-        query, found, self._version = {"limit": str(PAGE_OBJECTS)}, dict[Key, Summary](), ""
+        query, found, self._version = dict[str, str](), dict[Key, Summary](), ""
         while True:
-            answer = await self._cluster.get(self._path, query)
-            if answer.status == HTTPStatus.FORBIDDEN:
-                raise _Forbidden(refused(answer, f"list {self._path}"))
-            if answer.status != HTTPStatus.OK:
-                raise refused(answer, f"list {self._path}")
-            body: Any = answer.body
-            found |= {key(told): told for told in map(summary, body.get("items", []))}
-            metadata = body.get("metadata", {})
-            self._version = metadata.get("resourceVersion", "")
-            rest = metadata.get("continue")
-            if not rest or len(found) >= WORKFLOWS_MAX:
+            page = await read_page(self._cluster, workflows_of(self._namespace), query)
+            found |= {key(told): told for told in map(summary, page.items)}
+            self._version = page.version
+            if not page.rest or len(found) >= WORKFLOWS_MAX:
                 self._feed.tell(
-                    f"only the first {len(found)} workflows are shown: name a namespace by -n" if rest else ""
+                    f"only the first {len(found)} workflows are shown: name a namespace by -n" if page.rest else ""
                 )
                 return found
-            query["continue"] = rest
-
-    @property
-    def _path(self) -> str:
-        return (
-            f"{WORKFLOWS}/workflows"
-            if self._namespace is None
-            else f"{WORKFLOWS}/namespaces/{self._namespace}/workflows"
-        )
+            query["continue"] = page.rest
 
     async def follow(self) -> None:
         """Watch, for ever."""
@@ -108,14 +89,13 @@ class Watching:
     async def _watch(self) -> None:
         query = {"watch": "true", "resourceVersion": self._version, "timeoutSeconds": str(WATCH_SECONDS)}
         query["allowWatchBookmarks"] = "true"
-        opened = await self._cluster.open(self._path, query, read_seconds=WATCH_SECONDS + REQUEST_SECONDS)
+        path = workflows_of(self._namespace)
+        opened = await self._cluster.open(path, query, read_seconds=WATCH_SECONDS + REQUEST_SECONDS)
         if not isinstance(opened, Stream):
-            raise refused(opened, f"watch {self._path}")
-        try:
-            while (line := await opened.line()) is not None:
-                self._take(_parsed(line))
-        finally:
-            await opened.close()
+            raise refused(opened, f"watch {path}")
+        async with aclosing(opened.changes()) as changes:
+            async for change in changes:
+                self._take(change)
 
     def _take(self, change: Mapping[str, Any]) -> None:
         body = change.get("object") or {}
@@ -128,17 +108,3 @@ class Watching:
         is_gone = change.get("type") == "DELETED"
         if is_gone or key(told) in self._feed.summaries or len(self._feed.summaries) < WORKFLOWS_MAX:
             self._feed.change({key(told): None if is_gone else told})
-
-
-def _parsed(line: bytes) -> Mapping[str, Any]:
-    try:
-        change: Mapping[str, Any] = json.loads(line)
-    except ValueError as error:
-        raise Unanswered(f"the watch broke off within a line: {error}") from error
-    return change
-
-
-class _Forbidden(Exception):
-    def __init__(self, why: KipuError) -> None:
-        super().__init__(str(why))
-        self.why = why

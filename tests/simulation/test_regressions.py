@@ -8,17 +8,28 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.faults import Delayed, Status, TimeoutNotDone
+from tests.fakes.nodes import Program
 from tests.simulation.compare import Baselines
 from tests.simulation.faults import Die
 from tests.simulation.main import simulate
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import Plan, Scenario
 from tests.simulation.scenarios import CANCEL, DIAMOND, RETRY
 from tests.simulation.script import Ask, At, Script, Second, Write
 from tests.simulation.tampering import CutLog, DeleteFromLog
-from tests.simulation.third_parties import SuspendJob
+from tests.simulation.third_parties import DeleteWorkflow, SuspendJob
 
 pytestmark = pytest.mark.simulation
 
+AGAIN = Scenario(
+    name="again",
+    plans=(
+        Plan(
+            spec={"defaults": {"image": "busybox:1.36"}, "steps": [{"name": "a", "script": "true"}]},
+            fates={"a": (Program(run_seconds=0.5, exit_code=1),)},
+            edits=((5.0, {"rerun": {"number": 2, "from": []}}),),
+        ),
+    ),
+)
 CASES: dict[str, tuple[Scenario, Script]] = {
     "a status that was sent long ago replaced the last one": (DIAMOND, (At(Write(10), Delayed(seconds=3.0)),)),
     "a refusal without a reason was taken for a deletion": (DIAMOND, (At(Write(10), Status(code=422)),)),
@@ -37,6 +48,10 @@ CASES: dict[str, tuple[Scenario, Script]] = {
     "a log was begun although its Jobs were there": (
         DIAMOND,
         (At(Write(3), DeleteFromLog(0, "head")), At(Write(3), Die())),
+    ),
+    "the judge did not hear of a run that opened while its Workflow was leaving": (
+        AGAIN,
+        (At(Write(9), DeleteWorkflow(0, "Foreground")),),
     ),
 }
 

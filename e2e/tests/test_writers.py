@@ -23,7 +23,10 @@ def test_only_the_operator_writes_the_status_the_log_and_the_jobs(namespace: Nam
     assert "kipu" not in writers(resource)
     assert namespace.log_objects()
     # Of the head nothing is tracked any more, by its own wish; nobody else can write it (test_admission.py).
-    assert {w for item in namespace.log_objects() for w in writers(item)} <= {"kipu"}
+    head = f"kipu-log-{resource['metadata']['uid']}"
+    found = {item["metadata"]["name"]: writers(item) for item in namespace.log_objects()}
+    assert found.pop(head) == set()
+    assert all(own == {"kipu"} for own in found.values())
     assert len(namespace.jobs()) == 3
     assert {w for job in namespace.jobs() for w in writers(job)} == {"kipu"}
     assert {w for job in namespace.jobs() for w in writers(job, "status")} <= {"kube-controller-manager"}

@@ -57,6 +57,19 @@ def test_a_line_may_be_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) ->
         read(b"abcde")
 
 
+def test_the_changes_of_a_watch_are_objects_and_a_broken_one_is_no_answer() -> None:
+    body, told = Body(b'{"type":"ADDED"}\n{"type":"DEL'), list[object]()
+
+    async def listen() -> None:
+        async for change in Stream(HTTPResponse(body=body, preload_content=False)).changes():
+            told.append(change)
+
+    with pytest.raises(Unanswered, match="the watch broke off within a line"):
+        histories.run(listen())
+    assert told == [{"type": "ADDED"}]
+    assert body.closed
+
+
 def test_whoever_gives_up_waiting_for_a_line_misses_none() -> None:
     async def impatient() -> bytes | None:
         stream = Stream(HTTPResponse(body=Body(b"a\n"), preload_content=False))

@@ -78,7 +78,7 @@ class Store:
         if (namespace, name) in self.objects:
             return refused(409, "AlreadyExists", f'configmaps "{name}" already exists')
         self.revision += 1
-        manifest["metadata"] |= {"uid": f"uid-{self.revision}"}
+        manifest["metadata"] |= {"uid": f"uid-{self.revision}", "managedFields": [{"manager": "kipu"}]}
         return self._put(namespace, name, manifest, 201)
 
     def get(self, namespace: str, name: str) -> Answer:
@@ -99,7 +99,10 @@ class Store:
                 return refused(422, "Invalid", "the server rejected our request due to an error in our request")
             if operation["op"] == "replace":
                 assert leaf in holder, "RFC 6902: the target of a replace must exist"
+            if operation["op"] in ("add", "replace"):
                 holder[leaf] = operation["value"]
+        if new["metadata"].get("managedFields") == [{}]:  # how a writer has the bookkeeping switched off
+            del new["metadata"]["managedFields"]
         if new.get("immutable"):
             return refused(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set")
         self.revision += 1

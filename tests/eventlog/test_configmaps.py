@@ -49,6 +49,15 @@ async def test_every_object_is_labelled_owned_and_named_by_the_uid(store: Store,
         assert manifest.get("immutable", False) is (metadata["name"] != HEAD)
 
 
+async def test_nobody_keeps_books_on_the_head_whatever_wrote_it_before(store: Store, writer: Writer) -> None:
+    """Who manages which field of it would be worked out anew at each commit, for one writer."""
+    head = await writer.append(await writer.begin(claim()))
+    assert "managedFields" not in object_of(store, HEAD)["metadata"]
+    object_of(store, HEAD)["metadata"]["managedFields"] = [{"manager": "an older release"}]
+    await writer.append(head)
+    assert "managedFields" not in object_of(store, HEAD)["metadata"]
+
+
 async def test_the_head_says_in_plain_words_where_the_stream_ends(store: Store, writer: Writer) -> None:
     head = await writer.append(await writer.begin(claim(writer="me")))
     data = object_of(store, HEAD)["data"]

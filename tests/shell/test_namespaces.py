@@ -81,6 +81,12 @@ async def test_nothing_is_asked_for_beyond_the_named_namespaces_and_the_lease() 
     assert watched == dict.fromkeys(NAMESPACES, WATCHES_OF_AN_AREA + 1)  # one is the front's
 
 
+def lists_of_pods(server: ApiServer) -> Counter[str]:
+    """How many there were in each namespace."""
+    paths = (sent.path.partition("?")[0] for sent in server.requests if sent.user == "kipu")
+    return Counter(path.split("/")[4] for path in paths if path.endswith("/pods"))
+
+
 def message(server: ApiServer, namespace: str) -> str:
     return str((server.get("workflows", namespace, "w") or {}).get("status", {}).get("message", ""))
 
@@ -95,8 +101,20 @@ async def test_why_a_pod_does_not_start_is_asked_in_each_of_the_named_namespaces
         begun = server.time()
         await until(lambda: all("0/3 nodes" in message(server, each) for each in NAMESPACES))
     assert server.time() - begun <= 5
-    lists = {sent.path.partition("?")[0] for sent in server.requests if sent.user == "kipu" and "/pods" in sent.path}
-    assert lists == {f"/api/v1/namespaces/{each}/pods" for each in NAMESPACES}
+    assert set(lists_of_pods(server)) == set(NAMESPACES)
+
+
+@pytest.mark.looptime
+async def test_where_nothing_is_late_nobody_asks_although_something_is_elsewhere() -> None:
+    server = ApiServer(programs=lambda _: Program(unschedulable="0/3 nodes are available"))
+    apply(server, "here")
+    async with replica(server, *NAMESPACES):
+        await until(lambda: "0/3 nodes" in message(server, "here"))
+        before = lists_of_pods(server)
+        await asyncio.sleep(60)
+        asked = lists_of_pods(server) - before
+    assert asked["here"] > 1
+    assert asked["there"] == 0
 
 
 @pytest.mark.looptime

@@ -11,7 +11,8 @@ from kipu.cli.explanation import Explanation, Notice, Sight, explain
 from kipu.cli.steps import place_of
 from kipu.cli.waits import Shown
 from kipu.core.definition import Effects, OnFailure, RunWhen
-from kipu.core.events import Reason
+from kipu.core.events import Reason, StepFailed
+from kipu.core.evolve import fold
 from kipu.core.language import Evaluated
 from kipu.core.state import State
 from tests.cli import histories
@@ -42,6 +43,16 @@ def test_unmet_dependencies_are_named_with_their_phases() -> None:
     assert answer(given, "c") == "waits for 2 dependencies: a (Running), b (Scheduled)"
     given.succeed("b")
     assert answer(given, "c") == "waits for 1 dependency: a (Running)"
+
+
+def test_of_what_is_to_be_skipped_the_culprit_is_named() -> None:
+    """As a history shows it between the failure and what follows from it (`--at`), and where thousands follow."""
+    given = flow(step("a"), step("b"), step("c", "a", "b"), on_failure=OnFailure.CONTINUE)
+    given.fail("a", after=SECOND)
+    events = [event for event, _ in given.log]
+    until = next(place for place, event in enumerate(events) if isinstance(event, StepFailed))
+    given.state = fold(given.log[: until + 1])
+    assert answer(given, "c") == "will be skipped, because of step 'a'"
 
 
 def test_behind_a_pending_dependency_stands_what_holds_it_up_in_the_end() -> None:

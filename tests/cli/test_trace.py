@@ -88,7 +88,7 @@ def test_many_spans_go_in_several_requests(receiver: Collector, count: int, requ
 
 
 def test_a_collector_that_refuses_is_named_with_its_words(
-    terminal: Terminal, server: ApiServer, receiver: Collector
+    terminal: Terminal, server: ApiServer, receiver: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorded(server, half_done())
     receiver.answer = 400
@@ -97,6 +97,7 @@ def test_a_collector_that_refuses_is_named_with_its_words(
     assert outcome.err.startswith(f"kipu: {receiver.url} did not take the spans: ")
     assert "code: 400" in outcome.err
     assert outcome.err.endswith("; to send them again is harmless\n")
+    assert caplog.records == []  # it is said once, by us
 
 
 def test_the_environment_says_where_to_send_and_what_else_is_known_of_it(

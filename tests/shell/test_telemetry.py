@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kipu.eventlog.ports import ConcurrencyConflict
-from kipu.shell.census import GAUGES, count_phases, memory_limit
+from kipu.eventlog.ports import ConcurrencyConflict, Head
+from kipu.shell.census import GAUGES, Census, count_phases, memory_limit
 from kipu.shell.kube_http import Request
 from kipu.shell.retention import Janitor
 from kipu.shell.slots import Slots
@@ -118,6 +118,25 @@ async def test_a_gap_is_counted_for_each_step_that_another_one_lets_start_and_no
     assert figure(telemetry, "step_gap_seconds_count") == 3
     # The commit and the create: two requests of 5 to 10 ms, and nothing else.
     assert 3 * 2 * 0.005 <= figure(telemetry, "step_gap_seconds_sum") <= 3 * 2 * 0.01
+
+
+@pytest.mark.looptime
+async def test_a_step_that_takes_the_place_of_a_failed_attempt_has_no_gap() -> None:
+    """No step has ended that let it start."""
+    server, telemetry = ApiServer(programs=fails_once), Telemetry()
+    again = {"maxAttempts": 2, "backoff": {"initial": "30s", "jitter": "None"}}
+    apply(server, step("middle", retry=again), step("other"), parallelism=1)
+    async with operator(server, telemetry=telemetry):
+        assert await ended(server) == "Succeeded"
+    assert len(server.executions) == 3
+    assert figure(telemetry, "step_gap_seconds_count") == 0
+
+
+def test_of_all_logs_the_largest_is_told() -> None:
+    census = Census(phases={}, jobs_max=1, janitor_jobs=0)
+    for position in (9, 3):
+        census.measure(Head(position=position, hash="", epoch=1))
+    assert census.log_events == 9
 
 
 @pytest.mark.looptime

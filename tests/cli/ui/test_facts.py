@@ -20,6 +20,7 @@ from kipu.cli.ui.facts import (
 from kipu.core.definition import OnFailure
 from kipu.core.events import Event, WorkflowRerun
 from kipu.core.evolve import evolve
+from kipu.core.language import Evaluated, Unevaluated
 from kipu.core.lifecycle import StepPhase, WorkflowPhase
 from kipu.core.state import State
 from tests.cli import histories as plain
@@ -74,6 +75,19 @@ def rerun() -> Log:
     return given.log
 
 
+def failing_alike() -> Log:
+    """An item without a value for its expression fails in one step, in each run."""
+
+    def evaluate(state: State, place: int) -> Evaluated | Unevaluated:
+        return Unevaluated(message="when: divide by zero") if state.name(place) == "b[1]" else Evaluated()
+
+    given = flow(fan("b", count=2), evaluate=evaluate)
+    given.succeed("b[0]", after=SECOND)
+    given.rerun(number=2)
+    given.succeed("b[0]", after=SECOND)
+    return given.log
+
+
 def asking() -> Log:
     given = flow(step("a"), approval("ok", "a"), nested("child", "ok"), last("bye"))
     given.succeed("a", after=SECOND)
@@ -99,6 +113,7 @@ HISTORIES = {
     "a diamond": plain.diamond().log,
     "skipping": plain.skipping().log,
     "a fan-out that runs again": rerun(),
+    "an item that fails alike in each run": failing_alike(),
     "approvals, a child, finally": asking(),
     "cancelled": cancelled(),
     "every kind": played(histories.small()),

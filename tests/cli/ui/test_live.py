@@ -243,6 +243,21 @@ async def test_of_a_damaged_log_what_can_be_verified_is_shown_and_the_rest_is_sa
     assert story.notes[0].startswith(f"partial: verified up to position {story.position} of")
 
 
+async def test_a_sealed_object_that_was_mended_is_read_again(live: Live, server: ApiServer) -> None:
+    server.objects.clear()
+    given, flow = wide()
+    exports.recorded(server, flow, given)
+    last = json.loads(server.objects[exports.HEAD]["data"]["meta"])["chunks"][-1]["name"]
+    chunk = server.objects[f"{exports.CONFIG_MAPS}/{last}"]
+    whole, chunk["binaryData"] = chunk["binaryData"], {"records": ""}
+    change(server)
+    await heard(live)
+    assert (await live.story(*KEY)).position < len(flow.log)
+    chunk["binaryData"] = whole
+    story = await live.story(*KEY)
+    assert (story.position, story.notes) == (len(flow.log), ())
+
+
 async def test_so_many_histories_are_kept_and_no_more(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lives, "STORIES_MAX", 1)
     first = await live.story(*KEY)

@@ -46,8 +46,9 @@ async def test_a_jobs_pod_names_its_job_by_labels_owner_and_node(world: World) -
     created = await world.run("a", Program(run_seconds=0))
     await world.finished("a")
     (pod,) = await world.pods_of("a")
-    assert pod.metadata.labels["batch.kubernetes.io/controller-uid"] == created.uid
-    assert pod.metadata.labels["batch.kubernetes.io/job-name"] == "a"
+    labels = (await world.get("pods", pod.metadata.name)).body["metadata"]["labels"]
+    assert labels["batch.kubernetes.io/controller-uid"] == created.uid
+    assert labels["batch.kubernetes.io/job-name"] == pod.metadata.labels.job_name == "a"
     (owner,) = pod.metadata.owner_references
     assert (owner.uid, owner.kind, owner.controller) == (created.uid, "Job", True)
     assert pod.spec.node_name
@@ -264,7 +265,8 @@ async def test_an_indexed_job_runs_every_index_once(world: World) -> None:
     await world.run("a", Program(run_seconds=0), completionMode="Indexed", completions=3, parallelism=2)
     view = await world.finished("a")
     assert view.status.succeeded == 3
-    indexes = [pod.metadata.annotations["batch.kubernetes.io/job-completion-index"] for pod in await world.pods_of("a")]
+    found = [await world.get("pods", pod.metadata.name) for pod in await world.pods_of("a")]
+    indexes = [pod.body["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"] for pod in found]
     assert sorted(indexes) == ["0", "1", "2"]
 
 

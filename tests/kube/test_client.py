@@ -271,7 +271,7 @@ async def test_pods_are_listed_by_label(server: ApiServer, kube: Kube) -> None:
         await kube.create_job("default", job(name, Program()))
     await asyncio.sleep(1)
     (pod,) = await kube.list_pods("default", "batch.kubernetes.io/job-name in (b)")
-    assert pod.metadata.labels["job-name"] == "b"
+    assert pod.metadata.labels.job_name == "b"
     assert await kube.list_pods("elsewhere", "") == []
 
 

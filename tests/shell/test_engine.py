@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from kipu.shell.engine import OPENING_MAX, RESTART_SECONDS_MAX, failures_in_a_row
+from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import Fault, TimeoutNotDone
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, ended, operator, status, step, until
 
@@ -98,6 +100,26 @@ async def test_an_urgent_one_that_comes_last_does_not_wait_until_all_others_are_
     assert OPENING_MAX <= before < 2 * OPENING_MAX
 
 
+async def test_a_workflow_begins_only_when_one_before_it_has_claimed_its_log() -> None:
+    """Else hundreds that are new would ask for everything at once, and steps that have ended would wait for them."""
+    server, claimed = ApiServer(), set[bytes | None]()
+
+    def late(_number: int, request: Request) -> Fault | None:
+        if request.method != "POST" or not request.path.endswith("/configmaps") or request.body in claimed:
+            return None
+        claimed.add(request.body)
+        return TimeoutNotDone(seconds=5.0)
+
+    names = [f"w{number}" for number in range(3 * OPENING_MAX)]
+    for name in names:
+        apply(server, step("one"), name=name)
+    async with operator(server, faults=late):
+        await asyncio.sleep(4.0)
+        assert len(claimed) == OPENING_MAX
+        for name in names:
+            assert await ended(server, name) == "Succeeded"
+
+
 async def test_after_a_takeover_the_urgent_and_the_oldest_come_first() -> None:
     server = ApiServer()
     ages = {"d": 0, "b": 0, "a": 0, "c": 5}  # priorities, in the order of their creation; lists come by name
@@ -113,4 +135,8 @@ async def test_after_a_takeover_the_urgent_and_the_oldest_come_first() -> None:
         for name in ages:
             await ended(server, name)
     names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in server.all("workflows")}
-    assert [names[run.workflow_uid] for run in server.executions] == ["c", "c", "d", "d", "b", "b", "a", "a"]
+    first, *others = [names[run.workflow_uid] for run in server.executions]
+    by_rank = list("ccddbbaa")
+    assert first in by_rank[: 2 * OPENING_MAX]  # of those that open together: whoever has read its log first
+    by_rank.remove(first)
+    assert others == by_rank

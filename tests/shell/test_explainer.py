@@ -13,7 +13,7 @@ from kipu.eventlog.ports import StreamId
 from kipu.shell.explainer import LATE_SECONDS, NOTICES_READ_MAX, PAUSE_SECONDS, Explainer, telling
 from kipu.shell.kube_http import Reply, Request
 from kipu.shell.kube_pending import NoticeView, PendingKube
-from kipu.shell.kube_views import JobView, Metadata
+from kipu.shell.kube_views import AttemptMetadata, JobView, Labels, Metadata
 from kipu.shell.observer import Observer
 from tests.fakes.apiserver import ApiServer, Sent
 from tests.fakes.faults import TimeoutNotDone
@@ -239,7 +239,7 @@ async def test_a_thousand_late_attempts_cost_as_many_requests_as_a_few() -> None
         labels = {MANAGED_BY_LABEL: MANAGED_BY, "kipu.dev/workflow-uid": uid, "batch.kubernetes.io/job-name": job}
         pod = {"kind": "Pod", "metadata": {"name": job, "labels": labels}, "spec": {"containers": [{"name": "main"}]}}
         server.create(pod)
-        observer.saw_job(JobView(metadata=Metadata(name=job, uid=job, labels={"kipu.dev/workflow-uid": uid})))
+        observer.saw_job(JobView(metadata=AttemptMetadata(name=job, uid=job, labels=Labels(workflow_uid=uid))))
         stream = StreamId(namespace="default", name=uid, uid=uid)
         explainer.expect(stream, job, job, told.__setitem__)
     running = asyncio.create_task(explainer.run())

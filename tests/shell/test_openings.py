@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 from kipu.shell.kube_views import WorkflowView, decode_workflow
 from kipu.shell.openings import Openings, Rank, rank_of
@@ -31,7 +32,7 @@ class Row:
         self.tasks[name] = asyncio.create_task(self._live(name, rank))
 
     async def _live(self, name: str, rank: Rank) -> None:
-        async with self.openings.turn(rank):
+        with closing(await self.openings.turn(rank)):
             self.begun.append(name)
             await self._leave[name].wait()
 

@@ -202,7 +202,7 @@ class Auditor:
         engine = self.engines[case.state.writer]
         entry = engine._entries[case.uid]
         jobs = [seen.job for seen in engine.observer.known(case.uid).values() if seen.job is not None]
-        intents = {job.metadata.name: job.metadata.annotations[invariants.INTENT] for job in jobs}
+        intents = {job.metadata.name: job.metadata.annotations.intent for job in jobs}
         return invariants.i19_no_witness_is_ignored(case, entry.view.status, intents)
 
     def _job(self, change: Change) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kipu.api.jobs import EFFECTS_ANNOTATION
 from kipu.core.definition import Effects
 from kipu.shell.kube_views import JobView, PodView
 from kipu.shell.observations import waiting_reason
@@ -48,6 +47,6 @@ def _named(refusal: str) -> str:
 
 
 def _suspended(job: JobView) -> str:
-    if job.metadata.annotations.get(EFFECTS_ANNOTATION) == Effects.EXTERNAL and job.status.start_time is None:
+    if job.metadata.annotations.effects == Effects.EXTERNAL and job.status.start_time is None:
         return "its Job is suspended until the log knows its uid, since its effects are External"
     return "its Job is suspended, by somebody else than Kipu (a queue such as Kueue?)"

@@ -11,7 +11,7 @@ Must never wait for anything but its mailbox and its own commits; must never sle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kipu.api import definition as specs
@@ -140,13 +140,17 @@ class Actor:
             self._spec_hash = self._state.spec_hash
             self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
 
-    async def run(self) -> None:
-        """Until the workflow has ended and its status says so. Raises what ended the session otherwise."""
+    async def run(self, opened: Callable[[], None]) -> None:
+        """Until the workflow has ended and its status says so. Raises what ended the session otherwise.
+
+        `opened` is called once the stream is claimed and the first effects are under way.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
                 if not self._is_over():
-                    await self._live()
+                    await self._live(opened)
+                opened()
                 assert self._head is not None
                 await self._publisher.finish(self._project)  # somebody may wait for it
                 self._head = await self._upkeep.archive(self._head)
@@ -182,7 +186,7 @@ class Actor:
         else:
             self._publisher.seen(view.status)
 
-    async def _live(self) -> None:
+    async def _live(self, opened: Callable[[], None]) -> None:
         fresh = self._head is None
         await self._check_intents(self._services.observer.known(self.stream.uid))  # the claim may decide more
         suspension = requests.suspension(self.view.spec)  # before anything could start
@@ -197,6 +201,7 @@ class Actor:
             self._lookout.sighted(name, sighting, False)
         self._lookout.seek_missing(self.state, known)
         self._tasks.once("timers", self._allow_timers)
+        opened()
         while not self._is_over():
             await self._mailbox.wait()
             self._heard_at = self._mailbox.heard_at

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from kipu.api import status as projections
@@ -30,7 +31,7 @@ from .watch import is_behind
 
 log = logging.getLogger(__name__)
 
-OPENING_MAX = 16  # sessions that read their log at once: x 50 chunks of 4 KiB, far below the API server's limits
+OPENING_MAX = 2  # sessions that read and claim their log at once: what runs already goes before what is to begin
 RESTART_SECONDS_MAX = 30.0
 FINISHED = frozenset({"Succeeded", "Failed", "Cancelled", "Rejected"})
 
@@ -212,9 +213,9 @@ class Engine:
         name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
         entry.actor = actor = Actor(entry.view, self._services, seen=entry.seen)
         try:
-            async with self._openings.turn(rank_of(entry.view)):
+            with closing(await self._openings.turn(rank_of(entry.view))) as turn:
                 await actor.open()
-            await actor.run()
+                await actor.run(turn.close)
         except Exception as caught:
             error = first_of(caught)
             self._services.telemetry.failures.labels(type(error).__name__).inc()

@@ -21,7 +21,7 @@ from kipu.eventlog.ports import StreamId, Unanswered
 from .kube_pending import NoticeView, PendingKube
 from .kube_views import PodView
 from .observations import finished_condition, waiting_reason
-from .observer import JOB_NAME, WORKFLOW_UID, Observer, Sighting
+from .observer import Observer, Sighting
 from .settings import EVERYWHERE
 
 LATE_SECONDS = 2.0  # from the decision on: a pod whose image is there runs by then, unless the nodes are busy
@@ -173,7 +173,7 @@ class Explainer:
 
     def _of(self, pod: PodView) -> Awaited | None:
         labels = pod.metadata.labels
-        return self._awaited.get(labels.get(WORKFLOW_UID, ""), {}).get(labels.get(JOB_NAME, ""))
+        return self._awaited.get(labels.workflow_uid, {}).get(labels.job_name)
 
     def _still(self, awaited: Awaited) -> Sighting | None:
         """What is seen of it, if it is awaited still."""

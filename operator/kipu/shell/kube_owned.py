@@ -14,7 +14,7 @@ from kipu.eventlog.ports import Answer
 
 from .kube import JSON_PATCH, workflow_path
 from .kube_pending import PendingKube
-from .kube_views import JOBS, WORKFLOWS, JobView, MetadataView, View, resource_of
+from .kube_views import JOBS, WORKFLOWS, AttemptView, JobView, View, resource_of
 
 
 class _Stop(View, frozen=True):
@@ -39,7 +39,7 @@ class _RunStatus(View, frozen=True):
     completion_time: str | None = None
 
 
-class RunView(MetadataView, frozen=True):
+class RunView(AttemptView, frozen=True):
     """A Workflow that something owns, as far as its owner is concerned."""
 
     spec: _RunSpec = _RunSpec()

@@ -16,6 +16,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from kipu.api.jobs import EFFECTS_ANNOTATION, INTENT_ANNOTATION, PLACEHOLDER_ANNOTATION
+
 # -- metadata ---------------------------------------------------------------------------------------------
 
 
@@ -32,20 +34,51 @@ class OwnerReference(View, frozen=True):
     controller: bool = False
 
 
-class Metadata(View, frozen=True):
-    """metadata, as far as we read it. Times are RFC 3339."""
+class _Identity(View, frozen=True):
+    """metadata, but for labels and annotations. Times are RFC 3339."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     finalizers: tuple[str, ...] = ()
+
+
+class Metadata(_Identity, frozen=True):
+    """metadata, as far as we read it."""
+
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Labels(View, frozen=True):
+    """Which attempt a Job, a child or a pod belongs to. One that is not there is empty."""
+
+    workflow_uid: str = msgspec.field(default="", name="kipu.dev/workflow-uid")
+    run: str = msgspec.field(default="", name="kipu.dev/run")
+    step: str = msgspec.field(default="", name="kipu.dev/step")
+    index: str = msgspec.field(default="", name="kipu.dev/index")
+    attempt: str = msgspec.field(default="", name="kipu.dev/attempt")
+    job_name: str = msgspec.field(default="", name="batch.kubernetes.io/job-name")  # of a pod alone
+
+
+class Annotations(View, frozen=True):
+    """What we say of an attempt's Job or child. One that is not there is empty."""
+
+    intent: str = msgspec.field(default="", name=INTENT_ANNOTATION)
+    effects: str = msgspec.field(default="", name=EFFECTS_ANNOTATION)
+    placeholder: str = msgspec.field(default="", name=PLACEHOLDER_ANNOTATION)
+
+
+class AttemptMetadata(_Identity, frozen=True):
+    """metadata of what stands for an attempt. Of its labels and annotations only ours: thousands of them are kept."""
+
+    labels: Labels = Labels()
+    annotations: Annotations = Annotations()
 
 
 class Condition(View, frozen=True):
@@ -115,7 +148,7 @@ class JobStatus(View, frozen=True):
 class JobView(View, frozen=True):
     """A `batch/v1` Job."""
 
-    metadata: Metadata
+    metadata: AttemptMetadata
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
@@ -192,7 +225,7 @@ class PodStatus(View, frozen=True):
 class PodView(View, frozen=True):
     """A `v1` Pod."""
 
-    metadata: Metadata
+    metadata: AttemptMetadata
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
@@ -212,6 +245,12 @@ class MetadataView(View, frozen=True):
     """Any object of which only the metadata is asked for."""
 
     metadata: Metadata
+
+
+class AttemptView(View, frozen=True):
+    """The same of what stands for an attempt."""
+
+    metadata: AttemptMetadata
 
 
 # -- Leases -----------------------------------------------------------------------------------------------
@@ -236,7 +275,7 @@ class LeaseView(View, frozen=True):
 
 # -- envelopes --------------------------------------------------------------------------------------------
 
-AnyView = JobView | PodView | WorkflowView | MetadataView
+AnyView = JobView | PodView | WorkflowView | MetadataView | AttemptView
 T = TypeVar("T", bound=AnyView)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kipu.api import outputs
-from kipu.api.jobs import EFFECTS_ANNOTATION, INTENT_ANNOTATION, PLACEHOLDER_ANNOTATION
 from kipu.api.pods import MAIN
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.definition import Effects, Output
@@ -48,7 +47,7 @@ NOTHING = Promise()
 
 def is_placeholder(job: JobView | RunView) -> bool:
     """Whether this Job, or child, only holds a given-up attempt's name."""
-    return job.metadata.annotations.get(PLACEHOLDER_ANNOTATION) == "true"
+    return job.metadata.annotations.placeholder == "true"
 
 
 def is_owned(job: JobView | RunView, workflow_uid: str) -> bool:
@@ -58,7 +57,7 @@ def is_owned(job: JobView | RunView, workflow_uid: str) -> bool:
 
 def intent_of(job: JobView | RunView) -> str:
     """The record that asked for the Job or child, as "position:hash"; empty where it names none."""
-    return job.metadata.annotations.get(INTENT_ANNOTATION, "")
+    return job.metadata.annotations.intent
 
 
 def is_taken_up(placeholder: JobView) -> bool:
@@ -69,11 +68,10 @@ def is_taken_up(placeholder: JobView) -> bool:
 def attempt_of(job: JobView | RunView) -> AttemptRef | None:
     """Which attempt the labels of the Job or child name; None where they are not ours."""
     labels = job.metadata.labels
-    run, attempt = labels.get("kipu.dev/run", ""), labels.get("kipu.dev/attempt", "")
+    run, attempt = labels.run, labels.attempt
     if not (run.isascii() and run.isdigit() and attempt.isascii() and attempt.isdigit()):
         return None
-    step, index = labels.get("kipu.dev/step", ""), labels.get("kipu.dev/index")
-    name = step if index is None else f"{step}[{index}]"
+    name = f"{labels.step}[{labels.index}]" if labels.index else labels.step
     return AttemptRef(run=int(run), step=name, attempt=int(attempt))
 
 
@@ -105,7 +103,7 @@ def observe(
 def _born(ref: AttemptRef, job: JobView) -> ObserveStarted | None:
     """An External attempt's Job waits, suspended, until its uid is recorded."""
     born_at = epoch_ms(job.metadata.creation_timestamp)
-    if not job.spec.suspend or job.metadata.annotations.get(EFFECTS_ANNOTATION) != Effects.EXTERNAL or born_at is None:
+    if not job.spec.suspend or job.metadata.annotations.effects != Effects.EXTERNAL or born_at is None:
         return None
     return ObserveStarted(ref=ref, job_uid=job.metadata.uid, started_at=born_at, is_awaited=True)
 

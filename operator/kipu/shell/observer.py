@@ -20,7 +20,6 @@ from .watch import JOBS, PODS, Change, is_behind, list_and_watch
 OURS = "app.kubernetes.io/managed-by=kipu"
 WORKFLOW_UID = "kipu.dev/workflow-uid"
 CHILDREN = f"{OURS},{WORKFLOW_UID}"  # those of CronWorkflows have the first label alone
-JOB_NAME = "batch.kubernetes.io/job-name"
 
 
 @dataclass(slots=True)
@@ -122,7 +121,7 @@ class Observer:
         """A Job or a child."""
         view = change.view
         assert view is not None
-        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.name
+        uid, name = view.metadata.labels.workflow_uid, view.metadata.name
         if not uid or uid in self._ignored:
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
@@ -140,7 +139,7 @@ class Observer:
     def _fold_pod(self, change: Change[PodView]) -> None:
         view = change.view
         assert view is not None
-        uid, name = view.metadata.labels.get(WORKFLOW_UID, ""), view.metadata.labels.get(JOB_NAME, "")
+        uid, name = view.metadata.labels.workflow_uid, view.metadata.labels.job_name
         if not uid or not name or uid in self._ignored:
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())

@@ -1,4 +1,4 @@
-"""Who reads its log next: so many sessions at once, of the others the highest priority first, then the oldest.
+"""Who reads and claims its log next: so many sessions at once, of the others the highest priority, then the oldest.
 
 Promises: whoever comes while others wait is served in the order of ranks and not of arrival, so that after a takeover
 with thousands of workflows an urgent one does not wait for all of them; a place is given back however its turn ends.
@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from .kube_views import WorkflowView, epoch_ms
 
@@ -29,6 +28,19 @@ def rank_of(view: WorkflowView) -> Rank:
     return rank(priority if isinstance(priority, int) else 0, view)
 
 
+class Turn:
+    """Somebody's, until it is closed."""
+
+    def __init__(self, over: Callable[[], None]) -> None:
+        self._over: Callable[[], None] | None = over
+
+    def close(self) -> None:
+        """The next one's from now on."""
+        over, self._over = self._over, None
+        if over is not None:
+            over()
+
+
 class Openings:
     """At most `limit` at once."""
 
@@ -37,14 +49,10 @@ class Openings:
         self._row: list[tuple[Rank, int, asyncio.Future[None]]] = []  # a heap; who has given up is passed over
         self._numbers = itertools.count()
 
-    @asynccontextmanager
-    async def turn(self, rank: Rank) -> AsyncIterator[None]:
-        """From when it is one's turn, to the end of it."""
+    async def turn(self, rank: Rank) -> Turn:
+        """When it is one's turn. It is to be closed; it may be closed twice."""
         await self._wait(rank)
-        try:
-            yield
-        finally:
-            self._next()
+        return Turn(self._next)
 
     async def _wait(self, rank: Rank) -> None:
         if self._free:

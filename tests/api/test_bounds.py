@@ -35,6 +35,7 @@ def main(**fields: Any) -> dict[str, Any]:
 
 
 CLAIM = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+QUEUED = {"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "a"}}}
 SHARED = {"claimName": "shared"}
 
 
@@ -64,7 +65,16 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "spec.steps: must have at most 5000 entries",
     ),
     "steps are a list": (spec(), {"steps": {}}, "spec.steps: must be a list, not an object"),
-    "a step is an object": (spec(), {"steps": ["a"]}, "spec.steps[0]: must be an object, not a string"),
+    "a step is an object": (
+        spec(),
+        {"steps": ["a"]},
+        "spec.steps[0]: must be an object, not a string (write {name: ...})",
+    ),
+    "an output is an object": (
+        spec(),
+        {"steps": [{"name": "a", "script": "true", "outputs": ["rows"]}]},
+        "spec.steps[0].outputs[0]: must be an object, not a string (write {name: ..., type: ...})",
+    ),
     "parallelism from 1": (spec(parallelism=1), spec(parallelism=0), "spec.parallelism: must be at least 1"),
     "parallelism to 10,000": (
         spec(parallelism=10_000),
@@ -107,6 +117,12 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         one(effects="External", template={"metadata": {"labels": {"kueue.x-k8s.io/queue-name": "a"}}}),
         "spec.steps[0].template.metadata.labels[kueue.x-k8s.io/queue-name]: "
         "a queue and effects: External both decide when the Job may run",
+    ),
+    "External and the queue of all": (
+        spec(step("a", template=QUEUED), step("b", effects="External")),
+        spec(step("b", effects="External"), defaults={"image": "i", "template": QUEUED}),
+        "spec.steps[0].effects: External and a queue, that of defaults.template, both decide when the Job may run "
+        "(put the label kueue.x-k8s.io/queue-name into the templates of the other steps)",
     ),
     "a resolution is of an attempt": (
         spec(resolutions=[]),

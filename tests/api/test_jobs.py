@@ -128,6 +128,21 @@ def test_a_step_of_several_pods_is_a_job_of_several() -> None:
     assert (manifest["spec"]["backoffLimit"], manifest["spec"]["podReplacementPolicy"]) == (0, "Failed")
 
 
+def test_a_queue_of_the_template_is_the_jobs_and_never_a_placeholders() -> None:
+    queue = {"kueue.x-k8s.io/queue-name": "users", "kueue.x-k8s.io/priority-class": "low"}
+    template = {"metadata": {"labels": {**queue, "team": "ingest"}}}
+    definition = parse(spec({"name": "load", "image": "i", "script": "true", "template": template}))
+    (labels, pods), placeholder = _labels(job_of(definition, attempt())), _labels(placeholder_manifest(attempt()))[0]
+    assert {key: labels.get(key) for key in (*queue, "team")} == {**queue, "team": None}
+    assert {**queue, "team": "ingest"}.items() <= pods.items()
+    assert labels == {**placeholder, **queue}
+
+
+def _labels(job: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Of a Job, and of its template."""
+    return job["metadata"]["labels"], job["spec"]["template"].get("metadata", {}).get("labels", {})
+
+
 def test_the_job_of_an_external_step_is_born_suspended_and_says_so() -> None:
     given = parse(spec({"name": "load", "script": "true", "image": "busybox:1.36", "effects": "External"}))
     manifest: Any = job_of(given, attempt())

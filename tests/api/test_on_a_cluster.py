@@ -43,6 +43,7 @@ PARSER_ALONE = {
     "the volume is Kipu's",
     "10,000 expressions",
     "External and a queue",
+    "External and the queue of all",
     "External has no startTimeout",
     "KIPU_ is ours in templates too",
     "KIPU_ is ours",

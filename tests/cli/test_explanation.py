@@ -24,7 +24,7 @@ from tests.core.given import MINUTE, SECOND, Flow, adoption, approval, fan, flow
 def explained(given: Flow, name: str, seen: Sight | None = None, said: Shown | None = None) -> Explanation:
     place = given.state.place_of(name)
     assert place is not None
-    return explain(given.state, place, said or Shown(), seen or Sight(), now=given.now)
+    return explain("w", given.state, place, said or Shown(), seen or Sight(), now=given.now)
 
 
 def answer(given: Flow, name: str, seen: Sight | None = None, said: Shown | None = None) -> str:
@@ -205,7 +205,7 @@ def test_an_approval_is_asked_for_with_what_to_do() -> None:
     given = flow(approval("ask", timeout=MINUTE))
     found = explained(given, "ask")
     assert found.answer == "step 'ask' waits for somebody's approval (until 2023-11-14T22:14:20.000Z): Go on?"
-    assert "to do: add {step: ask, run: 1, decision: Approve|Reject, by: YOU} to spec.approvals" in found.facts
+    assert "to do: kipu approve w ask, or with --decision Reject" in found.facts
 
 
 def test_a_wait_has_its_time() -> None:
@@ -222,10 +222,29 @@ def external() -> Flow:
 def test_what_nobody_knows_waits_for_a_word_with_what_to_do() -> None:
     found = explained(external(), "a")
     assert found.answer == "step 'a' waits for a person's word: nobody knows whether it has done its work (Lost)"
-    assert any("decision: Succeed|Fail|Retry} to spec.resolutions" in fact for fact in found.facts)
+    assert "to do: find out whether it has, and then: kipu resolve w a Succeed|Fail|Retry" in found.facts
 
 
 # -- over --------------------------------------------------------------------------------------------------
+
+
+def test_once_the_run_is_over_a_failure_comes_with_how_to_go_on() -> None:
+    given = flow(step("a"), step("b"), on_failure=OnFailure.CONTINUE)
+    given.fail("a")
+    rerun = "to do: mend what was wrong, and then: kipu rerun w (what has succeeded stays done)"
+    anew = "or, where the manifest was wrong: kipu submit the mended one with --name (steps cannot be changed)"
+    assert not [fact for fact in explained(given, "a").facts if fact in (rerun, anew)]
+    given.succeed("b")
+    found = explained(given, "a").facts
+    assert found.index(anew) == found.index(rerun) + 1
+    assert rerun not in explained(given, "b").facts
+
+
+def test_a_failure_that_is_allowed_asks_nobody_to_mend_it() -> None:
+    given = flow(replace(step("a"), allow_failure=True), step("b"))
+    given.fail("a")
+    given.succeed("b")
+    assert not [fact for fact in explained(given, "a").facts if "rerun" in fact]
 
 
 def test_a_failure_tells_its_reason_and_why_there_was_no_retry() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 import pytest
+import uvloop
 
 from kipu.shell.kube import Kube
 from kipu.shell.meter import Meter
 from tests.fakes.apiserver import ApiServer
 
 Counts = Counter[tuple[str, str, str]]
+REAL_TIME = ("test_http", "test_tls")  # over sockets of this machine
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The transport on the loop of the operator, and on that of `kipu` (ADR 0020); all else in virtual time."""
+    theirs = {"uvloop": uvloop.new_event_loop} if item.path.stem in REAL_TIME else {}
+    return {"asyncio": asyncio.new_event_loop, **theirs}
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ from .v1alpha1_base import API_VERSION, KIND
 MANAGED_BY_LABEL, MANAGED_BY = "app.kubernetes.io/managed-by", "kipu"
 INTENT_ANNOTATION = "kipu.dev/intent"
 EFFECTS_ANNOTATION = "kipu.dev/effects"
+KUEUE_LABELS = "kueue.x-k8s.io/"
+KUEUE_LABEL = f"{KUEUE_LABELS}queue-name"
 OUTPUT_PATH = "/dev/termination-log"  # Kubernetes' own default: every image and every sandbox takes it
 PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
@@ -62,7 +64,7 @@ def job_manifest(definition: Definition, step: Step, attempt: AttemptRef) -> dic
     if step.effects is Effects.EXTERNAL:
         # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
         return _job(attempt, annotations={EFFECTS_ANNOTATION: step.effects.value}, spec={**spec, "suspend": True})
-    return _job(attempt, annotations={}, spec=spec)
+    return _job(attempt, annotations={}, spec=spec, labels_more=_queue(template))
 
 
 def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
@@ -77,11 +79,24 @@ def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
     return _job(attempt, annotations=annotations, spec={"suspend": True, "template": template})
 
 
-def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str, object]) -> dict[str, object]:
+def _queue(template: Mapping[str, object]) -> dict[str, object]:
+    """What Kueue reads of a Job stands in the step's template. A placeholder is never queued."""
+    labels_ = mapping(mapping(template, "metadata"), "labels")
+    return {key: value for key, value in labels_.items() if key.startswith(KUEUE_LABELS)}
+
+
+def _job(
+    attempt: AttemptRef,
+    *,
+    annotations: dict[str, str],
+    spec: Mapping[str, object],
+    labels_more: Mapping[str, object] = {},
+) -> dict[str, object]:
+    metadata = owned(attempt, annotations)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": owned(attempt, annotations),
+        "metadata": {**metadata, "labels": {**mapping(metadata, "labels"), **labels_more}},
         "spec": {
             "completions": 1,
             "parallelism": 1,

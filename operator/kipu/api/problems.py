@@ -23,6 +23,7 @@ from .v1alpha1_language import MEMBER_PATTERN
 
 # Fields of later versions: told apart from a slip of the pen.
 LATER = frozenset({"memoize", "runOnce"})
+FIELDS_SHOWN_MAX = 3
 _KINDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a number",
@@ -53,6 +54,8 @@ def translate(error: ValidationError, model: type[BaseModel], root: str) -> Iter
         reason, hint = _explain(fault["type"], fault.get("ctx", {}), fault["input"], fault["msg"])
         if fault["type"] == "extra_forbidden":
             hint = _nearest_field(str(location[-1]), _model_at(model, location[:-1]))
+        if _EXPECTED.get(fault["type"]) == "an object":
+            hint = _shape_of(_model_at(model, location))
         yield Problem(path=path, reason=reason, hint=hint)
 
 
@@ -125,6 +128,15 @@ def _nearest_field(name: str, model: type[BaseModel] | None) -> str:
         return "a later version of Kipu will have it, this one does not"
     known = {field.alias or key for key, field in model.model_fields.items()} if model else set()
     return nearest(name[:TEXT_LENGTH_MAX], sorted(known))
+
+
+def _shape_of(model: type[BaseModel] | None) -> str:
+    """Which fields an object has, where they are few; else those without which it is none."""
+    if model is None:
+        return ""
+    fields = [(field.alias or key, field.is_required()) for key, field in model.model_fields.items()]
+    shown = [name for name, is_required in fields if is_required or len(fields) <= FIELDS_SHOWN_MAX]
+    return f"write {{{', '.join(f'{name}: ...' for name in shown)}}}" if shown else ""
 
 
 def _model_at(model: type[BaseModel], location: Sequence[str | int]) -> type[BaseModel] | None:

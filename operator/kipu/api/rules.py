@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Set
 
 from kipu.core.errors import Problem
 
+from .jobs import KUEUE_LABEL
 from .passthrough import JsonMap
 from .pods import MAIN, has_one_pod, listed, main_container, mapping, pod_template
 from .scopes import templates
@@ -20,7 +21,6 @@ JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailur
 NESTED_FIELDS = JOBLESS_FIELDS | {"retry", "timeout", "forEach"}
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
-KUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
@@ -33,7 +33,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         yield from _nested_problems(step, path)
         return
     yield from _twice_said(step, path)
-    yield from _external_problems(step, path)
+    yield from _external_problems(step, defaults, path)
     yield from _outputs_of_many(step, path)
     yield from _environment_problems(step, path)
     yield from template_problems(step, path)
@@ -49,7 +49,7 @@ def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: s
         yield Problem(path=path, reason="there is no image to run", hint=f"set {path}.image or spec.defaults.image")
 
 
-def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
+def _external_problems(step: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
     """Both Kipu, for External, and Kueue own `suspend` of the Job."""
     external = step.get("effects") == "External"
     if step.get("onUnknown") is not None and not external:
@@ -65,6 +65,10 @@ def _external_problems(step: JsonMap, path: str) -> Iterator[Problem]:
     if external and KUEUE_LABEL in labels:
         where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
         yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
+    elif external and KUEUE_LABEL in mapping(mapping(mapping(defaults or {}, "template"), "metadata"), "labels"):
+        reason = "External and a queue, that of defaults.template, both decide when the Job may run"
+        hint = f"put the label {KUEUE_LABEL} into the templates of the other steps"
+        yield Problem(path=f"{path}.effects", reason=reason, hint=hint)
 
 
 def _jobless_problems(step: JsonMap, path: str) -> Iterator[Problem]:

@@ -59,6 +59,7 @@ async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation
     stands, records = found.state.steps[place], () if found.history is None else found.history.records
     words = last_words(records, found.state.run, found.state.name(place), stands.attempts)
     answer = explain(
+        name,
         found.state,
         place,
         shown(found.workflow),

@@ -60,10 +60,13 @@ class Explanation:
 
 
 def explain(
-    state: State, place: int, said: Shown, sight: Sight, *, now: int, last_words: Sequence[str] = ()
+    workflow: str, state: State, place: int, said: Shown, sight: Sight, *, now: int, last_words: Sequence[str] = ()
 ) -> Explanation:
-    """About the step or item at this place; `now` is epoch milliseconds; `last_words`: the end of its log, as kept."""
-    asked = _Asked(state, place, said, sight, now, last_words)
+    """About the step or item at this place of the Workflow of this name.
+
+    `now` is epoch milliseconds; `last_words` are the end of its log, as kept.
+    """
+    asked = _Asked(workflow, state, place, said, sight, now, last_words)
     return Explanation(
         answer=printable(f"step '{state.name(place)}' {asked.answer()}"),
         facts=tuple(printable(fact) for fact in asked.facts()),
@@ -74,8 +77,16 @@ class _Asked:
     """One question."""
 
     def __init__(
-        self, state: State, place: int, said: Shown, sight: Sight, now: int, last_words: Sequence[str]
+        self,
+        workflow: str,
+        state: State,
+        place: int,
+        said: Shown,
+        sight: Sight,
+        now: int,
+        last_words: Sequence[str],
     ) -> None:
+        self._workflow = workflow
         self._state = state
         self._place = place
         self._said = said
@@ -287,12 +298,14 @@ class _Asked:
             yield from (f"  | {line}" for line in self._last_words)
 
     def _of_what_to_do(self) -> Iterator[str]:
-        name, run = self._state.name(self._place), self._state.run
-        if self._step.phase is StepPhase.UNKNOWN:
-            said = f"{{step: {name}, run: {run}, attempt: {self._step.attempts}, decision: Succeed|Fail|Retry}}"
-            yield f"to do: find out, and add {said} to spec.resolutions"
-        if self._step.phase is StepPhase.SUSPENDED and self._definition.approval is not None:
-            yield f"to do: add {{step: {name}, run: {run}, decision: Approve|Reject, by: YOU}} to spec.approvals"
+        step, phase = self._state.name(self._place), self._step.phase
+        if phase is StepPhase.UNKNOWN:
+            yield f"to do: find out whether it has, and then: kipu resolve {self._workflow} {step} Succeed|Fail|Retry"
+        if phase is StepPhase.SUSPENDED and self._definition.approval is not None:
+            yield f"to do: kipu approve {self._workflow} {step}, or with --decision Reject"
+        if phase is StepPhase.FAILED and self._state.is_terminal and not self._definition.allow_failure:
+            yield f"to do: mend what was wrong, and then: kipu rerun {self._workflow} (what has succeeded stays done)"
+            yield "or, where the manifest was wrong: kipu submit the mended one with --name (steps cannot be changed)"
 
     def _of_cluster(self) -> Iterator[str]:
         for pod in self._sight.pods:

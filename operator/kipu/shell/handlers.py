@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import kopf
+import uvloop
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Front:
 
     def _supervise(self) -> None:
         while not self._stop.is_set():
-            asyncio.run(self._operate())
+            uvloop.run(self._operate())
             self._stop.wait(RESTART_SECONDS)
 
     async def _operate(self) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import uvloop
+
 from kipu import __version__
 from kipu.core.errors import UserError
 from kipu.eventlog.configmaps import ConfigMapLog
@@ -208,7 +210,7 @@ def main() -> int:
         return 2
     logging.basicConfig(level=settings.log_level.value, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     gc.freeze()  # what the modules hold, 80,000 objects: each full collection would walk them, for 50 ms
-    asyncio.run(operate(settings))
+    uvloop.run(operate(settings))  # ADR 0020
     return 0
 
 

@@ -61,10 +61,11 @@ lint: setup ## Style, imports between layers
 	$(BIN)/ruff format --check operator tests e2e bench
 	$(BIN)/ruff check operator tests e2e bench
 	$(BIN)/lint-imports
+	$(BIN)/pytest -q -m lint tests/test_architecture.py
 types: setup ## mypy, strict, tests included
 	$(BIN)/mypy
 unit: setup ## Units, under a minute
-	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation and not proof" --junitxml=build/results/unit.xml
+	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation and not proof and not lint" --junitxml=build/results/unit.xml
 prove: setup ## State spaces, laws and costs: what is too long for a unit
 	$(BIN)/pytest -n 2 -q -m "proof and not cluster" --junitxml=build/results/proof.xml
 simulate: setup ## Crash points, pairs, 2,000 seeds; or any seeds: [SEED=0 N=2000 DEPTH=4]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.lint
 ROOT = Path(__file__).parents[1]
 OPERATOR = ROOT / "operator"
 KIPU = OPERATOR / "kipu"
@@ -61,6 +62,7 @@ THIRD_PARTIES = {
     "cronsim": {"api/schedules.py"},
     "google": {"cli/otlp.py"},
     "opentelemetry": {"cli/otlp.py"},
+    "uvloop": {"shell/handlers.py", "shell/main.py"},
     "prometheus_client": {"shell/telemetry.py", "shell/server.py"},
 }
 CATCH_ALL = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kipu.shell.kube_views import decode_lease
+from kipu.shell.kube_lease import decode_lease
 from tests.conformance.world import Json, World
 
 SECONDS = 10.0

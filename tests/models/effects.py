@@ -69,7 +69,7 @@ class EffectsModel:
         for number, name in enumerate(state.names):
             yield from self._cluster(state, number, name)
 
-    # -- the log: Actor._live, Actor._turn -------------------------------------------------------------------
+    # -- the log: Actor._begin, Actor._turn -------------------------------------------------------------------
 
     def _births(self, state: State) -> Iterator[Move[State]]:
         """Actor.open and the claim. In between nothing is done, unless the rule is broken."""

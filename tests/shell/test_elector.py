@@ -9,7 +9,7 @@ from itertools import repeat
 
 import pytest
 
-from kipu.shell.kube_views import micro_time
+from kipu.shell.kube_lease import micro_time
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.clock import BEGINNING_MS
 from tests.shell.candidates import (

@@ -64,7 +64,7 @@ def job_manifest(definition: Definition, step: Step, attempt: AttemptRef) -> dic
     if step.effects is Effects.EXTERNAL:
         # Born suspended: its program begins only once the log knows the uid of the one Job that may run it.
         return _job(attempt, annotations={EFFECTS_ANNOTATION: step.effects.value}, spec={**spec, "suspend": True})
-    return _job(attempt, annotations={}, spec=spec, labels_more=_queue(template))
+    return _queued(_job(attempt, annotations={}, spec=spec))
 
 
 def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
@@ -79,24 +79,18 @@ def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
     return _job(attempt, annotations=annotations, spec={"suspend": True, "template": template})
 
 
-def _queue(template: Mapping[str, object]) -> dict[str, object]:
-    """What Kueue reads of a Job stands in the step's template. A placeholder is never queued."""
-    labels_ = mapping(mapping(template, "metadata"), "labels")
-    return {key: value for key, value in labels_.items() if key.startswith(KUEUE_LABELS)}
+def _queued(job: dict[str, object]) -> dict[str, object]:
+    """With what Kueue reads of a Job and stands in the step's template. A placeholder is never queued."""
+    labels_ = mapping(mapping(mapping(mapping(job, "spec"), "template"), "metadata"), "labels")
+    own = {key: value for key, value in labels_.items() if key.startswith(KUEUE_LABELS)}
+    return merge(job, {"metadata": {"labels": own}}) if own else job
 
 
-def _job(
-    attempt: AttemptRef,
-    *,
-    annotations: dict[str, str],
-    spec: Mapping[str, object],
-    labels_more: Mapping[str, object] = {},
-) -> dict[str, object]:
-    metadata = owned(attempt, annotations)
+def _job(attempt: AttemptRef, *, annotations: dict[str, str], spec: Mapping[str, object]) -> dict[str, object]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**metadata, "labels": {**mapping(metadata, "labels"), **labels_more}},
+        "metadata": owned(attempt, annotations),
         "spec": {
             "completions": 1,
             "parallelism": 1,

@@ -141,16 +141,17 @@ class Actor:
             self._clock = SessionClock(self._services.clock, opened_ts=self._state.ts)
 
     async def run(self, opened: Callable[[], None]) -> None:
-        """Until the workflow has ended and its status says so. Raises what ended the session otherwise.
-
-        `opened` is called once the stream is claimed and the first effects are under way.
-        """
+        """Until the workflow has ended and its status says so, else raises why. `opened`: called once it is claimed."""
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
                 if not self._is_over():
-                    await self._live(opened)
+                    await self._begin()
                 opened()
+                while not self._is_over():
+                    await self._mailbox.wait()
+                    self._heard_at = self._mailbox.heard_at
+                    await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
                 assert self._head is not None
                 await self._publisher.finish(self._project)  # somebody may wait for it
                 self._head = await self._upkeep.archive(self._head)
@@ -179,33 +180,27 @@ class Actor:
 
     def changed(self, view: WorkflowView) -> None:
         """The resource was edited, by a person or by our own status."""
-        is_new_spec = view.metadata.generation != self.view.metadata.generation
-        self.view = view
-        if is_new_spec:  # else nothing is asked that was not asked before: no turn for an echo
+        before, self.view = self.view, view
+        if view.metadata.generation != before.metadata.generation:
             self._read_spec()
-        else:
+        else:  # nothing is asked that was not asked before: no turn for an echo
             self._publisher.seen(view.status)
 
-    async def _live(self, opened: Callable[[], None]) -> None:
+    async def _begin(self) -> None:
+        """Claim the stream, with what the spec says of suspension before anything could start, and resume."""
         fresh = self._head is None
         await self._check_intents(self._services.observer.known(self.stream.uid))  # the claim may decide more
-        suspension = requests.suspension(self.view.spec)  # before anything could start
-        await self._turn([Claim(writer=self._services.settings.identity), *await self._admission(), suspension])
+        claim = Claim(writer=self._services.settings.identity)
+        await self._turn([claim, *await self._admission(), requests.suspension(self.view.spec)])
         self._services.telemetry.claim_seconds.observe(self._now() - self._begun)
         self._read_spec()
         known = self._services.observer.listen(self.stream.uid, self._lookout.sighted)
-        if not fresh:
-            for effect in effects(self.state):
-                self._perform(effect)
+        for effect in () if fresh else effects(self.state):
+            self._perform(effect)
         for name, sighting in list(known.items()):
             self._lookout.sighted(name, sighting, False)
         self._lookout.seek_missing(self.state, known)
         self._tasks.once("timers", self._allow_timers)
-        opened()
-        while not self._is_over():
-            await self._mailbox.wait()
-            self._heard_at = self._mailbox.heard_at
-            await self._turn(self._mailbox.take(COMMANDS_PER_TURN_MAX))
 
     def _is_over(self) -> bool:
         """Whether the run has ended and no other is to follow it."""
@@ -320,8 +315,8 @@ class Actor:
                 self._lookout.over(self.state, step)
 
     def _look_at_clock(self) -> None:
-        self._publisher.mark()
         self._mailbox.nudge()
+        self._publisher.mark()
 
     def _project(self) -> dict[str, object]:
         """The status of the committed state."""

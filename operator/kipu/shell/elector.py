@@ -19,7 +19,7 @@ from kipu.eventlog.ports import Answer, Unanswered
 
 from .clock import Clock
 from .kube import Kube
-from .kube_views import LeaseSpec, LeaseView, decode_lease, micro_time
+from .kube_lease import LeaseSpec, LeaseView, decode_lease, micro_time
 from .settings import LEASE_DURATION_SECONDS_MAX, Settings
 
 log = logging.getLogger(__name__)

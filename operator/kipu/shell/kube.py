@@ -24,6 +24,7 @@ import msgspec
 from kipu.eventlog.ports import Answer, ObjectName, Unanswered
 
 from .kube_http import Reply, Request, Transport
+from .kube_lease import LeaseView
 from .kube_views import (
     CONFIG_MAPS,
     JOBS,
@@ -32,7 +33,6 @@ from .kube_views import (
     WORKFLOWS,
     Discovery,
     JobView,
-    LeaseView,
     Page,
     PodView,
     Resource,

@@ -7,8 +7,10 @@ from functools import cache
 from typing import Any
 
 from kipu.api.definition import parse, spec_hash
+from kipu.cli import transcript
 from kipu.core.commands import Accept, Claim
 from kipu.eventlog.configmaps import ConfigMapHead, ConfigMapLog
+from kipu.eventlog.memory import MemoryLog
 from kipu.eventlog.objects import head_name
 from tests.api.specs import spec, step
 from tests.cli import histories
@@ -63,3 +65,17 @@ def recorded(server: ApiServer, flow: Flow, given: Mapping[str, Any] = SPEC, con
     assert isinstance(head, ConfigMapHead)
     server.add_workflow(STREAM, {"position": head.position, "hash": head.hash}, spec=given, condition=condition)
     return head
+
+
+def exported(
+    flow: Flow, given: Mapping[str, Any] | None = SPEC, seed: str = "", partial: transcript.Partial | None = None
+) -> bytes:
+    """The file of a history; without a spec as `kipu history` writes it."""
+    seed = seed or spec_hash(given or {})
+    log = MemoryLog()
+    histories.record(log, flow, seed)
+    history = histories.run(log.load(STREAM))
+    assert history is not None
+    sound = None if given is None else {key: value for key, value in given.items() if key != "shutdown"}
+    enclosed = transcript.Enclosed(spec=sound, partial=partial)
+    return b"".join(line + b"\n" for line in transcript.write(STREAM, history, seed, enclosed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ from kipu.core.commands import Accept, Claim
 from kipu.core.definition import Definition
 from kipu.core.errors import Problem
 from kipu.core.events import StepAdopted, StepCompleted, StepScheduled, StepSucceeded
-from kipu.eventlog.memory import MemoryLog
 from kipu.eventlog.ports import Recorded
 from tests.api.specs import spec, step
 from tests.cli import exports, histories
 from tests.cli.api_server import WORKFLOWS, ApiServer
-from tests.cli.exports import HEAD, SPEC, half_done, recorded
+from tests.cli.exports import HEAD, SPEC, exported, half_done, recorded
 from tests.cli.histories import STREAM
 from tests.cli.terminal import Outcome, Terminal
 from tests.core.given import SECOND, Flow
@@ -31,20 +29,6 @@ from tests.core.laws import LAW
 
 NAME = STREAM.name
 ADOPTED = "kipu: adopted 2 (top, left); to run 3 (right, report, bottom)\n"
-
-
-def exported(
-    flow: Flow, given: Mapping[str, Any] | None = SPEC, seed: str = "", partial: transcript.Partial | None = None
-) -> bytes:
-    """The file of a history; without a spec as `kipu history` writes it."""
-    seed = seed or spec_hash(given or {})
-    log = MemoryLog()
-    histories.record(log, flow, seed)
-    history = histories.run(log.load(STREAM))
-    assert history is not None
-    sound = None if given is None else {key: value for key, value in given.items() if key != "shutdown"}
-    enclosed = transcript.Enclosed(spec=sound, partial=partial)
-    return b"".join(line + b"\n" for line in transcript.write(STREAM, history, seed, enclosed))
 
 
 def dry(terminal: Terminal, content: bytes, *arguments: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from . import (
     submitting,
     transcript,
     watching,
+    workflow_file,
 )
 from . import lint as linting
 from . import salvage as salvaging
@@ -214,20 +215,31 @@ def verify(file: IO[bytes]) -> None:
 
 @click.command(
     cls=Command,
-    examples=["nightly.jsonl --dry-run  # what would be created", "nightly.jsonl --name nightly-2 -n etl"],
+    examples=[
+        "nightly.jsonl --dry-run  # what would be created",
+        "nightly.jsonl --name nightly-2 -n etl",
+        "nightly.jsonl --manifest mended.yaml --name nightly-2",
+    ],
 )
 @click.argument("file", type=click.File("rb"))
 @click.option("--name", help="Of the new Workflow; else that of the old one, which must be deleted first.")
+@click.option(
+    "--manifest",
+    "mended",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The mended Workflow, which is created in place of that in FILE: a step that it changes runs again.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
 @click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
 @placed("Of the new Workflow; else that of the old one.")
-def salvage(file: IO[bytes], name: str | None, dry_run: bool, force: bool, where: Where) -> None:
+def salvage(file: IO[bytes], name: str | None, mended: Path | None, dry_run: bool, force: bool, where: Where) -> None:
     """Create a Workflow that goes on where the verified FILE of 'kipu export' ends.
 
     Steps that have succeeded there are adopted and not run again, unless something that they rest on runs again.
     """
     verdict = transcript.verify(file)
-    found = salvaging.salvage(verdict, name=name, namespace=where.namespace)
+    manifest = None if mended is None else workflow_file.read(mended)
+    found = salvaging.salvage(verdict, name=name, namespace=where.namespace, mended=manifest)
     if verdict.enclosed.partial is not None:
         note(transcript.extent(verdict.tip.position, verdict.enclosed.partial))
     if dry_run:
@@ -238,7 +250,8 @@ def salvage(file: IO[bytes], name: str | None, dry_run: bool, force: bool, where
         cluster, _ = where.connect()
         asyncio.run(create(cluster, verdict, found.manifest, force=force))
         click.echo(f"workflow.kipu.dev/{found.manifest['metadata']['name']} created")
-    note(f"adopted {_steps(found.adopted)}; to run {_steps(found.runs)}")
+    why = f" ({found.why_none} is not as it was)" if found.why_none else ""
+    note(f"adopted {_steps(found.adopted)}{why}; to run {_steps(found.runs)}")
 
 
 @click.command(

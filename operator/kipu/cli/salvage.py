@@ -1,8 +1,8 @@
-"""A new Workflow out of an exported file: the same steps, of which those that have succeeded are not run again.
+"""A new Workflow out of an exported file: the same steps, or mended ones; those that have succeeded are not run again.
 
 Adopted is what succeeded in the newest run of the exported log, is still made in the same way, and rests on nothing
 that is not adopted itself (core/adoption.py). Promises: the manifest is one that this release takes; its spec is the
-file's, but for `adopt`. Must never talk to a cluster, and never adopt what no verified record says.
+file's, or the mended one's, but for `adopt`. Must never talk to a cluster, nor adopt what no verified record says.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from kipu.eventlog.ports import Recorded
 
 from .errors import CannotTell
 from .transcript import Verdict
+from .workflow_file import Manifest
 
 _DONE = StepSucceeded | StepAdopted | StepCompleted
 
@@ -37,23 +38,22 @@ class Salvage:
     manifest: Mapping[str, Any]
     adopted: tuple[str, ...]
     runs: tuple[str, ...]
+    why_none: str = ""  # what differs for all steps
 
 
-def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Salvage:
-    """The Workflow that goes on where this history ends. Raises CannotTell when the file has not what that needs."""
-    spec, recorded = verdict.enclosed.spec, verdict.state.definition
-    if spec is None:
-        raise CannotTell("the file holds no spec to run again: only 'kipu export' writes it, of a Workflow as taken up")
+def salvage(verdict: Verdict, *, name: str | None, namespace: str | None, mended: Manifest | None = None) -> Salvage:
+    """The Workflow that goes on where this history ends, as `mended`, if it is given.
+
+    Raises CannotTell when the file has not what that needs.
+    """
+    recorded = verdict.state.definition
     if recorded is None:
         raise CannotTell(f"Workflow '{verdict.name}' was never accepted: there is nothing to go on with")
-    wanted = {key: value for key, value in spec.items() if key != "adopt"}
-    try:
-        # Of a template only the log knows what it said: it is taken to say so still.
-        definition = specs.parse(wanted) if template_name(wanted) is None else recorded
-    except UserError as error:
-        raise CannotTell(f"this release would not accept the file's spec: {error}") from error
-    proofs = _proofs(verdict)
-    adopted = adoptable(definition, [step for step in _unchanged(definition, recorded) if step in proofs])
+    wanted, definition = _of_file(verdict, recorded) if mended is None else (mended.spec, mended.definition)
+    wanted = {key: value for key, value in wanted.items() if key != "adopt"}
+    proofs, differs = _proofs(verdict), _differs(definition, recorded)
+    unchanged = [] if differs else _unchanged(definition, recorded)
+    adopted = adoptable(definition, [step for step in unchanged if step in proofs])
     if adopted:
         wanted["adopt"] = {
             "workflowUid": verdict.uid,
@@ -64,12 +64,30 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None) -> Sal
         manifest={
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": {"name": name or verdict.name, "namespace": namespace or verdict.namespace},
+            "metadata": {
+                "name": name or (verdict.name if mended is None else mended.name),
+                "namespace": namespace or verdict.namespace,
+                **({} if mended is None else mended.notes),
+            },
             "spec": wanted,
         },
         adopted=adopted,
         runs=tuple(step.name for step in definition.steps if step.name not in adopted),
+        why_none=differs,
     )
+
+
+def _of_file(verdict: Verdict, recorded: Definition) -> tuple[Mapping[str, object], Definition]:
+    """The spec of the file, and what it means."""
+    spec = verdict.enclosed.spec
+    if spec is None:
+        raise CannotTell("the file holds no spec to run again: only 'kipu export' writes it, of a Workflow as taken up")
+    wanted = {key: value for key, value in spec.items() if key != "adopt"}
+    try:
+        # Of a template only the log knows what it said: it is taken to say so still.
+        return spec, specs.parse(wanted) if template_name(wanted) is None else recorded
+    except UserError as error:
+        raise CannotTell(f"this release would not accept the file's spec: {error}") from error
 
 
 def _adopted(verdict: Verdict, step: str, proof: Recorded) -> dict[str, object]:
@@ -88,10 +106,15 @@ def _proofs(verdict: Verdict) -> dict[str, Recorded]:
     return {step: record for step, record in said.items() if step in ended}
 
 
+def _differs(definition: Definition, recorded: Definition) -> str:
+    """What every step may rest on and is not as it was, if something is."""
+    if definition.pod_defaults != recorded.pod_defaults:
+        return "spec.defaults"
+    return "spec.params" if definition.params != recorded.params else ""
+
+
 def _unchanged(definition: Definition, recorded: Definition) -> list[str]:
     """The steps that are asked for as they were recorded: another release may read the same spec in another way."""
-    if definition.pod_defaults != recorded.pod_defaults:
-        return []
     then = {step.name: step for step in recorded.steps}
     # What a fan-out has written stands in as many records as it has items.
     gathers = {step.name for step in definition.steps if step.for_each and step.outputs}

@@ -33,6 +33,7 @@ class Manifest:
     spec: Mapping[str, object]  # with what was given in place of its own params
     template: JsonMap | None  # the spec of the one that it names
     definition: Definition
+    notes: Mapping[str, object]  # its labels and annotations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,4 +104,5 @@ def _manifest(source: Source, texts: Mapping[str, str]) -> Manifest:
         raise UserError(tuple(problems))
     assert name is not None
     assert isinstance(spec, Mapping)
-    return Manifest(name=name, spec=spec, template=template, definition=definition)
+    notes = {key: raw["metadata"][key] for key in ("labels", "annotations") if key in raw["metadata"]}
+    return Manifest(name=name, spec=spec, template=template, definition=definition, notes=notes)

@@ -937,12 +937,23 @@ RULES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES)
+LARGE = {"at most 5,000 steps", "10,000 expressions", "adoption of at most 5,000 steps"}
+
+
+def sized(rule: str, *values: Any, name: str = "") -> Any:
+    """What a test is told of a rule; the manifests of some take seconds, each time that one is judged."""
+    return pytest.param(*values, id=name or rule, marks=pytest.mark.proof if rule in LARGE else ())
+
+
+EACH = pytest.mark.parametrize("rule", [sized(rule, rule) for rule in RULES])
+
+
+@EACH
 def test_at_the_bound_it_is_taken(rule: str) -> None:
     assert problems(RULES[rule][0]) == []
 
 
-@pytest.mark.parametrize("rule", RULES)
+@EACH
 def test_past_the_bound_it_is_refused_with_just_this(rule: str) -> None:
     assert problems(RULES[rule][1]) == [RULES[rule][2]]
 

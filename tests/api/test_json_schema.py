@@ -13,6 +13,7 @@ import yaml
 
 from kipu.api import json_schema
 from kipu.api.crd_kinds import RESOURCES, Custom
+from tests.api.test_bounds import sized
 from tests.api.test_crd import fields_of
 from tests.api.test_three_places import BY_CEL, cases, manifest
 
@@ -23,7 +24,7 @@ EXAMPLES = [
     for path in sorted((ROOT / "examples").glob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
 ]
-CASES = [pytest.param(*case, id=f"{case[0]}: {case[1]}"[:80]) for case in cases()]
+CASES = [sized(case[1], *case, name=f"{case[0]}: {case[1]}"[:80]) for case in cases()]
 
 
 def faults(value: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from kipu.api.reuse import OF_ONE_RUN
 from kipu.api.v1alpha1 import WorkflowSpec
 from kipu.cli.lint import lint
 from tests.api.structural import refusals
-from tests.api.test_bounds import RULES
+from tests.api.test_bounds import RULES, sized
 from tests.api.test_cron import BOUNDS, cron
 from tests.api.test_cron import problems as cron_problems
 from tests.api.test_on_a_cluster import PARSER_ALONE
@@ -65,8 +65,7 @@ def cases() -> Iterator[tuple[str, str, Any, Any, bool]]:
 CASES = list(cases())
 EACH = pytest.mark.parametrize(
     ("kind", "accepted", "refused", "by_schema"),
-    [(kind, accepted, refused, by_schema) for kind, _, accepted, refused, by_schema in CASES],
-    ids=[f"{kind}: {rule}" for kind, rule, *_ in CASES],
+    [sized(rule, kind, *values, name=f"{kind}: {rule}") for kind, rule, *values in CASES],
 )
 
 

@@ -232,7 +232,7 @@ def test_once_the_run_is_over_a_failure_comes_with_how_to_go_on() -> None:
     given = flow(step("a"), step("b"), on_failure=OnFailure.CONTINUE)
     given.fail("a")
     rerun = "to do: mend what was wrong, and then: kipu rerun w (what has succeeded stays done)"
-    anew = "or, where the manifest was wrong, mend it: steps cannot be changed, but salvaged (kipu salvage --help)"
+    anew = "or, where the manifest was wrong, mend a copy: kipu salvage --help says how to go on with that"
     assert not [fact for fact in explained(given, "a").facts if fact in (rerun, anew)]
     given.succeed("b")
     found = explained(given, "a").facts

@@ -305,7 +305,7 @@ class _Asked:
             yield f"to do: kipu approve {self._workflow} {step}, or with --decision Reject"
         if phase is StepPhase.FAILED and self._state.is_terminal and not self._definition.allow_failure:
             yield f"to do: mend what was wrong, and then: kipu rerun {self._workflow} (what has succeeded stays done)"
-            yield "or, where the manifest was wrong, mend it: steps cannot be changed, but salvaged (kipu salvage --help)"
+            yield "or, where the manifest was wrong, mend a copy: kipu salvage --help says how to go on with that"
 
     def _of_cluster(self) -> Iterator[str]:
         for pod in self._sight.pods:

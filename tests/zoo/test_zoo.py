@@ -24,6 +24,7 @@ FAILURES = (
     "state changed from a second place",
     "ordering by time",
     "rescan of all steps",
+    "no backpressure",
     "partial failure called success",
     "pods orphaned on delete",
     "adoption by name alone",

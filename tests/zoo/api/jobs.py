@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kipu.api.jobs import AttemptRef, _job, placeholder_manifest
+from kipu.api.jobs import KUEUE_LABEL, AttemptRef, _job, placeholder_manifest
 from tests.zoo.mutants import mutant
 
 JOBS = "tests/api/test_jobs.py"
@@ -37,4 +37,12 @@ def a_placeholder_runs(attempt: AttemptRef) -> dict[str, Any]:
     """What only holds a name is started."""
     job: dict[str, Any] = _sound_placeholder(attempt)
     del job["spec"]["suspend"]
+    return job
+
+
+@mutant("placeholder_manifest", breaks="I11", caught_by=JOBS)
+def a_placeholder_waits_in_a_queue(attempt: AttemptRef) -> dict[str, Any]:
+    """Whatever releases the Jobs of a queue starts what only holds a name."""
+    job: dict[str, Any] = _sound_placeholder(attempt)
+    job["metadata"]["labels"][KUEUE_LABEL] = "users"
     return job

@@ -6,7 +6,6 @@ not ours is passed over. Must never write.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -16,6 +15,7 @@ from kipu.api.passthrough import JsonMap
 from .errors import CannotTell
 from .manifests import Document, Unreadable, read
 from .manifests import templates as offered
+from .output import as_json
 
 Templates = Mapping[str, JsonMap]  # specs by name
 
@@ -83,7 +83,7 @@ class Report:
     def as_json(self) -> str:
         """For programs."""
         found = [asdict(finding) for finding in self.findings]
-        return json.dumps({"manifests": self.manifests, "problems": found}, indent=2, ensure_ascii=False)
+        return as_json({"manifests": self.manifests, "problems": found})
 
 
 def lint(files: Sequence[tuple[str, bytes]]) -> Report:

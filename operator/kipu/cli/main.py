@@ -269,7 +269,7 @@ def lint(files: Sequence[IO[bytes]], output: str) -> None:
     report = linting.lint([(getattr(file, "name", "<stdin>"), file.read()) for file in files])
     summary = report.summary()
     if output == "json":
-        click.echo(report.as_json())
+        click.echo(report.as_json(), nl=False)
     else:
         for finding in report.findings:
             click.echo(str(finding))

@@ -7,8 +7,7 @@ refuses is told in their words, and what was created before it is said. Must nev
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from .commands import Command, note
 from .completing import template_names
 from .errors import CannotTell, Refused
 from .options import ObjectName, Where, check_timeout, in_a_cluster, that_waits
-from .output import as_yaml
+from .output import as_json, as_yaml
 from .watching import follow
 
 if TYPE_CHECKING:
@@ -177,10 +176,10 @@ def _show(manifests: Sequence[Manifest], dry_run: str | None, output: str | None
     if not manifests:
         return
     if output == "json":
-        whole: object = (
+        whole: Mapping[str, Any] = (
             manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
         )
-        click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+        click.echo(as_json(whole), nl=False)
     elif output == "yaml":
         click.echo("---\n".join(as_yaml(manifest) for manifest in manifests), nl=False)
     else:

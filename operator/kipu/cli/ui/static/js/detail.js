@@ -1,7 +1,7 @@
 // What is known of one step, one item or a group of alike steps, as of the position that is shown.
 
 import { ask, pathOf } from "./api.js";
-import { byId, clock, duration, make, number, plural } from "./dom.js";
+import { clock, duration, isTyping, make, number, plural } from "./dom.js";
 import { ORDER, chip, fillBar } from "./phases.js";
 import { Rows, gridRow } from "./rows.js";
 import { timesOf } from "./steps.js";
@@ -9,8 +9,8 @@ import { timesOf } from "./steps.js";
 export class Detail {
   /** `open(nodes)` shows another step, `close()` is called when this is closed. */
   constructor(box, { open, close }) {
-    Object.assign(this, { box, open, closed: close, nodes: [], story: null, state: null, of: null });
-    box.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    Object.assign(this, { box, open, closed: close, nodes: [], story: null, state: null, of: null, logs: new Set() });
+    document.addEventListener("keydown", (event) => event.key === "Escape" && !box.hidden && !isTyping(event) && this.close());
   }
 
   show(story, of) {
@@ -20,6 +20,7 @@ export class Detail {
 
   hide() {
     this.nodes = [];
+    this.logs.clear();
     this.box.hidden = true;
   }
 
@@ -33,6 +34,7 @@ export class Detail {
   /** One node, or the steps of a group. */
   take(nodes, { focus = false } = {}) {
     if (this.box.hidden) this.from = document.activeElement;
+    if (nodes[0] !== this.nodes[0]) this.logs.clear(); // which are open, by run and attempt: they stay so
     this.nodes = nodes;
     this.box.hidden = false;
     this.drawn = "";
@@ -188,11 +190,15 @@ function card(bar, events, detail, node) {
   const failed = events.findLast((event) => event.message);
   const runs = story.run > 1 ? `run ${bar.run}, ` : "";
   const log = make("pre", { hidden: true, tabindex: "0", role: "region", "aria-label": `Log of attempt ${bar.attempt}` });
-  const button = make("button", { type: "button", "aria-expanded": "false", onclick: () => {
-    log.hidden = !log.hidden;
-    button.setAttribute("aria-expanded", String(!log.hidden));
-    if (!log.hidden) detail.tail(node, bar.attempt, log);
-  } }, "Log");
+  const key = `${bar.run}/${bar.attempt}`;
+  const button = make("button", { type: "button", "aria-expanded": "false", onclick: () => show(log.hidden) }, "Log");
+  const show = (isOpen) => {
+    log.hidden = !isOpen;
+    button.setAttribute("aria-expanded", String(isOpen));
+    detail.logs[isOpen ? "add" : "delete"](key);
+    if (isOpen) detail.tail(node, bar.attempt, log);
+  };
+  if (detail.logs.has(key)) show(true);
   return make(
     "div", { class: "attempt" },
     make("div", { class: "line" }, make("strong", {}, `${runs}attempt ${bar.attempt}`), make("span", { class: "muted" }, times.outcome || "not over"), button),

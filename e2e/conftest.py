@@ -12,6 +12,7 @@ from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from .apiserver import ApiError, ApiServer, kubectl, wait_until
+from .browser import browser
 from .namespace import ENFORCED, OPERATOR_NAMESPACE, OPERATOR_SELECTOR, Namespace
 
 LOG_LINES = 60
@@ -32,6 +33,13 @@ def api() -> ApiServer:
         where = os.environ.get("KUBECONFIG", "(unset)")
         pytest.fail(f"no cluster answers at KUBECONFIG={where}: {error}\nstart one: make cluster-up install")
     return server
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless browser; without a cluster."""
+    with browser() as started:
+        yield started
 
 
 @pytest.fixture

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-from e2e.browser import ROOT, Page, axe, browser, kipu_ui
+from e2e.apiserver import wait_until
+from e2e.browser import ROOT, Page, axe, kipu_ui
 from kipu.cli import transcript
 from kipu.core.evolve import evolve
 from kipu.core.state import State
-from tests.cli import exports as recorded
-from tests.cli.api_server import ApiServer
 from tests.cli.ui import histories
-from tests.core.given import SECOND, Flow
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
 
@@ -39,6 +37,16 @@ FOCUSED = """(() => {
 MOVING = """[...document.querySelectorAll("*")].filter((element) => {
   return !["0s", ""].includes(getComputedStyle(element).transitionDuration);
 }).length"""
+CHOSEN = "document.querySelector('#graph')._cyreg.cy.$('.selected').renderedBoundingBox({includeOverlays: false})"
+ZOOM = "document.querySelector('#graph')._cyreg.cy.zoom()"
+AT_THE_EDGE = """(() => {
+  const box = document.querySelector("#graph"), { cy } = box._cyreg, { left, top } = box.getBoundingClientRect();
+  const last = cy.nodes().max((node) => node.position("x")).ele, { x, y } = last.renderedPosition();
+  const width = last.renderedWidth();
+  const right = Math.max(width / 2 + 8, 110), below = Math.max(last.renderedHeight() / 2 + 8, 50);
+  cy.panBy({ x: box.clientWidth - right - x, y: box.clientHeight - below - y });
+  return { x: left + last.renderedPosition().x, y: top + last.renderedPosition().y };
+})()"""  # moves the last node to the corner; where it is on the page then
 ELEMENTS_MAX = 1_500  # of a page, whatever it shows
 
 
@@ -57,12 +65,6 @@ def url(exports: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
         given += ["--file", str(file)]
     with kipu_ui(*given) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture
@@ -169,6 +171,45 @@ def test_the_graph_is_walked_with_arrows_and_tells_where_one_is(page: Page) -> N
     assert page.tab.evaluate("document.activeElement.id") == "graph"
 
 
+def in_sight(page: Page) -> bool:
+    """Whether the chosen node is whole in its box, and the box beside the panel."""
+    node, box = page.tab.evaluate(CHOSEN), page.tab.locator("#graph").bounding_box()
+    panel = page.tab.locator("#detail").bounding_box()
+    beside = box["x"] + box["width"] <= panel["x"] or box["y"] + box["height"] <= panel["y"]
+    is_across, is_along = 0 <= node["x1"] < node["x2"] <= box["width"], 0 <= node["y1"] < node["y2"] <= box["height"]
+    return bool(beside and is_across and is_along)
+
+
+@pytest.mark.parametrize("width", [1440, 1000, 600])
+@pytest.mark.parametrize("zooms", [0, 2])
+def test_the_node_that_was_chosen_is_never_under_the_panel(page: Page, width: int, zooms: int) -> None:
+    page.tab.set_viewport_size({"width": width, "height": 900})
+    page.open(f"#/{SMALL}")
+    for _ in range(zooms):
+        page.tab.click("#graph-in")
+    place = page.tab.evaluate(AT_THE_EDGE)
+    page.tab.mouse.click(place["x"], place["y"])
+    page.tab.wait_for_selector("#detail .attempt")
+    page.calm()
+    assert in_sight(page)
+    page.press("Escape")  # wherever the focus is after a click
+    assert page.tab.locator("#detail").is_hidden()
+
+
+def test_who_has_zoomed_by_the_wheel_stays_there_when_the_panel_opens(page: Page) -> None:
+    page.open(f"#/{SMALL}")
+    place, before = page.tab.evaluate(AT_THE_EDGE), page.tab.evaluate(ZOOM)
+    page.tab.mouse.move(place["x"], place["y"])
+    page.tab.mouse.wheel(0, -200)
+    wait_until(lambda: page.tab.evaluate(ZOOM) > before, 10, "the wheel zooms")
+    zoom, place = page.tab.evaluate(ZOOM), page.tab.evaluate(AT_THE_EDGE)
+    page.tab.mouse.click(place["x"], place["y"])
+    page.tab.wait_for_selector("#detail .attempt")
+    page.calm()
+    assert page.tab.evaluate(ZOOM) == zoom
+    assert in_sight(page)
+
+
 def test_the_timeline_is_walked_with_arrows_and_unfolds_a_fan_out(page: Page) -> None:
     page.open(f"#/{SMALL}?view=timeline")
     page.focus("#gantt")
@@ -255,44 +296,6 @@ def test_what_a_program_says_is_never_markup(chromium: Any, tmp_path: Path) -> N
             assert "<img src=x onerror=alert(1)>" in page.text("#detail .message")
         assert page.tab.locator("img[src=x]").count() == 0
         page.close()
-
-
-# -- a cluster -----------------------------------------------------------------------------------------------
-
-
-def test_the_page_follows_a_log_that_moves_and_shows_the_log_of_a_pod(chromium: Any, tmp_path: Path) -> None:
-    flow = recorded.half_done()
-    with ApiServer.listening() as server:
-        recorded.recorded(server, flow)
-        kubeconfig = tmp_path / "kubeconfig"
-        kubeconfig.write_text(server.kubeconfig())
-        with kipu_ui(environment={"KUBECONFIG": str(kubeconfig)}) as address:
-            page = Page(chromium, address)
-            page.open("#/default/nightly?step=bottom")
-            assert page.counts() == {"Succeeded": 3, "Failed": 1, "Scheduled": 1}
-            flow.start("bottom", after=SECOND)
-            server.texts["/api/v1/namespaces/default/pods/pod/log"] = "<b>on my way</b>\n"
-            move(server, flow)
-            page.tab.wait_for_selector("#legend :text('Running')")
-            page.tab.locator("#detail button", has_text="Log").click()
-            page.tab.wait_for_selector("#detail pre:has-text('<b>on my way</b>')")
-            flow.succeed("bottom", after=SECOND)
-            move(server, flow)
-            page.tab.wait_for_selector("#phase:has-text('Succeeded')")
-            assert page.counts() == {"Succeeded": 4, "Failed": 1}
-            page.close()
-        for _ in range(5):
-            server.changes.put(None)
-
-
-def move(server: ApiServer, flow: Flow) -> None:
-    """The log is that of this flow, and the watch says so."""
-    for path in [path for path in server.objects if "/configmaps/" in path]:
-        del server.objects[path]
-    recorded.recorded(server, flow)
-    workflow = server.objects["/apis/kipu.dev/v1alpha1/namespaces/default/workflows/nightly"]
-    workflow["metadata"]["resourceVersion"] = str(len(flow.log))
-    server.changes.put({"type": "MODIFIED", "object": workflow})
 
 
 # -- large ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // What is known of one step, one item or a group of alike steps, as of the position that is shown.
 
 import { ask, pathOf } from "./api.js";
-import { byId, clock, duration, make, number, plural } from "./dom.js";
+import { clock, duration, isTyping, make, number, plural } from "./dom.js";
 import { ORDER, chip, fillBar } from "./phases.js";
 import { Rows, gridRow } from "./rows.js";
 import { timesOf } from "./steps.js";
@@ -9,8 +9,8 @@ import { timesOf } from "./steps.js";
 export class Detail {
   /** `open(nodes)` shows another step, `close()` is called when this is closed. */
   constructor(box, { open, close }) {
-    Object.assign(this, { box, open, closed: close, nodes: [], story: null, state: null, of: null });
-    box.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
+    Object.assign(this, { box, open, closed: close, nodes: [], story: null, state: null, of: null, logs: new Set(), ticks: [] });
+    document.addEventListener("keydown", (event) => event.key === "Escape" && !box.hidden && !isTyping(event) && this.close());
   }
 
   show(story, of) {
@@ -20,6 +20,7 @@ export class Detail {
 
   hide() {
     this.nodes = [];
+    this.logs.clear();
     this.box.hidden = true;
   }
 
@@ -33,6 +34,7 @@ export class Detail {
   /** One node, or the steps of a group. */
   take(nodes, { focus = false } = {}) {
     if (this.box.hidden) this.from = document.activeElement;
+    if (nodes[0] !== this.nodes[0]) this.logs.clear(); // which are open, by run and attempt: they stay so
     this.nodes = nodes;
     this.box.hidden = false;
     this.drawn = "";
@@ -43,6 +45,7 @@ export class Detail {
   update(state) {
     this.state = state;
     this.draw();
+    for (const tick of this.ticks) tick();
   }
 
   /** Only when something of it has changed: what a person reads should stay where it is. */
@@ -56,6 +59,7 @@ export class Detail {
     const drawn = JSON.stringify([this.nodes, state.run, story.phaseOf(state, node), counts, seen]);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
+    this.ticks = []; // what is not over says for how long
     if (this.nodes.length > 1) this.drawGroup(members, counts);
     else this.drawStep(node, members, counts);
   }
@@ -183,21 +187,27 @@ function outputList(outputs) {
 }
 
 function card(bar, events, detail, node) {
-  const { state, story } = detail, times = timesOf(bar, state.position, story.timeAt(state.position));
+  const { state, story } = detail, timesNow = () => timesOf(bar, detail.state.position, story.now(detail.state)), times = timesNow();
+  const queued = make("span", {}, duration(times.queued)), ran = make("span", {}, duration(times.ran));
+  if (!times.outcome) detail.ticks.push(() => ([queued.textContent, ran.textContent] = [duration(timesNow().queued), duration(timesNow().ran)]));
   const last = (name) => events.findLast((event) => event[name] !== undefined)?.[name];
   const failed = events.findLast((event) => event.message);
   const runs = story.run > 1 ? `run ${bar.run}, ` : "";
   const log = make("pre", { hidden: true, tabindex: "0", role: "region", "aria-label": `Log of attempt ${bar.attempt}` });
-  const button = make("button", { type: "button", "aria-expanded": "false", onclick: () => {
-    log.hidden = !log.hidden;
-    button.setAttribute("aria-expanded", String(!log.hidden));
-    if (!log.hidden) detail.tail(node, bar.attempt, log);
-  } }, "Log");
+  const key = `${bar.run}/${bar.attempt}`;
+  const button = make("button", { type: "button", "aria-expanded": "false", onclick: () => show(log.hidden) }, "Log");
+  const show = (isOpen) => {
+    log.hidden = !isOpen;
+    button.setAttribute("aria-expanded", String(isOpen));
+    detail.logs[isOpen ? "add" : "delete"](key);
+    if (isOpen) detail.tail(node, bar.attempt, log);
+  };
+  if (detail.logs.has(key)) show(true);
   return make(
     "div", { class: "attempt" },
     make("div", { class: "line" }, make("strong", {}, `${runs}attempt ${bar.attempt}`), make("span", { class: "muted" }, times.outcome || "not over"), button),
     make("dl", {}, ...[
-      fact("Waited", duration(times.waited)), fact("Queued", duration(times.queued)), fact("Ran", duration(times.ran)),
+      fact("Waited", duration(times.waited)), fact("Queued", times.queued === null ? null : queued), fact("Ran", times.ran === null ? null : ran),
       fact("Began", clock(story.origin + bar.time, true)), fact("Exit code", last("exit_code") === undefined ? null : String(last("exit_code"))),
       fact("Retry due", bar.due !== null && bar.endAt <= state.position ? clock(story.origin + bar.due, true) : null),
       fact(story.steps[node]?.kind === "Workflow" ? "Child" : "Job", last("job") ?? null), fact("Pod", last("pod") ?? null), fact("Node", last("node") ?? null),

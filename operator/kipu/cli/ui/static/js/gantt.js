@@ -32,7 +32,7 @@ export class Gantt {
   }
 
   show(story) {
-    Object.assign(this, { story, state: null, zoom: 1, active: -1 });
+    Object.assign(this, { story, state: null, at: 0, zoom: 1, active: -1 });
     this.unfolded.clear();
     this.scroller.scrollTo(0, 0);
     this.build();
@@ -57,7 +57,7 @@ export class Gantt {
 
   update(state) {
     this.state = state;
-    this.at = this.story.timeAt(state.position);
+    this.at = this.story.now(state);
     this.draw();
   }
 
@@ -77,7 +77,7 @@ export class Gantt {
   // -- measures ----------------------------------------------------------------------------------------------
 
   get span() {
-    return Math.max(this.story.times.at(-1) ?? 0, 1000) * 1.01;
+    return Math.max(this.story.times.at(-1) ?? 0, this.at ?? 0, 1000) * 1.01;
   }
 
   get scale() {

@@ -51,6 +51,7 @@ export class Graph {
     });
     this.isFar = false;
     this.cy.on("zoom", () => this.lookFar());
+    this.cy.on("dragpan scrollzoom pinchzoom", () => (this.isMoved = true));
     this.cy.on("tap", "node", (event) => this.go(event.target.scratch("node"), true));
     this.mark(this.marked);
     this.frame();
@@ -125,7 +126,7 @@ export class Graph {
 
   go(node, opens) {
     this.mark(node.places[0]);
-    this.bringIntoSight(node);
+    if (this.bringIntoSight(node)) this.isMoved = true;
     speak(this.describe(node));
     this.select(node.places);
     if (opens) this.open(node.places);
@@ -161,12 +162,19 @@ export class Graph {
     else speak("nothing further there");
   }
 
+  /** Whether the view had to be moved for that. */
   bringIntoSight(node) {
-    const { x, y } = this.cy.getElementById(node.id).renderedPosition();
     const { clientWidth: width, clientHeight: height } = this.box;
     const zoom = Math.max(this.cy.zoom(), READABLE);
-    if (zoom === this.cy.zoom() && x > 100 && x < width - 100 && y > 40 && y < height - 40) return;
+    if (zoom === this.cy.zoom() && this.isInSight(node, this.box)) return false;
     this.cy.viewport({ zoom, pan: { x: width / 2 - node.x * zoom, y: height / 2 - node.y * zoom } });
+    return true;
+  }
+
+  isInSight(node, { clientWidth: width, clientHeight: height }) {
+    const drawn = this.cy.getElementById(node.id), { x, y } = drawn.renderedPosition();
+    const [beside, above] = [Math.max(100, drawn.renderedWidth() / 2), Math.max(40, drawn.renderedHeight() / 2)];
+    return x > beside && x < width - beside && y > above && y < height - above;
   }
 
   zoom(factor) {
@@ -204,11 +212,15 @@ export class Graph {
     this.isMoved = false;
   }
 
+  /** Where a person has moved it, it stays; but the node that is marked does not go out of sight, such as under the panel. */
   resize() {
-    if (!this.box.clientWidth) return;
+    const { size } = this, { clientWidth, clientHeight } = this.box;
+    if (!clientWidth) return;
+    this.size = { clientWidth, clientHeight };
     if (!this.cy) return this.build();
     this.cy.resize();
     if (!this.isMoved) this.frame();
+    else if (this.node && size && this.isInSight(this.node, size)) this.bringIntoSight(this.node);
   }
 
   restyle() {

@@ -8,7 +8,7 @@ const HEIGHT = 68;
 
 export class List {
   constructor({ take }) {
-    Object.assign(this, { all: new Map(), shown: [], chosen: null });
+    Object.assign(this, { all: new Map(), shown: [], chosen: null, isKnown: false });
     this.rows = new Rows(byId("workflows"), {
       height: HEIGHT, fill: (row, index) => this.fill(row, this.shown[index]), take: (index) => take(this.shown[index]),
     });
@@ -20,10 +20,16 @@ export class List {
   /** What has changed, and which are gone. */
   hear({ changed, gone, whole }) {
     if (whole) this.all.clear();
+    this.isKnown ||= Boolean(whole);
     for (const each of changed) this.all.set(`${each.namespace}/${each.name}`, each);
     for (const [namespace, name] of gone) this.all.delete(`${namespace}/${name}`);
     this.fillNamespaces();
     this.choose();
+  }
+
+  /** Time has gone on: for how long those run that do. */
+  tick() {
+    if (this.shown.some((each) => each.startTime && !each.asOf && !OVER.has(each.phase))) this.rows.set(this.shown.length);
   }
 
   get(namespace, name) {
@@ -66,7 +72,7 @@ export class List {
     fillBar(bar, counts);
     row.append(
       sign(told.phase), element("span", "name", told.name), element("span", "when muted", when(told)),
-      element("span", "sub muted", `${told.phase} · ${told.namespace}${told.reason && told.reason !== told.phase ? ` · ${told.reason}` : ""}`),
+      element("span", "sub muted", `${told.phase} · ${told.namespace}${told.reason && ![told.phase, "Completed"].includes(told.reason) ? ` · ${told.reason}` : ""}`),
       element("span", "done muted", told.progress ?? ""), bar,
     );
     row.title = `${told.namespace}/${told.name}${told.message ? `\n${told.message}` : ""}`;

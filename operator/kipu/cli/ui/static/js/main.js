@@ -15,7 +15,9 @@ import { Story } from "./story.js";
 
 const VIEWS = ["graph", "steps", "timeline", "events"];
 
-const page = { story: null, of: null, at: null, view: "graph", node: null, turn: 0, isFollowing: false };
+const TICK_MS = 1000; // while something runs, the time that it has run
+
+const page = { story: null, of: null, at: null, view: "graph", node: null, turn: 0, isFollowing: false, missed: null };
 const people = { select: (nodes) => choose(nodes, false), open: (nodes, focus) => choose(nodes, true, focus) };
 const list = new List({ take: (told) => show({ namespace: told.namespace, name: told.name, view: page.view, at: null, step: null }, true) });
 const graph = new Graph(byId("graph"), people);
@@ -32,6 +34,7 @@ async function show(to, isNew = false) {
   const turn = (page.turn += 1); // whoever is overtaken while it waits gives up
   page.of = { namespace: to.namespace, name: to.name };
   page.view = VIEWS.includes(to.view) ? to.view : "graph";
+  page.missed = null;
   document.body.classList.add("has-workflow");
   list.mark(to.namespace, to.name);
   if (isNew) route.write(to, { isNew });
@@ -43,8 +46,9 @@ async function show(to, isNew = false) {
       if (turn !== page.turn) return;
       page.story = story;
     } catch (error) {
-      if (turn === page.turn) sayEmpty("It cannot be shown", error.message);
-      return;
+      if (turn !== page.turn) return;
+      page.missed = to;
+      return sayEmpty("It cannot be shown", error.message);
     }
   }
   byId("empty").hidden = true;
@@ -73,6 +77,12 @@ async function fetchStory(of, known) {
   const told = await ask(`${pathOf(of)}/story?since=${since}`);
   if (since && told.since === since && told.uid === known.uid) return known.grow(told);
   return new Story(told.since ? await ask(`${pathOf(of)}/story?since=0`) : told);
+}
+
+/** What could not be shown, such as before an operator took it up, is asked for again when the list tells of it. */
+function retry(changed) {
+  const { missed } = page;
+  if (missed && changed.some((told) => told.namespace === missed.namespace && told.name === missed.name)) show(missed);
 }
 
 const hasMoved = (told) => told && page.story && (told.position > page.story.position || told.uid !== page.story.uid);
@@ -111,8 +121,10 @@ function sayEmpty(title, text) {
 const update = oncePerFrame(() => updateNow());
 
 function updateNow() {
-  const { story } = page;
+  const { story, of } = page;
   if (!story) return;
+  const told = list.get(of.namespace, of.name);
+  story.isLive = Boolean(told) && !told.asOf && told.uid === story.uid;
   const state = story.at(page.at ?? story.position);
   drawHead(state);
   if (page.view === "graph") graph.update(state);
@@ -128,10 +140,11 @@ function drawHead(state) {
   byId("main-heading").textContent = of.name;
   byId("phase").replaceWith(Object.assign(chip(phase, true), { id: "phase" }));
   const nodes = story.nodesAt(state), counts = story.counts(state, nodes), items = Math.max(0, nodes.length - story.steps.length);
-  const lasted = duration(story.timeAt(state.position));
+  const lasted = duration(story.now(state));
   const facts = [of.namespace, plural(story.steps.length, "step"), items ? plural(items, "item") : "", state.run > 1 ? `run ${state.run}` : "", lasted ? `${OVER.has(phase) ? "took" : "after"} ${lasted}` : ""];
   byId("head-facts").textContent = facts.filter(Boolean).join(" · ");
-  const notes = [...story.notes, ...story.problems];
+  const isGone = list.isKnown && !list.get(of.namespace, of.name);
+  const notes = [...(isGone ? ["it was deleted; what is shown was read before"] : []), ...story.notes, ...story.problems];
   byId("notes").hidden = !notes.length;
   byId("notes").textContent = notes.join("; ");
   fillBar(byId("bar"), counts);
@@ -219,6 +232,16 @@ function sayTrouble(text) {
   byId("list-note").textContent = text;
 }
 
+function invite() {
+  if (list.all.size) sayEmpty("Choose a workflow", "Its graph, its timeline and its history are shown here.");
+  else sayEmpty("No workflows yet", "What is submitted stands in the list at once.");
+}
+
+setInterval(() => {
+  list.tick();
+  if (page.story?.isRunning(page.story.cursor)) update();
+}, TICK_MS);
+
 let isFirst = true;
 listen(
   (told) => {
@@ -229,6 +252,9 @@ listen(
       if (page.of) list.mark(page.of.namespace, page.of.name);
       else if (list.shown.length === 1) show({ ...list.shown[0], view: "graph", at: null, step: null });
     }
+    if (!page.of) invite();
+    retry(told.changed);
+    if (told.whole || told.gone.length) update();
     follow();
   },
   () => sayTrouble("kipu does not answer: was it ended in the terminal?"),

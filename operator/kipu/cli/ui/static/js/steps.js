@@ -58,7 +58,7 @@ export class Steps {
     const { story, state } = this;
     const isItem = node >= story.steps.length;
     const known = (story.barsOf.get(node) ?? []).filter((bar) => bar.at <= state.position && bar.run === state.run);
-    const times = timesOf(known.at(-1), state.position, story.timeAt(state.position));
+    const times = timesOf(known.at(-1), state.position, story.now(state));
     const attempts = known.filter((bar) => bar.kind === "attempt").length;
     gridRow(
       row, [story.name(node), isItem ? "inner" : ""], chip(story.phaseOf(state, node)), [attempts ? String(attempts) : "", "num"],

@@ -12,7 +12,7 @@ export class Story {
     Object.assign(this, {
       uid: told.uid, origin: told.origin, definition: told.definition ?? null, words: told.words,
       stepPhases: told.stepPhases, workflowPhases: told.workflowPhases, outcomes: told.outcomes,
-      position: 0, times: [], expansions: [], notes: [], problems: [],
+      isLive: false, position: 0, times: [], expansions: [], notes: [], problems: [],
     });
     this.steps = this.definition?.steps ?? [];
     this.columns = [[], [], [], []];
@@ -45,6 +45,17 @@ export class Story {
 
   timeAt(position) {
     return position > 0 ? this.times[Math.min(position, this.times.length) - 1] : 0;
+  }
+
+  /** Whether time goes on: at the newest position of a workflow of a cluster that is not over. */
+  isRunning(state) {
+    return this.isLive && state.position === this.position && !OVER.has(this.workflowPhases[state.phase]);
+  }
+
+  /** The time at a state, in milliseconds after the first record: that of its last event, or this very moment. */
+  now(state) {
+    const last = this.timeAt(state.position);
+    return this.isRunning(state) ? Math.max(last, Date.now() - this.origin) : last;
   }
 
   /** The last position at a time, in milliseconds after the first record. */

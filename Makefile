@@ -86,7 +86,7 @@ crds: setup ## Generate crds/, the chart's copy, schemas/ and docs/reference.md 
 
 ## The chart and what is shipped
 .PHONY: scan sbom licences
-scan: setup ## The rendered chart before kubeconform and kube-score, which are built from Go modules once
+scan: setup ## The rendered chart before kubeconform and kube-score, its alerts by Prometheus' rules; built from Go modules once
 	@tools=$$(e2e/scan/build.sh) && helm=$$(dirname "$$(command -v helm || echo "$$(e2e/cluster/build.sh)/bin/helm")") && \
 	  PATH="$$tools/bin:$$helm:$$PATH" $(BIN)/python -m e2e.scan "$$tools"
 

@@ -1,15 +1,15 @@
-"""`make scan`: the chart as Helm renders it, before kubeconform and kube-score.
+"""`make scan`: the chart as Helm renders it, before kubeconform and kube-score; its alerts, evaluated by Prometheus.
 
     python -m e2e.scan FOLDER      of e2e/scan/build.sh, whose programs are on PATH beside helm
 
 Promises: exit 1 for a manifest that Kubernetes' schema does not know, for a finding that exceptions.yaml does not name,
-for an exception that nothing needs, and for a scanner that does not see a planted fault. Needs no cluster and no net.
+for an exception that nothing needs, for an alert that does not fire as its cases say, and for a scanner that does not
+see a planted fault. Needs no cluster and no net.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +17,14 @@ from typing import Any
 
 import yaml
 
+from . import alerting
 from .findings import excepted, found, left
+from .programs import run
 from .schemas import Schema, from_crd, from_openapi
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "kipu"
 OUT = ROOT / "build" / "scan"
-PROGRAM_SECONDS = 120.0
 # Each is a whole installation; kube-score judges the one that has everything.
 EVERYTHING = (
     "networkPolicy.enabled=true",
@@ -49,11 +50,14 @@ def main(tools: Path) -> int:
     write_schemas(tools, [each for file in rendered.values() for each in manifests(file)])
     faults = [fault for file in rendered.values() for fault in conform(file)]
     faults += left(score(rendered["everything"]), excepted())
+    faults += alerting.faults(manifests(rendered["everything"]), OUT)
     if not conform(planted(rendered["default"])):
         faults.append("kubeconform: has not seen a field that Kubernetes does not know")
     sys.stdout.writelines(f"{fault}\n" for fault in faults)
     count = sum(len(manifests(file)) for file in rendered.values())
-    sys.stdout.write(f"{count} manifests of {len(rendered)} installations: {len(faults) or 'no'} faults\n")
+    sys.stdout.write(
+        f"{count} manifests of {len(rendered)} installations, and their alerts: {len(faults) or 'no'} faults\n"
+    )
     return int(bool(faults))
 
 
@@ -61,7 +65,7 @@ def render(name: str, settings: tuple[str, ...]) -> Path:
     """The file with all manifests of one installation."""
     chosen = [word for setting in settings for word in ("--set", setting)]
     file = OUT / f"{name}.yaml"
-    file.write_text(run("helm", "template", "kipu", str(CHART), "--namespace", "kipu-system", *chosen).stdout)
+    file.write_text(run("helm", "template", "kipu", str(CHART), "--namespace", "kipu-system", *chosen))
     return file
 
 
@@ -97,7 +101,7 @@ def of_crds(crds: list[Schema], group: str, version: str, kind: str) -> Iterator
 def conform(file: Path) -> list[str]:
     """What kubeconform says against it."""
     command = ("kubeconform", "-strict", "-output", "json", "-schema-location", str(OUT / LOCATION), str(file))
-    report = json.loads(run(*command, codes=(0, 1)).stdout)
+    report = json.loads(run(*command, codes=(0, 1)))
     return [f"{file.name}: {each['kind']} {each['name']}: {each['msg']}" for each in report["resources"]]
 
 
@@ -117,17 +121,7 @@ def planted(file: Path) -> Path:
 def score(file: Path) -> list[Any]:
     """What kube-score says against it."""
     more = ("--enable-optional-test", "container-seccomp-profile", "--enable-optional-test", "container-ports-check")
-    return found(
-        json.loads(run("kube-score", "score", "--output-format", "json", *more, str(file), codes=(0, 1)).stdout)
-    )
-
-
-def run(*command: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-    """What it prints. Any other exit code ends the scan with its words."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
-    if done.returncode not in codes:
-        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr or done.stdout}")
-    return done
+    return found(json.loads(run("kube-score", "score", "--output-format", "json", *more, str(file), codes=(0, 1))))
 
 
 if __name__ == "__main__":

@@ -74,3 +74,9 @@ def test_a_manifest_that_is_wrong_still_is_answered_with_all_its_faults(terminal
     assert (outcome.code, outcome.out) == (2, "")
     assert "there is no step 'b'" in outcome.err
     assert "'a'" in outcome.err
+
+
+def test_a_manifest_that_is_not_there_is_named(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "nowhere.yaml"
+    outcome = terminal.kipu("salvage", "-", "--dry-run", "--manifest", str(file), stdin=HALF)
+    assert outcome == (2, "", f"kipu: cannot read {file}: No such file or directory\n")

@@ -226,7 +226,7 @@ def verify(file: IO[bytes]) -> None:
 @click.option(
     "--manifest",
     "mended",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="The mended Workflow, which is created in place of that in FILE: a step that it changes runs again.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
 
 from kipu.shell.kube_views import WorkflowView, decode_workflow
 from kipu.shell.openings import Openings, Rank, rank_of
@@ -32,7 +31,7 @@ class Row:
         self.tasks[name] = asyncio.create_task(self._live(name, rank))
 
     async def _live(self, name: str, rank: Rank) -> None:
-        with closing(await self.openings.turn(rank)):
+        with await self.openings.turn(rank):
             self.begun.append(name)
             await self._leave[name].wait()
 
@@ -80,3 +79,24 @@ async def test_who_is_cancelled_holds_nobody_up() -> None:
     await settle()
     assert row.begun == ["first", "last", "after"]
     await row.leave("after")
+
+
+async def test_a_turn_that_is_closed_before_its_end_gives_back_one_place() -> None:
+    openings, begun = Openings(1), list[int]()
+
+    async def come(number: int) -> None:
+        with await openings.turn((0, number)):
+            begun.append(number)
+            await asyncio.Event().wait()
+
+    with await openings.turn((0, 0)) as turn:
+        coming = [asyncio.create_task(come(number)) for number in (1, 2)]
+        await settle()
+        assert begun == []
+        turn.close()
+        await settle()
+        assert begun == [1]
+    await settle()
+    assert begun == [1]
+    for task in coming:
+        task.cancel()

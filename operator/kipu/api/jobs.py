@@ -18,7 +18,7 @@ from kipu.core.naming import attempt_id, idempotency_key, item_name
 from . import workspace
 from .durations import timestamp
 from .passthrough import merge
-from .pods import MAIN, listed, literal, main_container, mapping, pod_template, with_main
+from .pods import MAIN, listed, literal, main_container, mapping, pod_template, template_labels, with_main
 from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
 
@@ -81,8 +81,8 @@ def placeholder_manifest(attempt: AttemptRef) -> dict[str, object]:
 
 def _queued(job: dict[str, object]) -> dict[str, object]:
     """With what Kueue reads of a Job and stands in the step's template. A placeholder is never queued."""
-    labels_ = mapping(mapping(mapping(mapping(job, "spec"), "template"), "metadata"), "labels")
-    own = {key: value for key, value in labels_.items() if key.startswith(KUEUE_LABELS)}
+    theirs = template_labels(mapping(job, "spec"))
+    own = {key: value for key, value in theirs.items() if key.startswith(KUEUE_LABELS)}
     return merge(job, {"metadata": {"labels": own}}) if own else job
 
 

@@ -71,6 +71,11 @@ def mapping(raw: JsonMap, key: str) -> JsonMap:
     return value if isinstance(value, Mapping) else {}
 
 
+def template_labels(owner: JsonMap) -> JsonMap:
+    """The labels in the pod template of a step, of the defaults or of a Job's spec."""
+    return mapping(mapping(mapping(owner, "template"), "metadata"), "labels")
+
+
 def listed(raw: JsonMap, key: str) -> list[Any]:
     """The list under this key; empty if there is none."""
     value = raw.get(key)

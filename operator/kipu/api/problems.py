@@ -54,7 +54,7 @@ def translate(error: ValidationError, model: type[BaseModel], root: str) -> Iter
         reason, hint = _explain(fault["type"], fault.get("ctx", {}), fault["input"], fault["msg"])
         if fault["type"] == "extra_forbidden":
             hint = _nearest_field(str(location[-1]), _model_at(model, location[:-1]))
-        if _EXPECTED.get(fault["type"]) == "an object":
+        elif _EXPECTED.get(fault["type"]) == "an object":
             hint = _shape_of(_model_at(model, location))
         yield Problem(path=path, reason=reason, hint=hint)
 

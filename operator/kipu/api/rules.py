@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Set
 
 from kipu.core.errors import Problem
 
-from .jobs import KUEUE_LABEL
+from .jobs import KUEUE_LABEL, MANAGED_BY_LABEL
 from .passthrough import JsonMap
-from .pods import MAIN, has_one_pod, listed, main_container, mapping, pod_template
+from .pods import MAIN, has_one_pod, listed, main_container, mapping, pod_template, template_labels
 from .scopes import templates
 from .workspace import VOLUME
 
@@ -21,7 +21,6 @@ JOBLESS_FIELDS = frozenset({"name", "dependsOn", "runWhen", "when", "allowFailur
 NESTED_FIELDS = JOBLESS_FIELDS | {"retry", "timeout", "forEach"}
 OWN_PREFIX = "KIPU_"
 OWN_LABELS = "kipu.dev/"
-MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 def step_problems(step: JsonMap, pod: JsonMap, defaults: JsonMap | None, path: str) -> Iterator[Problem]:
@@ -61,11 +60,10 @@ def _external_problems(step: JsonMap, defaults: JsonMap | None, path: str) -> It
     if external and step.get("startTimeout") is not None:
         reason = "has no meaning beside effects: External, whose start is the record of its Job"
         yield Problem(path=f"{path}.startTimeout", reason=reason, hint="set attemptTimeout, which counts from then")
-    labels = mapping(mapping(mapping(step, "template"), "metadata"), "labels")
-    if external and KUEUE_LABEL in labels:
+    if external and KUEUE_LABEL in template_labels(step):
         where = f"{path}.template.metadata.labels[{KUEUE_LABEL}]"
         yield Problem(path=where, reason="a queue and effects: External both decide when the Job may run")
-    elif external and KUEUE_LABEL in mapping(mapping(mapping(defaults or {}, "template"), "metadata"), "labels"):
+    elif external and KUEUE_LABEL in template_labels(defaults or {}):
         reason = "External and a queue, that of defaults.template, both decide when the Job may run"
         hint = f"put the label {KUEUE_LABEL} into the templates of the other steps"
         yield Problem(path=f"{path}.effects", reason=reason, hint=hint)
@@ -96,8 +94,8 @@ def template_problems(owner: JsonMap, path: str) -> Iterator[Problem]:
     """Everything wrong with the pod template of a step or of the defaults."""
     template = mapping(owner, "template")
     spec, where = mapping(template, "spec"), f"{path}.template.spec"
-    for key in mapping(mapping(template, "metadata"), "labels"):
-        if key.startswith(OWN_LABELS) or key == MANAGED_BY:
+    for key in template_labels(owner):
+        if key.startswith(OWN_LABELS) or key == MANAGED_BY_LABEL:
             yield Problem(path=f"{path}.template.metadata.labels[{key}]", reason="is a label that Kipu sets")
     if spec.get("restartPolicy") not in (None, "Never"):
         hint = "an attempt that failed is tried again by the step's retry"

@@ -315,8 +315,8 @@ class Actor:
                 self._lookout.over(self.state, step)
 
     def _look_at_clock(self) -> None:
-        self._mailbox.nudge()
         self._publisher.mark()
+        self._mailbox.nudge()
 
     def _project(self) -> dict[str, object]:
         """The status of the committed state."""

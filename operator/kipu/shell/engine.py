@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 from kipu.api import status as projections
@@ -213,7 +212,7 @@ class Engine:
         name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
         entry.actor = actor = Actor(entry.view, self._services, seen=entry.seen)
         try:
-            with closing(await self._openings.turn(rank_of(entry.view))) as turn:
+            with await self._openings.turn(rank_of(entry.view)) as turn:
                 await actor.open()
                 await actor.run(turn.close)
         except Exception as caught:

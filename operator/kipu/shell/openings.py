@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from contextlib import ExitStack
 
 from .kube_views import WorkflowView, epoch_ms
 
@@ -28,19 +28,6 @@ def rank_of(view: WorkflowView) -> Rank:
     return rank(priority if isinstance(priority, int) else 0, view)
 
 
-class Turn:
-    """Somebody's, until it is closed."""
-
-    def __init__(self, over: Callable[[], None]) -> None:
-        self._over: Callable[[], None] | None = over
-
-    def close(self) -> None:
-        """The next one's from now on."""
-        over, self._over = self._over, None
-        if over is not None:
-            over()
-
-
 class Openings:
     """At most `limit` at once."""
 
@@ -49,10 +36,12 @@ class Openings:
         self._row: list[tuple[Rank, int, asyncio.Future[None]]] = []  # a heap; who has given up is passed over
         self._numbers = itertools.count()
 
-    async def turn(self, rank: Rank) -> Turn:
-        """When it is one's turn. It is to be closed; it may be closed twice."""
+    async def turn(self, rank: Rank) -> ExitStack:
+        """When it is one's turn, to be used in a `with`; it may be closed before that ends."""
         await self._wait(rank)
-        return Turn(self._next)
+        turn = ExitStack()
+        turn.callback(self._next)
+        return turn
 
     async def _wait(self, rank: Rank) -> None:
         if self._free:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack
 
+from kipu.shell.openings import Openings, Rank
 from tests.zoo.mutants import mutant
 
 
-@mutant("Turn.__init__", breaks="no backpressure", caught_by="tests/shell/test_engine.py")
-def a_turn_ends_where_it_begins(self: Any, over: Callable[[], None]) -> None:
+@mutant("Openings.turn", breaks="no backpressure", caught_by="tests/shell/test_engine.py")
+async def a_turn_ends_where_it_begins(self: Openings, rank: Rank) -> ExitStack:
     """All that are new ask for everything at once."""
-    over()
-    self._over = None
+    await self._wait(rank)
+    self._next()
+    return ExitStack()

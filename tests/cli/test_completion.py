@@ -14,6 +14,7 @@ from kipu.cli import plugin
 from kipu.cli.commands import Command
 from kipu.cli.main import kipu, main
 from tests.api.specs import spec, step
+from tests.cli import exports
 from tests.cli.api_server import ApiServer
 from tests.cli.stored import AT, flow_of, put, stored
 from tests.cli.terminal import Terminal
@@ -146,3 +147,12 @@ def test_a_hint_names_the_program_as_it_was_called(server: ApiServer, capsys: py
     with ThreadPoolExecutor(1) as thread, pytest.raises(SystemExit):
         thread.submit(plugin.main, ["suspend", "nightly"]).result()
     assert "until 'kubectl kipu resume nightly'" in capsys.readouterr().err
+
+
+def test_what_to_do_next_names_it_so_too(server: ApiServer, capsys: pytest.CaptureFixture[str]) -> None:
+    flow = flow_of(ASKS)
+    flow.succeed("build", after=SECOND)
+    exports.recorded(server, flow, ASKS)
+    with ThreadPoolExecutor(1) as thread, pytest.raises(SystemExit):
+        thread.submit(plugin.main, ["explain", "nightly", "publish"]).result()
+    assert "to do: 'kubectl kipu approve nightly publish'" in capsys.readouterr().out

@@ -205,7 +205,7 @@ def test_an_approval_is_asked_for_with_what_to_do() -> None:
     given = flow(approval("ask", timeout=MINUTE))
     found = explained(given, "ask")
     assert found.answer == "step 'ask' waits for somebody's approval (until 2023-11-14T22:14:20.000Z): Go on?"
-    assert "to do: kipu approve w ask, or with --decision Reject" in found.facts
+    assert "to do: 'kipu approve w ask', or with --decision Reject" in found.facts
 
 
 def test_a_wait_has_its_time() -> None:
@@ -222,7 +222,7 @@ def external() -> Flow:
 def test_what_nobody_knows_waits_for_a_word_with_what_to_do() -> None:
     found = explained(external(), "a")
     assert found.answer == "step 'a' waits for a person's word: nobody knows whether it has done its work (Lost)"
-    assert "to do: find out whether it has, and then: kipu resolve w a Succeed|Fail|Retry" in found.facts
+    assert "to do: find out whether it has, and then 'kipu resolve w a Succeed' (or Fail, or Retry)" in found.facts
 
 
 # -- over --------------------------------------------------------------------------------------------------
@@ -231,8 +231,8 @@ def test_what_nobody_knows_waits_for_a_word_with_what_to_do() -> None:
 def test_once_the_run_is_over_a_failure_comes_with_how_to_go_on() -> None:
     given = flow(step("a"), step("b"), on_failure=OnFailure.CONTINUE)
     given.fail("a")
-    rerun = "to do: mend what was wrong, and then: kipu rerun w (what has succeeded stays done)"
-    anew = "or, where the manifest was wrong, mend a copy: kipu salvage --help says how to go on with that"
+    rerun = "to do: mend what was wrong, and then 'kipu rerun w' (what has succeeded stays done)"
+    anew = "or, where the manifest was wrong, mend a copy: 'kipu salvage --help' says how to go on with that"
     assert not [fact for fact in explained(given, "a").facts if fact in (rerun, anew)]
     given.succeed("b")
     found = explained(given, "a").facts

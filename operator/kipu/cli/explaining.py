@@ -16,7 +16,7 @@ from rich.text import Text
 from kipu.shell.clock import SystemClock
 
 from .columns import PHASE_STYLES
-from .commands import Command
+from .commands import Command, hinted
 from .completing import all_step_names
 from .log_sources import last_words
 from .options import Where, of_a_workflow
@@ -44,7 +44,7 @@ def command(name: str, step: str, where: Where) -> None:
     console = Console()
     console.print(Text(found.answer, style=f"bold {PHASE_STYLES.get(phase, '')}"), soft_wrap=True)
     for fact in found.facts:
-        console.print(Text(f"  {fact}"), soft_wrap=True)
+        console.print(Text(hinted(f"  {fact}")), soft_wrap=True)
 
 
 async def _explain(where: Where, name: str, step: str) -> tuple[str, Explanation]:

@@ -300,12 +300,13 @@ class _Asked:
     def _of_what_to_do(self) -> Iterator[str]:
         step, phase = self._state.name(self._place), self._step.phase
         if phase is StepPhase.UNKNOWN:
-            yield f"to do: find out whether it has, and then: kipu resolve {self._workflow} {step} Succeed|Fail|Retry"
+            word = f"'kipu resolve {self._workflow} {step} Succeed' (or Fail, or Retry)"
+            yield f"to do: find out whether it has, and then {word}"
         if phase is StepPhase.SUSPENDED and self._definition.approval is not None:
-            yield f"to do: kipu approve {self._workflow} {step}, or with --decision Reject"
+            yield f"to do: 'kipu approve {self._workflow} {step}', or with --decision Reject"
         if phase is StepPhase.FAILED and self._state.is_terminal and not self._definition.allow_failure:
-            yield f"to do: mend what was wrong, and then: kipu rerun {self._workflow} (what has succeeded stays done)"
-            yield "or, where the manifest was wrong, mend a copy: kipu salvage --help says how to go on with that"
+            yield f"to do: mend what was wrong, and then 'kipu rerun {self._workflow}' (what has succeeded stays done)"
+            yield "or, where the manifest was wrong, mend a copy: 'kipu salvage --help' says how to go on with that"
 
     def _of_cluster(self) -> Iterator[str]:
         for pod in self._sight.pods:

@@ -44,6 +44,13 @@ def test_a_mended_manifest_goes_on_with_what_it_has_left_as_it_was(terminal: Ter
     assert manifest["spec"] == given
 
 
+def test_the_namespace_is_that_of_the_command_or_else_of_the_manifest(terminal: Terminal, tmp_path: Path) -> None:
+    file = mended(tmp_path, changed("right", command=["mended"]), namespace="etl")
+    for more, namespace in (((), "etl"), (("-n", "team-a"), "team-a")):
+        outcome = terminal.kipu("salvage", "-", "--dry-run", "--manifest", file, *more, stdin=HALF)
+        assert yaml.safe_load(outcome.out)["metadata"] == {"name": STREAM.name, "namespace": namespace}
+
+
 def test_what_rests_on_a_step_that_was_mended_runs_again(terminal: Terminal, tmp_path: Path) -> None:
     outcome = terminal.kipu(
         "salvage", "-", "--dry-run", "--manifest", mended(tmp_path, changed("top", command=["x"])), stdin=HALF

@@ -231,7 +231,7 @@ def verify(file: IO[bytes]) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Print the manifest, and create nothing. Needs no cluster.")
 @click.option("--force", is_flag=True, help="Although pods of the old Workflow may still run the same steps.")
-@placed("Of the new Workflow; else that of the old one.")
+@placed("Of the new Workflow; else that of the manifest, or of the old one.")
 def salvage(file: IO[bytes], name: str | None, mended: Path | None, dry_run: bool, force: bool, where: Where) -> None:
     """Create a Workflow that goes on where the verified FILE of 'kipu export' ends.
 

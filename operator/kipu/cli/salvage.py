@@ -49,11 +49,13 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None, mended
     recorded = verdict.state.definition
     if recorded is None:
         raise CannotTell(f"Workflow '{verdict.name}' was never accepted: there is nothing to go on with")
-    wanted, definition = _of_file(verdict, recorded) if mended is None else (mended.spec, mended.definition)
-    wanted = {key: value for key, value in wanted.items() if key != "adopt"}
+    wanted, definition = (
+        _of_file(verdict, recorded) if mended is None else (_without_adoption(mended.spec), mended.definition)
+    )
     proofs, differs = _proofs(verdict), _differs(definition, recorded)
     unchanged = [] if differs else _unchanged(definition, recorded)
     adopted = adoptable(definition, [step for step in unchanged if step in proofs])
+    asked = {key: value for key, value in (("name", name), ("namespace", namespace)) if value}
     if adopted:
         wanted["adopt"] = {
             "workflowUid": verdict.uid,
@@ -65,9 +67,10 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None, mended
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {
-                "name": name or (verdict.name if mended is None else mended.name),
-                "namespace": namespace or verdict.namespace,
-                **({} if mended is None else mended.notes),
+                "name": verdict.name,
+                "namespace": verdict.namespace,
+                **({} if mended is None else mended.metadata),
+                **asked,
             },
             "spec": wanted,
         },
@@ -77,17 +80,21 @@ def salvage(verdict: Verdict, *, name: str | None, namespace: str | None, mended
     )
 
 
-def _of_file(verdict: Verdict, recorded: Definition) -> tuple[Mapping[str, object], Definition]:
+def _of_file(verdict: Verdict, recorded: Definition) -> tuple[dict[str, object], Definition]:
     """The spec of the file, and what it means."""
     spec = verdict.enclosed.spec
     if spec is None:
         raise CannotTell("the file holds no spec to run again: only 'kipu export' writes it, of a Workflow as taken up")
-    wanted = {key: value for key, value in spec.items() if key != "adopt"}
+    wanted = _without_adoption(spec)
     try:
         # Of a template only the log knows what it said: it is taken to say so still.
-        return spec, specs.parse(wanted) if template_name(wanted) is None else recorded
+        return wanted, specs.parse(wanted) if template_name(wanted) is None else recorded
     except UserError as error:
         raise CannotTell(f"this release would not accept the file's spec: {error}") from error
+
+
+def _without_adoption(spec: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in spec.items() if key != "adopt"}
 
 
 def _adopted(verdict: Verdict, step: str, proof: Recorded) -> dict[str, object]:

@@ -22,6 +22,7 @@ from kipu.core.errors import Problem, UserError
 from . import manifests, params
 from .errors import CannotTell
 
+KEPT = ("name", "namespace", "labels", "annotations")  # the rest of metadata is of a Workflow that was made before
 KEYS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 
@@ -33,7 +34,7 @@ class Manifest:
     spec: Mapping[str, object]  # with what was given in place of its own params
     template: JsonMap | None  # the spec of the one that it names
     definition: Definition
-    notes: Mapping[str, object]  # its labels and annotations
+    metadata: Mapping[str, object]  # what it has of KEPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,5 +105,5 @@ def _manifest(source: Source, texts: Mapping[str, str]) -> Manifest:
         raise UserError(tuple(problems))
     assert name is not None
     assert isinstance(spec, Mapping)
-    notes = {key: raw["metadata"][key] for key in ("labels", "annotations") if key in raw["metadata"]}
-    return Manifest(name=name, spec=spec, template=template, definition=definition, notes=notes)
+    metadata = {key: raw["metadata"][key] for key in KEPT if key in raw["metadata"]}
+    return Manifest(name=name, spec=spec, template=template, definition=definition, metadata=metadata)

@@ -58,6 +58,17 @@ def test_what_rests_on_a_step_that_was_mended_runs_again(terminal: Terminal, tmp
     assert outcome.err == "kipu: adopted none; to run 5 (top, left, right, report, bottom)\n"
 
 
+def test_what_a_salvaged_manifest_adopts_is_not_adopted_from_the_history_before(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    salvaged = yaml.safe_load(terminal.kipu("salvage", "-", "--dry-run", stdin=HALF).out)["spec"]
+    assert [each["name"] for each in salvaged["adopt"]["steps"]] == ["top", "left"]
+    given = changed("top", command=["x"])
+    file = mended(tmp_path, {**given, "adopt": salvaged["adopt"]})
+    outcome = terminal.kipu("salvage", "-", "--dry-run", "--manifest", file, stdin=HALF)
+    assert yaml.safe_load(outcome.out)["spec"] == given
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("params", [{"name": "day", "value": "2"}]), ("defaults", {"image": "busybox:1.37"})],

@@ -2,7 +2,7 @@
 
 Promises: holds only views, decides nothing, writes nothing; each actor is told of changes of its own Jobs and children
 alone; `synced` is set only while a complete consistent list of all kinds has been folded since the start.
-Bounded: one entry per Job or child of a workflow that is not finished.
+Bounded: one entry per Job or child of a workflow that is not finished; of an attempt that is over only its name.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .watch import JOBS, PODS, Change, is_behind, list_and_watch
 
 OURS = "app.kubernetes.io/managed-by=kipu"
 WORKFLOW_UID = "kipu.dev/workflow-uid"
+ENDED = ("Succeeded", "Failed")
 CHILDREN = f"{OURS},{WORKFLOW_UID}"  # those of CronWorkflows have the first label alone
 
 
@@ -45,6 +46,7 @@ class Observer:
         self._sightings: dict[str, dict[str, Sighting]] = {}
         self._listeners: dict[str, Listener] = {}
         self._ignored: set[str] = set()  # finished workflows: their Jobs stay, nobody asks
+        self._over: dict[str, set[str]] = {}  # likewise, by workflow: attempts that are over, while their Jobs stay
         self._lists: dict[_List, asyncio.Event] = {
             (kind, area): asyncio.Event() for kind in ("jobs", "pods", "children") for area in areas
         }
@@ -86,11 +88,17 @@ class Observer:
         """What was seen of this workflow's Jobs and children so far."""
         return self._sightings.get(uid, {})
 
+    def over(self, uid: str, name: str) -> None:
+        """The attempt of this name is over, and that is recorded: whatever is seen of it changes nothing any more."""
+        if (sightings := self._sightings.get(uid)) is not None and sightings.pop(name, None) is not None:
+            self._over.setdefault(uid, set()).add(name)
+
     def forget(self, uid: str, *, finished: bool) -> None:
         """The actor stopped. `finished`: nobody will ask again, drop what is known."""
         self._listeners.pop(uid, None)
         if finished:
             self._sightings.pop(uid, None)
+            self._over.pop(uid, None)
             self._ignored.add(uid)
 
     def attend(self, uid: str) -> None:
@@ -122,10 +130,12 @@ class Observer:
         view = change.view
         assert view is not None
         uid, name = view.metadata.labels.workflow_uid, view.metadata.name
-        if not uid or uid in self._ignored:
+        gone = change.kind == "Deleted"
+        if self._is_ignored(uid, name):
+            if gone:
+                self._over.get(uid, set()).discard(name)
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
-        gone = change.kind == "Deleted"
         if not _is_news(view, sighting.job if isinstance(view, JobView) else sighting.child, gone=gone):
             return
         if isinstance(view, JobView):
@@ -140,18 +150,22 @@ class Observer:
         view = change.view
         assert view is not None
         uid, name = view.metadata.labels.workflow_uid, view.metadata.labels.job_name
-        if not uid or not name or uid in self._ignored:
+        if not name or self._is_ignored(uid, name):
             return
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
         if change.kind == "Deleted":
             # A pod that had ended before it was removed still says how it ended.
-            if view.status.phase not in ("Succeeded", "Failed") or sighting.job is None:
+            known = sighting.pods.get(view.metadata.uid)
+            if known is None or known.status.phase not in ENDED or sighting.job is None:
                 sighting.pods.pop(view.metadata.uid, None)
         else:
             sighting.pods[view.metadata.uid] = view
         self._tell(uid, name, sighting, False)
         if sighting.job is None and not sighting.pods:
             self._sightings[uid].pop(name, None)
+
+    def _is_ignored(self, uid: str, name: str) -> bool:
+        return not uid or uid in self._ignored or name in self._over.get(uid, ())
 
     def _tell(self, uid: str, name: str, sighting: Sighting, gone: bool) -> None:
         if (listener := self._listeners.get(uid)) is not None:

@@ -5,7 +5,7 @@ it a `Deleted` for every object that vanished unseen; the watch resumes after th
 closed or cut, and a new list is read when that version is too old (410 as a status or as an event), when it is
 refused again and again, and when the server is behind it (a restored etcd falls silent, or counts backwards). No
 error ends it: it waits, longer each time, and goes on.
-Bounded: one view per object of the selection. Must never judge what it sees.
+Bounded: of each object of the selection what its resource remembers of it. Must never judge what it sees.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ async def list_and_watch(
     field_selector: str = "",
     namespace: str | None = None,
 ) -> AsyncGenerator[Change[T], None]:
-    """Endless; cancel the task or close the iterator to end it. A Deleted view is the last one that was seen."""
+    """Endless; cancel the task or close the iterator to end it.
+
+    A Deleted view is the last one there was; of an object that vanished unseen, what its resource remembers of it.
+    """
     selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
     feed = _Feed(kube, resource, namespace, {key: value for key, value in selectors.items() if value})
     while True:
@@ -152,7 +155,7 @@ class _Feed(Generic[T]):
         known = self._known.get(view.metadata.uid)
         if known is not None and known.metadata.resource_version == view.metadata.resource_version:
             return None
-        self._known[view.metadata.uid] = view
+        self._known[view.metadata.uid] = self._resource.trace(view)
         return Change(kind="Added" if known is None else "Modified", view=view)
 
     # -- the watch ---------------------------------------------------------------------------------------
@@ -207,7 +210,7 @@ class _Feed(Generic[T]):
         if isinstance(event, DeletedEvent):
             self._known.pop(view.metadata.uid, None)
             return Change(kind="Deleted", view=view)
-        self._known[view.metadata.uid] = view
+        self._known[view.metadata.uid] = self._resource.trace(view)
         return Change(kind="Added" if isinstance(event, AddedEvent) else "Modified", view=view)
 
     def _advance(self, version: str) -> None:

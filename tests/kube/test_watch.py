@@ -12,7 +12,7 @@ from kipu.shell import kube as client
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_views import WorkflowView
-from kipu.shell.watch import SILENCE_SECONDS, WORKFLOWS, Change, list_and_watch
+from kipu.shell.watch import JOBS, SILENCE_SECONDS, WORKFLOWS, Change, list_and_watch
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import Fault, Status, TimeoutNotDone
 from tests.fakes.watching import End
@@ -398,6 +398,27 @@ async def test_a_deleted_view_is_the_last_one_seen(server: ApiServer, kube: Kube
     assert deleted.kind == "Deleted"
     assert deleted.view is not None
     assert deleted.view.spec == {"n": 7}
+    await changes.aclose()
+
+
+async def test_of_a_job_that_vanished_unseen_it_is_told_who_it_was(server: ApiServer, kube: Kube) -> None:
+    """Of tens of thousands no more is remembered."""
+    labels = {"app.kubernetes.io/managed-by": "kipu", "kipu.dev/workflow-uid": "w"}
+    pod = {"containers": [{"name": "main", "image": "busybox:1.36"}], "restartPolicy": "Never"}
+    server.create({"kind": "Job", "metadata": {"name": "a", "labels": labels}, "spec": {"template": {"spec": pod}}})
+    changes = list_and_watch(kube, JOBS)
+    added = await anext(changes)
+    assert (await anext(changes)).kind == "Synced"
+    server.end_watches(End.CLOSED)
+    server.delete("jobs", "default", "a", propagationPolicy="Background")
+    server.etcd.compact()
+    deleted = await anext(changes)
+    while deleted.kind != "Deleted":  # what its controller had written before
+        deleted = await anext(changes)
+    assert added.view is not None
+    assert deleted.view is not None
+    was, known = deleted.view.metadata, added.view.metadata
+    assert (was.name, was.uid, was.labels.workflow_uid) == ("a", known.uid, "w")
     await changes.aclose()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from kipu.shell.kube import Kube
-from kipu.shell.kube_views import JobView
+from kipu.shell.kube_views import PODS, JobView, PodView
 from kipu.shell.observer import WORKFLOW_UID, Observer
+from kipu.shell.watch import Change
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import TimeoutNotDone
 from tests.shell.operating import until
@@ -64,3 +66,48 @@ async def test_of_what_was_deleted_nothing_is_kept() -> None:
     server.delete("workflows", "default", "b")
     await until(lambda: not known)
     task.cancel()
+
+
+def pod_view(version: str, phase: str) -> PodView:
+    labels = {WORKFLOW_UID: "w", "batch.kubernetes.io/job-name": "w-a"}
+    metadata = {"name": "w-a-x", "labels": labels, "resourceVersion": version, "uid": "pod-uid"}
+    return msgspec.convert({"metadata": metadata, "status": {"phase": phase}}, PodView)
+
+
+async def test_of_an_attempt_that_is_over_nothing_is_kept_whatever_is_seen_of_it_later() -> None:
+    """A workflow may have tens of thousands of them, and each has two views, of 6 KB."""
+    told: list[str] = []
+    observer = Observer(Kube(ApiServer().connect(user="operator")))
+    known = observer.listen("w", lambda name, *_: told.append(name))
+    observer.saw_job(view("9"))
+    observer.over("w", "w-a")
+    observer.saw_job(view("10", condition("Complete")))
+    observer._fold_pod(Change(kind="Modified", view=pod_view("11", "Succeeded")))
+    assert (told, known) == (["w-a"], {})
+    observer._fold_owned(Change(kind="Deleted", view=view("12")))
+    assert observer._over == {"w": set()}  # nor its name, once its Job is gone
+    observer.saw_job(view("13", uid="another"))
+    assert told == ["w-a", "w-a"]
+
+
+async def test_what_was_never_seen_of_an_attempt_that_is_over_is_seen_and_of_a_workflow_that_has_ended_nothing() -> (
+    None
+):
+    observer = Observer(Kube(ApiServer().connect(user="operator")))
+    known = observer.listen("w", lambda *_: None)
+    observer.over("w", "w-a")  # by a session that takes it from the log: its Job may be long gone
+    observer.saw_job(view("9"))
+    assert list(known) == ["w-a"]
+    observer.over("w", "w-a")
+    observer.forget("w", finished=True)
+    assert not observer._over
+
+
+@pytest.mark.parametrize(("before", "stays"), [("Running", False), ("Succeeded", True)])
+async def test_a_pod_that_had_ended_before_it_was_removed_still_says_how(before: str, stays: bool) -> None:
+    observer = Observer(Kube(ApiServer().connect(user="operator")))
+    known = observer.listen("w", lambda *_: None)
+    observer.saw_job(view("9"))
+    observer._fold_pod(Change(kind="Modified", view=pod_view("10", before)))
+    observer._fold_pod(Change(kind="Deleted", view=PODS.trace(pod_view("10", before))))  # it vanished unseen
+    assert bool(known["w-a"].pods) is stays

@@ -142,3 +142,25 @@ async def test_many_share_one_pace_and_a_change_of_phase_of_any_is_shown_at_once
         assert all(workflow["status"]["phase"] == "Succeeded" for workflow in server.all("workflows"))
         for publisher in publishers:
             publisher.close()
+
+
+async def test_turns_of_those_that_have_ended_delay_nobody() -> None:
+    """A flood of thousands that end within a second each is over, and the next one's trouble is shown at once."""
+    server, pace = ApiServer(), Pace(10.0)
+    for number in range(1_000):
+        publisher = given(server, f"w{number:04}", pace)
+        publisher.mark()
+        publisher.close()
+    nudged: list[float] = []
+    view = decode_workflow(server.create({"kind": "Workflow", "metadata": {"name": "w"}, "spec": {}}))
+    stream = StreamId(namespace="default", name="w", uid=view.metadata.uid)
+    kube, loop = Kube(server.connect(user="operator")), asyncio.get_running_loop()
+    late = Publisher(
+        kube, stream, view, interval_seconds=1.0, pace=pace, nudge=lambda: nudged.append(loop.time() - begun)
+    )
+    begun = loop.time()
+    late.mark()
+    await asyncio.sleep(300.0)
+    assert nudged
+    assert nudged[0] < 0.5
+    late.close()

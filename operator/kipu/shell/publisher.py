@@ -9,6 +9,7 @@ and whoever sent it. Must never be read as truth: nobody decides by it.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from kipu.core.errors import KipuError
@@ -27,18 +28,61 @@ class WorkflowGone(KipuError):
     """The Workflow was deleted (or replaced by a namesake): stop, its collector does the rest."""
 
 
+class Turn:
+    """Of one that waits to write."""
+
+    def __init__(self, come: Callable[[], None]) -> None:
+        self._come: Callable[[], None] | None = come
+        self.has_come = False
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it was not given up."""
+        return self._come is not None
+
+    def take(self) -> None:
+        """It comes now."""
+        assert self._come is not None
+        self.has_come = True
+        self._come()
+
+    def give_up(self) -> None:
+        """Whoever is next need not wait for it."""
+        self._come = None
+
+
 class Pace:
-    """How often the statuses of all workflows together are written between their changes of phase."""
+    """How often the statuses of all workflows together are written between their changes of phase: in turn."""
 
     def __init__(self, per_second: float) -> None:
         self._gap_seconds = 1.0 / per_second
-        self._next = 0.0
+        self._next = 0.0  # not before, in the loop's time
+        self._row: deque[Turn] = deque()
+        self._timer: asyncio.TimerHandle | None = None
 
-    def turn(self) -> float:
-        """From when on one may be written, in the loop's time. Each call gives a turn away."""
-        turn = max(self._next, asyncio.get_running_loop().time())
-        self._next = turn + self._gap_seconds
+    def ask(self, come: Callable[[], None]) -> Turn:
+        """For the turn after all those that were asked for before: it is there at once, or `come` is called then."""
+        turn, now = Turn(come), asyncio.get_running_loop().time()
+        if not self._row and now >= self._next:
+            self._next, turn.has_come = now + self._gap_seconds, True
+            return turn
+        self._row.append(turn)
+        self._wake()
         return turn
+
+    def _wake(self) -> None:
+        if self._row and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(self._next, self._give)
+
+    def _give(self) -> None:
+        self._timer = None
+        while self._row:
+            turn = self._row.popleft()
+            if turn.is_wanted:
+                self._next = asyncio.get_running_loop().time() + self._gap_seconds
+                turn.take()
+                break
+        self._wake()
 
 
 class Publisher:
@@ -60,7 +104,7 @@ class Publisher:
         self._phase = view.status.get("phase")
         self._interval_seconds = interval_seconds
         self._pace = pace
-        self._turn: float | None = None  # which a change of phase does not use up
+        self._turn: Turn | None = None  # which a change of phase does not use up
         self._nudge = nudge
         self._dirty = False
         self._written: Status = {}
@@ -73,7 +117,7 @@ class Publisher:
     def mark(self) -> None:
         """Something shown has changed; have the actor offer it when it is due."""
         if self._turn is None:
-            self._turn = self._pace.turn()
+            self._turn = self._pace.ask(self._wake_when_due)
         self._dirty = True
         self._wake_when_due()
 
@@ -89,11 +133,11 @@ class Publisher:
         if not (self._dirty or urgent) or self._task is not None:
             return
         if not urgent:
-            if asyncio.get_running_loop().time() < self._due_at():
+            if not self._is_due():
                 self._wake_when_due()
                 return
             self._turn = None
-        self.close()
+        self._forget_wake()
         self._dirty, self._phase = False, phase
         if (status := make()) == self._written:
             return
@@ -108,7 +152,12 @@ class Publisher:
             await asyncio.sleep(self._retry_seconds())
 
     def close(self) -> None:
-        """Forget a pending wake-up."""
+        """Wait for nothing any more."""
+        self._forget_wake()
+        if self._turn is not None:
+            self._turn.give_up()
+
+    def _forget_wake(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
 
@@ -168,16 +217,17 @@ class Publisher:
             self._wake_when_due()
 
     def _wake_when_due(self) -> None:
-        self.close()
-        self._wake = asyncio.get_running_loop().call_at(self._due_at(), self._due)
+        self._forget_wake()
+        if self._turn is None or self._turn.has_come:  # else this is called again when it comes
+            self._wake = asyncio.get_running_loop().call_at(self._not_before, self._due)
 
-    def _due_at(self) -> float:
-        return max(self._not_before, self._turn or 0.0)
+    def _is_due(self) -> bool:
+        is_its_turn = self._turn is None or self._turn.has_come
+        return is_its_turn and asyncio.get_running_loop().time() >= self._not_before
 
     def _due(self) -> None:
         # The loop may run a timer a hair early: without this the actor would be nudged again and again until then.
         self._not_before = 0.0
-        self._turn = 0.0
         self._nudge()
 
 

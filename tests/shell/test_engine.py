@@ -120,6 +120,67 @@ async def test_a_workflow_begins_only_when_one_before_it_has_claimed_its_log() -
             assert await ended(server, name) == "Succeeded"
 
 
+async def test_who_waits_long_to_be_taken_up_says_so_first_who_waits_longest() -> None:
+    """Thousands at once: that nothing has happened yet to most of them is nobody's fault, but has a reason."""
+    server, claimed = ApiServer(), set[bytes | None]()
+
+    def late(_number: int, request: Request) -> Fault | None:
+        if request.method != "POST" or not request.path.endswith("/configmaps") or request.body in claimed:
+            return None
+        claimed.add(request.body)
+        return TimeoutNotDone(seconds=10.0)
+
+    names = [f"w{number}" for number in range(3 * OPENING_MAX)]
+    for priority, name in enumerate(names):
+        apply(server, step("one"), name=name, priority=priority)
+    async with operator(server, faults=late) as engine:
+        await asyncio.sleep(1.0)
+        assert not any(status(server, name) for name in names)  # so soon nobody asks
+        assert engine.census().waiting["Opening"].count == len(names) - OPENING_MAX
+        await asyncio.sleep(5.0)
+        told = [write.path.split("/")[-2] for write in server.writes("one") if write.path.endswith("/status")]
+        assert told == sorted(told, key=names.index)  # the lowest priority first, and each once
+        assert len(told) == len(names) - OPENING_MAX
+        others = len(told) - 1
+        for name in told:
+            assert status(server, name) == {
+                "phase": "Pending",
+                "reason": "Waiting",
+                "message": f"waits to be taken up, as do {others} others: the highest priority first, then the oldest",
+            }
+        assert 5.0 < engine.census().waiting["Opening"].oldest_seconds < 7.0
+        server.delete("workflows", "default", told[0])
+        for name in {*names} - {told[0]}:
+            assert await ended(server, name) == "Succeeded"
+            assert "message" not in status(server, name)
+
+
+async def test_one_that_runs_already_and_waits_to_be_taken_over_keeps_what_its_status_says() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=600.0))
+    names = [f"w{number}" for number in range(2 * OPENING_MAX)]
+    for name in names:
+        apply(server, step("one"), name=name)
+    async with operator(server, "first"):
+        await until(lambda: all(status(server, name).get("phase") == "Running" for name in names))
+    before = {name: status(server, name) for name in names}
+    reads = set[str]()
+
+    def late(_number: int, request: Request) -> Fault | None:
+        if request.method != "GET" or "/configmaps/kipu-log-" not in request.path or request.path in reads:
+            return None
+        reads.add(request.path)
+        return TimeoutNotDone(seconds=10.0)
+
+    async with operator(server, "second", faults=late):
+        await until(lambda: any(status(server, name).get("reason") == "Waiting" for name in names))
+        queued = [name for name in names if status(server, name).get("reason") == "Waiting"]
+        for name in queued:
+            shown = status(server, name)
+            assert shown.pop("reason") + shown.pop("message")
+            assert shown == {key: value for key, value in before[name].items() if key not in ("reason", "message")}
+        await until(lambda: not any(status(server, name).get("reason") == "Waiting" for name in names))
+
+
 async def test_after_a_takeover_the_urgent_and_the_oldest_come_first() -> None:
     server = ApiServer()
     ages = {"d": 0, "b": 0, "a": 0, "c": 5}  # priorities, in the order of their creation; lists come by name

@@ -121,6 +121,12 @@ def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int
     }
 
 
+def queued(shown: Mapping[str, Any], *, others: int) -> dict[str, object]:
+    """The status that is shown, and that its turn to be taken up has not come: `others` wait for theirs."""
+    message = f"waits to be taken up, as do {others} others: the highest priority first, then the oldest"
+    return {"phase": WorkflowPhase.PENDING.value, **shown, "reason": "Waiting", "message": message}
+
+
 def _why(state: State, waiting: Mapping[str, str], crowded: str) -> tuple[str, str]:
     """Why it ended so, or what it waits for; empty if there is nothing to say."""
     if state.phase is WorkflowPhase.REJECTED:

@@ -19,7 +19,7 @@ from kipu.eventlog.configmaps import ConfigMapHead
 from kipu.eventlog.ports import Head
 
 MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")  # cgroup v2
-PLACE, CLUSTER, START = "Place", "Cluster", "Start"  # what is waited for
+OPENING, PLACE, CLUSTER, START = "Opening", "Place", "Cluster", "Start"  # what is waited for
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Census:
     log_chunks: int = 0
     log_tail_bytes: int = 0
     waiting: dict[str, Waiting] = field(
-        default_factory=lambda: {PLACE: Waiting(), CLUSTER: Waiting(), START: Waiting()}
+        default_factory=lambda: {each: Waiting() for each in (OPENING, PLACE, CLUSTER, START)}
     )
     memory_bytes_max: int | None = None
 
@@ -104,7 +104,8 @@ GAUGES: Mapping[str, GaugeOf] = {
         ("phase",),
     ),
     "workflows_waiting": GaugeOf(
-        "Workflows of which a step waits for a place, for a pod to start, or for an answer or an end in the cluster",
+        "Workflows that wait to be taken up, or of which a step waits for a place, for a pod to start, "
+        "or for an answer or an end in the cluster",
         lambda census: (((cause,), waiting.count) for cause, waiting in census.waiting.items()),
         ("cause",),
     ),

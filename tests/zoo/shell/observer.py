@@ -16,3 +16,14 @@ async def nobody_waits_for_the_lists(self: Observer) -> None:
 def an_old_view_replaces_a_newer_one(view: JobView, known: JobView | None) -> bool:
     """The answer to a create that arrives after the watch overwrites what the watch has told."""
     return False
+
+
+@mutant("Observer.over", breaks="what is over is kept in mind", caught_by="tests/shell/test_observer.py")
+def what_was_seen_of_ended_attempts_is_kept(self: Observer, uid: str, name: str) -> None:
+    """Of each Job that has ended two views stay, for as long as its workflow runs."""
+
+
+@mutant("Observer._is_ignored", breaks="what is over is kept in mind", caught_by="tests/shell/test_observer.py")
+def the_last_words_of_an_ended_attempt_are_taken_for_a_new_one(self: Observer, uid: str, name: str) -> bool:
+    """The Job of an attempt that is over changes once more, and is seen anew."""
+    return not uid or uid in self._ignored

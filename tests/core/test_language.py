@@ -138,7 +138,7 @@ def test_an_expression_that_fails_holds_the_others_back_in_the_same_turn() -> No
 @pytest.mark.parametrize(
     "ends",
     [
-        Evaluated(values={"env[0].value": "x" * (OUTPUTS_BYTES_MAX - 20)}),
+        pytest.param(Evaluated(values={"env[0].value": "x" * (OUTPUTS_BYTES_MAX - 20)}), marks=pytest.mark.proof),
         Unevaluated(message="\x00" * MESSAGE_BYTES_MAX),
         NO,
     ],

@@ -13,6 +13,8 @@ import pytest
 from tests.eventlog.samples import STREAM, facts
 from tests.eventlog.writer import Writer
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.mark.parametrize("events", [300, 3_000])
 @pytest.mark.parametrize(("batch", "writes_max", "bytes_max"), [(1, 1.3, 5_000), (3, 0.65, 2_200)])

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kipu.shell.kube_http import Request
-from kipu.shell.kube_views import METADATA_ALONE
+from kipu.shell.kube_resources import METADATA_ALONE
 from kipu.shell.watch import JOBS, Change, list_and_watch
 from tests.conformance.world import Json, World, job, labelled
 from tests.fakes.nodes import Program

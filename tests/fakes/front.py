@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kipu.shell.engine import Engine
 from kipu.shell.kube import Kube
-from kipu.shell.kube_views import WORKFLOWS
+from kipu.shell.kube_resources import WORKFLOWS
 from kipu.shell.watch import list_and_watch
 
 

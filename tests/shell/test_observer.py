@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from kipu.shell.kube import Kube
-from kipu.shell.kube_views import PODS, JobView, PodView
+from kipu.shell.kube_resources import PODS
+from kipu.shell.kube_views import JobView, PodView
 from kipu.shell.observer import WORKFLOW_UID, Observer
 from kipu.shell.watch import Change
 from tests.fakes.apiserver import ApiServer

@@ -313,7 +313,6 @@ class Actor:
                 self._waits.forget(step)
                 self._shelf.finished(job)
                 self._lookout.over(self.state, step)
-                self._services.observer.over(self.stream.uid, job)
 
     def _look_at_clock(self) -> None:
         self._publisher.mark()

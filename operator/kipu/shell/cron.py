@@ -23,7 +23,7 @@ from .cron_runs import Runs
 from .engine import FINISHED
 from .kube_cron import CronKube
 from .kube_owned import RUNS, RunView
-from .kube_views import CRON_WORKFLOWS
+from .kube_resources import CRON_WORKFLOWS
 from .ownership import Owns, everything
 from .settings import EVERYWHERE
 from .watch import list_and_watch

@@ -3,8 +3,7 @@
 Promises: one actor per workflow uid, and only while this replica owns it; what it does not own it knows all the
 same, so that taking over is only opening logs; a session that ends by an error starts anew from the log after a growing
 wait, so a crash and a restart are the same path; a contradiction in the log stops its workflow with a
-condition and touches nothing; whoever waits long for its turn to be opened says so. Must never read or change a
-workflow's state.
+condition and touches nothing. Must never read or change a workflow's state.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from kipu.api import status as projections
@@ -23,8 +21,9 @@ from . import requests
 from .actor import Actor, Services
 from .census import OPENING, PLACE, Census, Waiting, count_phases, memory_limit
 from .kube_views import WorkflowView
+from .lobby import Lobby
 from .observer import Observer
-from .openings import Openings, Rank, rank_of
+from .openings import Openings, rank_of
 from .ownership import Owns, everything
 from .publisher import WorkflowGone
 from .retention import Retirement
@@ -33,7 +32,6 @@ from .watch import is_behind
 log = logging.getLogger(__name__)
 
 OPENING_MAX = 2  # sessions that read and claim their log at once: what runs already goes before what is to begin
-QUEUED_SECONDS = 2.0  # so long nobody asks why nothing happens
 RESTART_SECONDS_MAX = 30.0
 FINISHED = frozenset({"Succeeded", "Failed", "Cancelled", "Rejected"})
 
@@ -54,9 +52,8 @@ class Engine:
         self._services = services
         self._owns = owns
         self._entries: dict[str, _Entry] = {}
-        self._openings = Openings(OPENING_MAX)
-        self._queued: dict[str, float] = {}  # by uid, who waits for its turn to be opened: since when
-        self._silent: dict[str, tuple[Rank, float]] = {}  # those of them whose status does not say so
+        per_second = services.settings.status_writes_per_second
+        self._lobby = Lobby(services.kube, Openings(OPENING_MAX), statuses_per_second=per_second)
         self._retirement = Retirement(services.kube, services.clock, default_ms=services.settings.ttl_after_finished_ms)
         self._group: asyncio.TaskGroup | None = None  # while it runs
         self._memory_bytes_max = memory_limit()
@@ -68,7 +65,7 @@ class Engine:
             group.create_task(self._services.notifier.run(), name="notifier")
             group.create_task(self._services.explainer.run(), name="explainer")
             group.create_task(self._sweep(), name="sweep")
-            group.create_task(self._explain_queue(), name="queue")
+            group.create_task(self._lobby.run(), name="lobby")
             group.create_task(self._retirement.run(), name="retirement")
             group.create_task(self._services.janitor.run(self._is_served), name="janitor")
             for uid in self._by_rank():  # of which the front has told before
@@ -94,7 +91,7 @@ class Engine:
 
     def census(self) -> Census:
         """What it has at hand now, for /metrics; of what it serves alone."""
-        services, now = self._services, asyncio.get_running_loop().time
+        services = self._services
         served = [entry for uid, entry in self._entries.items() if self._owns(uid)]
         census = Census(
             phases=count_phases(entry.view.status.get("phase") for entry in served),
@@ -103,8 +100,7 @@ class Engine:
             memory_bytes_max=self._memory_bytes_max,
         )
         census.waiting[PLACE] = Waiting(*services.slots.waiting)
-        oldest = min(self._queued.values(), default=now())
-        census.waiting[OPENING] = Waiting(len(self._queued), now() - oldest)
+        census.waiting[OPENING] = self._lobby.waiting()
         for entry in served:
             if entry.actor is not None:
                 entry.actor.join(census)
@@ -215,48 +211,11 @@ class Engine:
             # It may be ours again, or have changed, while this session was ending.
             asyncio.get_running_loop().call_soon(self._consider, entry.view.metadata.uid)
 
-    async def _turn(self, entry: _Entry) -> ExitStack:
-        """Its turn to be opened."""
-        uid, rank, now = entry.view.metadata.uid, rank_of(entry.view), asyncio.get_running_loop().time()
-        self._queued[uid], self._silent[uid] = now, (rank, now)
-        try:
-            return await self._openings.turn(rank)
-        finally:
-            del self._queued[uid]
-            self._silent.pop(uid, None)
-
-    async def _explain_queue(self) -> None:
-        """In the statuses of those that wait for long, once each, as seldom as statuses are written of all that run."""
-        now = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(1 / self._services.settings.status_writes_per_second)
-            silent = ((rank, uid) for uid, (rank, since) in self._silent.items() if since <= now() - QUEUED_SECONDS)
-            if (last := max(silent, default=None)) is None:
-                await asyncio.sleep(QUEUED_SECONDS)
-                continue
-            rank, uid = last  # it will wait longest; whoever is next needs no explanation any more
-            self._silent[uid] = (rank, now())  # if it fails now the others come first
-            entry = self._entries.get(uid)
-            if entry is None or await self._is_explained(entry):
-                self._silent.pop(uid, None)
-
-    async def _is_explained(self, entry: _Entry) -> bool:
-        """Whether its status says that it waits for its turn, as far as this version of it is concerned."""
-        metadata = entry.view.metadata
-        status = projections.queued(entry.view.status, others=len(self._queued) - 1)
-        try:
-            answer = await self._services.kube.patch_workflow_status(
-                metadata.namespace, metadata.name, metadata.uid, status, resource_version=metadata.resource_version
-            )
-        except TransientError:
-            return False
-        return answer.status in (200, 404)
-
     async def _session(self, entry: _Entry) -> Exception | None:
         """Run one actor to its end; returns what ended it early. The one boundary of the process."""
         name = f"{entry.view.metadata.namespace}/{entry.view.metadata.name}"
         try:
-            with await self._turn(entry) as turn:
+            with await self._lobby.turn(lambda: entry.view) as turn:
                 entry.actor = actor = Actor(entry.view, self._services, seen=entry.seen)
                 await actor.open()
                 await actor.run(turn.close)

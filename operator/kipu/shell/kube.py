@@ -25,20 +25,8 @@ from kipu.eventlog.ports import Answer, ObjectName, Unanswered
 
 from .kube_http import Reply, Request, Transport
 from .kube_lease import LeaseView
-from .kube_views import (
-    CONFIG_MAPS,
-    JOBS,
-    PODS,
-    WORKFLOW_TEMPLATES,
-    WORKFLOWS,
-    Discovery,
-    JobView,
-    Page,
-    PodView,
-    Resource,
-    T,
-    WorkflowView,
-)
+from .kube_resources import CONFIG_MAPS, JOBS, PODS, WORKFLOW_TEMPLATES, WORKFLOWS, Resource
+from .kube_views import Discovery, JobView, Page, PodView, T, WorkflowView
 from .meter import NOBODY, Meter
 
 R = TypeVar("R")

@@ -11,7 +11,8 @@ from kipu.api.cron import CRON_LABEL
 from kipu.eventlog.ports import Answer
 
 from .kube_owned import OwnedKube, RunView
-from .kube_views import CRON_WORKFLOWS, WorkflowView
+from .kube_resources import CRON_WORKFLOWS
+from .kube_views import WorkflowView
 
 
 class CronKube(OwnedKube):

@@ -14,7 +14,8 @@ from kipu.eventlog.ports import Answer
 
 from .kube import JSON_PATCH, workflow_path
 from .kube_pending import PendingKube
-from .kube_views import JOBS, WORKFLOWS, AttemptView, JobView, View, resource_of
+from .kube_resources import JOBS, WORKFLOWS, resource_of
+from .kube_views import AttemptView, JobView, View
 
 
 class _Stop(View, frozen=True):

@@ -10,7 +10,8 @@ from kipu.api.jobs import MANAGED_BY, MANAGED_BY_LABEL
 from kipu.eventlog.ports import Unanswered
 
 from .kube import Kube
-from .kube_views import PODS, MetadataView, Page, PodView, View, epoch_ms, resource_of
+from .kube_resources import PODS, resource_of
+from .kube_views import MetadataView, Page, PodView, View, epoch_ms
 
 NOTICES_MAX = 50  # of one object: the writers of them count what repeats itself
 

@@ -104,10 +104,15 @@ class Lookout:
     def settled(self, state: State) -> None:
         """Of items that are over nothing is remembered: there are thousands."""
         for step in list(self._intents):
-            self.over(state, step)
+            self._settle(state, step)
 
     def over(self, state: State, step: str) -> None:
-        """The same for one step, if it is an item that is over."""
+        """The newest attempt of this step is over for good, and that is recorded: it is looked at no more."""
+        if (job := self.job_of(step)) is not None:
+            self._observer.over(self._stream.uid, job)
+        self._settle(state, step)
+
+    def _settle(self, state: State, step: str) -> None:
         place = state.place_of(step)
         if place is not None and state.fanout_of(place) and state.steps[place].phase in TERMINAL_STEP_PHASES:
             self._intents.pop(step, None)

@@ -24,18 +24,8 @@ import msgspec
 from kipu.eventlog.ports import Unanswered
 
 from .kube import Kube
-from .kube_views import (
-    JOBS,
-    PODS,
-    WORKFLOWS,
-    AddedEvent,
-    BookmarkEvent,
-    DeletedEvent,
-    ErrorEvent,
-    ModifiedEvent,
-    Resource,
-    T,
-)
+from .kube_resources import JOBS, PODS, WORKFLOWS, Resource
+from .kube_views import AddedEvent, BookmarkEvent, DeletedEvent, ErrorEvent, ModifiedEvent, T
 
 __all__ = ["JOBS", "PODS", "WORKFLOWS", "Change", "Resource", "list_and_watch"]
 

@@ -20,8 +20,3 @@ def the_status_says_whether_there_is_anything_to_do(view: WorkflowView) -> bool:
 @mutant("Engine._stall", breaks="I19", caught_by=ENGINE)
 async def a_contradiction_is_kept_quiet(self: Engine, entry: Any, error: Exception) -> None:
     """A workflow whose log is damaged stops, and nobody is told."""
-
-
-@mutant("Engine._explain_queue", breaks="a wait that nobody explains", caught_by=ENGINE)
-async def those_that_wait_to_be_taken_up_wait_in_silence(self: Engine) -> None:
-    """Of thousands that come at once most show nothing at all."""

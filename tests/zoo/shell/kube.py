@@ -10,7 +10,8 @@ import msgspec
 from kipu.eventlog.ports import Answer, Unanswered
 from kipu.shell.kube import JSON_PATCH, REQUEST_SECONDS, Kube, _path
 from kipu.shell.kube_http import Reply, Request
-from kipu.shell.kube_views import JOBS, WORKFLOWS, Resource, WorkflowView
+from kipu.shell.kube_resources import JOBS, WORKFLOWS, Resource
+from kipu.shell.kube_views import WorkflowView
 from tests.zoo.mutants import mutant
 
 CLIENT = "tests/kube/test_client.py"

@@ -185,6 +185,7 @@ def test_a_model_that_a_crd_cannot_say_is_refused(model: type[BaseModel]) -> Non
         crd.structural(model)
 
 
+@pytest.mark.proof
 def test_the_files_are_written_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert crd.main() == 0

@@ -138,6 +138,7 @@ def test_the_texts_of_a_step_are_bounded() -> None:
     assert "at most 8192 can be recorded" in found.message
 
 
+@pytest.mark.proof
 def test_one_evaluation_does_not_know_how_many_steps_there_are() -> None:
     many = [step(f"s{n}", dependsOn=["fetch"], when="steps.fetch.outputs.rows > 0") for n in range(2_000)]
     state = state_of(spec(step("fetch", outputs=TYPED), *many))

@@ -208,6 +208,7 @@ _TEXTS = st.recursive(
 )
 
 
+@pytest.mark.proof
 @settings(max_examples=300, deadline=None)
 @given(_TEXTS, st.text("ab", max_size=9), st.lists(st.integers(0, 9) | st.text("é", max_size=3), max_size=4))
 def test_no_value_is_larger_than_its_bound(text: str, s: str, items: list[object]) -> None:
@@ -226,6 +227,7 @@ def test_no_value_is_larger_than_its_bound(text: str, s: str, items: list[object
         assert len(value) <= bound.length
 
 
+@pytest.mark.proof
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.lists(st.sampled_from(
     ["steps", "params", "has", "(", ")", "[", "]", ".", "'fetch-data'", "outputs", "rows", "-", "data", " ", "\n",

@@ -151,6 +151,7 @@ def test_values_at_their_bounds_are_taken(kind: ValueType, text: str, recorded: 
     assert read(f"it={text}", Output(name="it", type=kind)) == {"it": recorded}
 
 
+@pytest.mark.proof
 @given(st.text(max_size=80), st.sampled_from(list(ValueType)))
 def test_any_text_gives_outputs_or_a_reason(message: str, kind: ValueType) -> None:
     for text in (message, f"it={message}", f'{{"it": {message}}}', f'{{"it": {json.dumps(message)}}}'):

@@ -110,6 +110,7 @@ def test_what_the_crd_says_by_cel_is_what_the_operator_says() -> None:
         assert {rule["fieldPath"]: rule["rule"] for rule in rules} == {f".{f}": f"!has(self.{f})" for f in there}
 
 
+@pytest.mark.proof
 def test_lint_reads_a_file_of_all_of_them_and_finds_each() -> None:
     """As JSON, one manifest a document: the shapes of 5,000 steps are left out, they are only long."""
     short = [case for case in CASES if len(json.dumps(case[3])) < 100_000 and len(json.dumps(case[2])) < 100_000]

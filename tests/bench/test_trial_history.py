@@ -25,6 +25,7 @@ def past() -> history.History:
     return history.History(spec, STREAM, BEGUN)
 
 
+@pytest.mark.proof
 async def test_a_written_history_is_read_back_as_the_state_it_was_decided_on() -> None:
     log, told = MemoryLog(), past()
     head = await history.write(log, STREAM, told, ITEMS)

@@ -148,6 +148,7 @@ def test_a_file_is_bounded() -> None:
     assert list(read(b" " * FILE_BYTES_MAX)) == []
 
 
+@pytest.mark.proof
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60) | st.text("a: -[]{},&*<!'\"|>\n#?%@1", max_size=60).map(str.encode))
 def test_no_bytes_raise_anything_but_unreadable(text: bytes) -> None:

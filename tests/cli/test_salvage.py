@@ -107,6 +107,7 @@ def test_what_was_adopted_once_is_adopted_again(terminal: Terminal) -> None:
     assert adopt["steps"][0]["position"] == adopted_at
 
 
+@pytest.mark.proof
 def test_a_run_that_has_ended_well_is_adopted_whole(terminal: Terminal) -> None:
     given, wide = exports.wide()
     outcome = terminal.kipu("salvage", "-", "--dry-run", stdin=exported(wide, given))
@@ -305,6 +306,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.proof
 @LAW
 @drawn(st.dictionaries(TEXT, JSON, max_size=3))
 def test_whatever_a_spec_holds_is_read_as_it_was(given: dict[str, Any]) -> None:

@@ -144,6 +144,7 @@ def check_every_byte(content: bytes, slice_number: int = 0, slices: int = 1) -> 
     return len(places)
 
 
+@pytest.mark.proof
 def test_no_changed_byte_passes() -> None:
     assert check_every_byte(as_file(SKIPPING)) > 2_000
 

@@ -308,6 +308,7 @@ def test_sealed_parts_of_the_log_are_read_once(terminal: Terminal, server: ApiSe
     assert len(sealed) == len(set(sealed))
 
 
+@pytest.mark.proof
 def test_ctrl_c_ends_it_with_130(server: ApiServer, world: World) -> None:
     command = [sys.executable, "-m", "kipu.cli.main", "watch", "nightly"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_all)

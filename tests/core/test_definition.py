@@ -49,6 +49,7 @@ DEFINITIONS = st.builds(
 )
 
 
+@pytest.mark.proof
 @FEWER
 @hypothesis.given(DEFINITIONS)
 def test_what_is_written_is_what_is_read(definition: Definition) -> None:

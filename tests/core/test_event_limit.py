@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from kipu.core.commands import Command, ObserveGone, RequestShutdown
 from kipu.core.decide import decide
 from kipu.core.definition import Definition
@@ -26,6 +28,7 @@ def after(state: State, *commands: Command) -> tuple[State, list[Event]]:
     return decide(state, commands, identity=IDENTITY, now=START, slots=10)
 
 
+@pytest.mark.proof
 def test_a_run_goes_on_until_the_very_last_event() -> None:
     state = fold(long_life())
     assert state.position == EVENTS_MAX - 1
@@ -45,6 +48,7 @@ def test_a_full_log_takes_its_run_down_and_it_has_failed() -> None:
     assert str(EVENTS_MAX) in end.message
 
 
+@pytest.mark.proof
 def test_a_run_that_is_over_by_what_is_known_has_not_met_the_limit() -> None:
     given = Flow(Definition(steps=(step("a"),)))
     claims = range(1, EVENTS_MAX)

@@ -266,6 +266,7 @@ def test_cancel_running_takes_down_window_by_window() -> None:
     assert len(given.state.leaving) == count
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("held", [NAMES_PER_TURN_MAX - NAMES_PER_FRAME * 4 - spare for spare in (-1, 0, 1, 6, 40)])
 def test_retries_to_cancel_that_a_full_turn_had_no_room_for_are_cancelled_in_the_next(held: int) -> None:
     waiting = [step(f"s{number}", attempts=2) for number in range(30)]

@@ -300,6 +300,7 @@ def test_of_what_is_over_only_the_first_failures_are_kept() -> None:
     assert len({id(given.step(f"shard[{index}]")) for index in range(FAILURES_KEPT_MAX, count)}) == 1
 
 
+@pytest.mark.proof
 def test_so_many_items_are_begun_at_most_and_those_that_wait_count() -> None:
     size = ITEMS_UNDER_WAY_MAX + 100
     given = flow(fan("shard", count=size, attempts=2), slots=10_000)

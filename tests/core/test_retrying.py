@@ -162,6 +162,7 @@ def test_even_disruptions_end() -> None:
     assert given.step("a").attempts == DISRUPTIONS_MAX + 1
 
 
+@pytest.mark.proof
 def test_no_step_has_more_attempts_than_its_records_are_bounded_for() -> None:
     given = flow(step("a", attempts=ATTEMPTS_MAX + 50, backoff=NO_WAIT))
     while given.step("a").phase is not StepPhase.FAILED:

@@ -17,6 +17,7 @@ STEPS = [step for page in WALKED for step in walk(page, (ROOT / page).read_text(
 TYPED = [step for step in STEPS if isinstance(step, Type)]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", ["etl", "regions", "tidy"])
 def test_a_workflow_of_a_page_ends_as_the_page_shows(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -73,6 +73,7 @@ async def test_a_recorded_end_has_the_same_state_at_every_position_in_every_layo
     assert states([(record.event, record.ts) for record in history.records], kept["shape"]) == kept["states"]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4294967295"])
 def test_a_recorded_end_is_the_same_under_every_hash_seed(hash_seed: str) -> None:
     program = "from tests.eventlog.ends import digest; print(digest())"

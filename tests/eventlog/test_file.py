@@ -39,6 +39,7 @@ async def written(root: Path, *, steps: int = 1) -> tuple[Head, list[Recorded], 
     return head, kept, sizes
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(("steps", "stride"), [(1, 1), (STEPS_OF_A_BLOB, 61)])
 async def test_a_file_that_ends_anywhere_is_read_up_to_its_last_whole_append(
     tmp_path: Path, steps: int, stride: int
@@ -58,6 +59,7 @@ async def test_a_file_that_ends_anywhere_is_read_up_to_its_last_whole_append(
         assert path.stat().st_size == size, "a reader has changed the file"
 
 
+@pytest.mark.proof
 async def test_the_next_writer_cuts_what_was_not_written_to_its_end(tmp_path: Path) -> None:
     _, records, sizes = await written(tmp_path, steps=STEPS_OF_A_BLOB)
     (path,) = files(tmp_path)
@@ -101,6 +103,7 @@ async def test_every_single_changed_byte_is_detected(tmp_path: Path, change: str
             await FileLog(tmp_path).load(STREAM)
 
 
+@pytest.mark.proof
 async def test_pages_that_were_never_written_are_a_torn_end(tmp_path: Path) -> None:
     _, records, sizes = await written(tmp_path)
     (path,) = files(tmp_path)

@@ -253,6 +253,7 @@ async def test_after_many_refusals_merging_catches_up_step_by_step(writer: Write
     assert len(await writer.read()) == head.position
 
 
+@pytest.mark.proof
 async def test_large_batches_are_merged_as_far_as_they_fit(writer: Writer) -> None:
     head = await writer.begin()
     for turn in range(40):

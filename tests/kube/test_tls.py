@@ -96,6 +96,7 @@ async def test_a_stream_that_is_left_is_cut(tmp_path: Path) -> None:
         await asyncio.wait_for(relay.client_is_gone.wait(), 5)
 
 
+@pytest.mark.proof
 async def test_a_request_past_its_deadline_is_cut(tmp_path: Path) -> None:
     asked = asyncio.Event()
 

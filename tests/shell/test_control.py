@@ -245,6 +245,7 @@ async def test_a_drain_waits_for_what_runs() -> None:
 # -- places ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("settings", "spec", "why"),
     [

@@ -38,6 +38,7 @@ async def most_at_once(server: ApiServer) -> int:
     return most
 
 
+@pytest.mark.proof
 async def test_a_child_that_somebody_deletes_is_lost_and_its_successor_waits_for_the_last_of_its_pods() -> None:
     server = ApiServer(programs=by_step(one=Program(run_seconds=60.0, stop_seconds=12.0)))
     template(server, step("one"))
@@ -52,6 +53,7 @@ async def test_a_child_that_somebody_deletes_is_lost_and_its_successor_waits_for
     assert children(server)[0]["metadata"]["annotations"]["kipu.dev/placeholder"] == "true"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_its_successor_waits_for_a_pod_that_the_job_controller_makes_for_a_job_that_is_gone(seed: int) -> None:
     slow = by_step(one=Program(run_seconds=60.0, stop_seconds=29.0))

@@ -336,6 +336,7 @@ def test_times_are_written_in_utc_wherever_the_operator_runs(zone: str, monkeypa
 # -- whether it lives -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 async def test_an_elector_lives_while_its_rounds_go_on_whatever_they_meet(race: Race) -> None:
     leader = race.enter("a", repeat(HANGS, 40))
     for _ in range(40):

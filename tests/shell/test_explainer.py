@@ -179,6 +179,7 @@ async def test_while_something_is_late_it_is_asked_for_no_more_often_than_said()
     assert all(said(server, f"s{n}") == MOUNT.notice for n in range(20))
 
 
+@pytest.mark.proof
 async def test_what_is_told_once_is_read_again_ever_more_rarely() -> None:
     server = ApiServer(programs=lambda _: MOUNT)
     apply(server, step("a"))
@@ -228,6 +229,7 @@ class OneAtATime(FakeTransport):
             self.under_way -= 1
 
 
+@pytest.mark.proof
 async def test_a_thousand_late_attempts_cost_as_many_requests_as_a_few() -> None:
     server = ApiServer(programs=lambda _: NODES)
     transport = OneAtATime(server, "one", faulty=False, faults=None)

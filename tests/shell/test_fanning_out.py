@@ -103,6 +103,7 @@ async def test_a_shutdown_takes_every_item_down_and_leaves_no_pod() -> None:
     assert len(server.executions) == 6
 
 
+@pytest.mark.proof
 async def test_an_operator_that_dies_amid_a_fan_out_is_followed_by_one_that_goes_on() -> None:
     server = ApiServer(programs=lambda _: Program(run_seconds=3.0))
     uid = apply(server, step("shard", forEach={"count": 20, "parallelism": 4}), step("b", "shard"))
@@ -118,6 +119,7 @@ async def test_an_operator_that_dies_amid_a_fan_out_is_followed_by_one_that_goes
     assert (await replayed(server, uid)).is_terminal
 
 
+@pytest.mark.proof
 async def test_old_jobs_of_a_fan_out_go_while_its_steps_rest_and_the_rest_after_it() -> None:
     server = ApiServer(
         programs=lambda pod: Program(run_seconds=60.0 if labels(pod)["kipu.dev/step"] == "last" else 1.0)

@@ -54,6 +54,7 @@ def is_complete(server: ApiServer, name: str) -> bool:
     return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("owner", OWNERS)
 async def test_a_forged_job_that_succeeds_makes_no_step_succeed(owner: str) -> None:
     server = ApiServer(programs=programs)

@@ -33,6 +33,7 @@ assert not front.is_alive
 """
 
 
+@pytest.mark.proof
 def test_the_front_starts_as_a_user_that_has_no_name() -> None:
     environment = {key: value for key, value in os.environ.items() if key not in ("POD_ID", "KUBECONFIG")}
     done = subprocess.run(
@@ -104,6 +105,7 @@ class Listed:
         return response
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("namespaces", "paths"),
     [((), ["/workflows"]), (("here", "there"), ["/namespaces/here/workflows", "/namespaces/there/workflows"])],

@@ -115,6 +115,7 @@ def lives() -> Iterator[Lives]:
         yield lives
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("wanted", KILLS)
 def test_killed_at_any_moment_and_resumed_it_ends_right_and_no_step_runs_twice(

@@ -52,6 +52,7 @@ def apply(server: ApiServer, namespace: str) -> None:
     server.create({"kind": "CronWorkflow", "metadata": {"name": "c"}, "spec": CRON}, namespace=namespace)
 
 
+@pytest.mark.proof
 @pytest.mark.looptime
 async def test_the_workflows_of_the_named_namespaces_are_served_and_no_others() -> None:
     server = ApiServer()

@@ -229,6 +229,7 @@ async def test_with_one_place_in_the_operator_nested_workflows_do_not_lock_each_
     assert sorted(ran(server)) == ["c", "one", "one", "one", "one", "z", "z"]
 
 
+@pytest.mark.proof
 async def test_a_fan_out_of_children_has_ten_at_once_unless_it_says_otherwise() -> None:
     server = ApiServer(programs=lambda _: Program(run_seconds=5.0))
     template(server, step("one"))

@@ -120,6 +120,7 @@ async def test_a_gap_is_counted_for_each_step_that_another_one_lets_start_and_no
     assert 3 * 2 * 0.005 <= figure(telemetry, "step_gap_seconds_sum") <= 3 * 2 * 0.01
 
 
+@pytest.mark.proof
 @pytest.mark.looptime
 async def test_a_step_that_takes_the_place_of_a_failed_attempt_has_no_gap() -> None:
     """No step has ended that let it start."""
@@ -139,6 +140,7 @@ def test_of_all_logs_the_largest_is_told() -> None:
     assert census.log_events == 9
 
 
+@pytest.mark.proof
 @pytest.mark.looptime
 async def test_what_waits_for_a_place_is_seen_while_it_does_and_counted_once_it_has_one() -> None:
     server, telemetry = ApiServer(programs=lambda _: Program(run_seconds=60.0)), Telemetry()

@@ -47,6 +47,7 @@ async def run_chain(steps: int) -> None:
         await ended(server)
 
 
+@pytest.mark.proof
 @pytest.mark.looptime
 async def test_a_step_costs_a_few_increments_and_no_look_up_of_labels(counted: Counter[str]) -> None:
     await run_chain(FEW)

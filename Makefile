@@ -64,7 +64,7 @@ lint: setup ## Style, imports between layers
 	$(BIN)/pytest -q -m lint tests/test_architecture.py
 types: setup ## mypy, strict, tests included
 	$(BIN)/mypy
-unit: setup ## Units, under a minute
+unit: setup ## Units, about a minute
 	$(BIN)/pytest -n 2 -q -m "not cluster and not simulation and not proof and not lint" --junitxml=build/results/unit.xml
 prove: setup ## State spaces, laws and costs: what is too long for a unit
 	$(BIN)/pytest -n 2 -q -m "proof and not cluster" --junitxml=build/results/proof.xml

@@ -40,12 +40,14 @@ class Lobby:
         self._openings = openings
         self._gap_seconds = 1 / statuses_per_second
         self._guests: dict[int, _Guest] = {}  # by what is theirs alone
+        self._came = asyncio.Event()  # some that are to be looked at
 
     async def turn(self, view: Callable[[], WorkflowView]) -> ExitStack:
         """As of the openings, for the Workflow that this gives."""
         now, rank = asyncio.get_running_loop().time(), rank_of(view())
         guest = _Guest(view=view, rank=rank, came_at=now, ask_at=now + PATIENCE_SECONDS)
         self._guests[id(guest)] = guest
+        self._came.set()
         try:
             return await self._openings.turn(rank)
         finally:
@@ -61,13 +63,16 @@ class Lobby:
     async def run(self) -> None:
         """See above."""
         while True:
-            await asyncio.sleep(self._gap_seconds)
-            if (guest := self._last_of_the_silent()) is None:
-                await asyncio.sleep(PATIENCE_SECONDS)
-                continue
-            guest.ask_at = asyncio.get_running_loop().time() + PATIENCE_SECONDS  # if it fails now others come first
-            if await self._is_explained(guest):
-                guest.ask_at = None
+            await self._came.wait()
+            self._came.clear()
+            await asyncio.sleep(PATIENCE_SECONDS)
+            while (guest := self._last_of_the_silent()) is not None:
+                guest.ask_at = asyncio.get_running_loop().time() + PATIENCE_SECONDS  # if it fails now others come first
+                if await self._is_explained(guest):
+                    guest.ask_at = None
+                await asyncio.sleep(self._gap_seconds)
+            if any(guest.ask_at is not None for guest in self._guests.values()):
+                self._came.set()
 
     def _last_of_the_silent(self) -> _Guest | None:
         now = asyncio.get_running_loop().time()

@@ -312,7 +312,7 @@ class Actor:
             if place not in self.state.leaving:
                 self._waits.forget(step)
                 self._shelf.finished(job)
-                self._lookout.over(self.state, step)
+                self._lookout.over(self.state, step, job)
 
     def _look_at_clock(self) -> None:
         self._publisher.mark()

@@ -15,7 +15,7 @@ from kipu.eventlog.ports import Unanswered
 
 from .child_observations import has_ended, how_it_ended, is_told_to_end, run_to_end
 from .kube_owned import OwnedKube, RunView, decode_run
-from .kube_views import decode_job
+from .kube_views import POD_ENDED, decode_job
 from .observations import finished_condition, is_placeholder, is_taken_up
 from .performer import Backoff, Creating, Reports, is_ours
 from .plans import Plan
@@ -147,5 +147,5 @@ class ChildPerformer(Creating[RunView]):
         pods = await self._kube.list_pods(namespace, selector)
         uids.update({child.metadata.uid: None for child in children})
         open_jobs = [job for job in jobs if finished_condition(job) is None and not job.spec.suspend]
-        open_pods = [pod for pod in pods if pod.status.phase not in ("Succeeded", "Failed")]
+        open_pods = [pod for pod in pods if pod.status.phase not in POD_ENDED]
         return sum(not has_ended(child) for child in children) + len(open_jobs) + len(open_pods)

@@ -154,6 +154,8 @@ class JobView(View, frozen=True):
 
 # -- Pods -------------------------------------------------------------------------------------------------
 
+POD_ENDED = ("Succeeded", "Failed")  # the phases from which a pod never comes back
+
 
 class Waiting(View, frozen=True):
     """A container that has not started, and why."""

@@ -106,10 +106,9 @@ class Lookout:
         for step in list(self._intents):
             self._settle(state, step)
 
-    def over(self, state: State, step: str) -> None:
-        """The newest attempt of this step is over for good, and that is recorded: it is looked at no more."""
-        if (job := self.job_of(step)) is not None:
-            self._observer.over(self._stream.uid, job)
+    def over(self, state: State, step: str, job: str) -> None:
+        """This attempt of the step is over for good, and that is recorded: it is looked at no more."""
+        self._observer.over(self._stream.uid, job)
         self._settle(state, step)
 
     def _settle(self, state: State, step: str) -> None:

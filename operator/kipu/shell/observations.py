@@ -20,7 +20,7 @@ from kipu.core.events import Reason
 from kipu.core.texts import log_tail
 
 from .kube_owned import RunView
-from .kube_views import Condition, JobView, PodView, Terminated, epoch_ms
+from .kube_views import POD_ENDED, Condition, JobView, PodView, Terminated, epoch_ms
 
 TRACKING = "batch.kubernetes.io/job-tracking"  # the finalizer of a pod that its Job has still to count
 NEVER_RAN = ("StartError", "ContainerCannotRun")  # of containerd, of others
@@ -83,7 +83,7 @@ def observe(
     if ref is None or is_placeholder(job):
         return None
     own = [pod for pod in pods if controller_uid(pod) == job.metadata.uid]
-    ended = next((pod for pod in own if pod.status.phase in ("Succeeded", "Failed")), None)
+    ended = next((pod for pod in own if pod.status.phase in POD_ENDED), None)
     if finished_condition(job) is not None:
         return _job_outcome(ref, job, own, promise)
     if ended is not None and advance_on_pod and _pod_decides(job, ended, own):
@@ -112,7 +112,7 @@ def needs_pods(job: JobView, pods: Iterable[PodView], promise: Promise = NOTHING
     """Whether the Job has ended and no pod was seen that says how, or with what: a list must tell, or its absence."""
     condition = finished_condition(job)
     if condition == "Failed":
-        telling: Sequence[str] = ("Succeeded", "Failed") if _has_one_pod(job) else ("Failed",)
+        telling: Sequence[str] = POD_ENDED if _has_one_pod(job) else ("Failed",)
     elif condition == "Complete" and promise.is_any:
         telling = ("Succeeded",)
     else:
@@ -162,7 +162,7 @@ def _pod_decides(job: JobView, pod: PodView, own: Iterable[PodView]) -> bool:
     # A pod that the Job controller has let go uncounted was taken down for a suspension: when the Job is resumed,
     # another pod runs. (One that was counted has no finalizer either: then the Job's condition comes next.)
     # While a Job leaves, all are let go; but not what it was before, while another one of its pods runs.
-    runs_on = any(each.status.phase not in ("Succeeded", "Failed") for each in own)
+    runs_on = any(each.status.phase not in POD_ENDED for each in own)
     counts = TRACKING in pod.metadata.finalizers or (is_leaving and not runs_on)
     return as_we_made_it and counts and not killed
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 
 from .kube import Kube
 from .kube_owned import RUNS, RunView
-from .kube_views import JobView, PodView, T
+from .kube_views import POD_ENDED, JobView, PodView, T
 from .settings import EVERYWHERE
 from .watch import JOBS, PODS, Change, is_behind, list_and_watch
 
 OURS = "app.kubernetes.io/managed-by=kipu"
 WORKFLOW_UID = "kipu.dev/workflow-uid"
-ENDED = ("Succeeded", "Failed")
 CHILDREN = f"{OURS},{WORKFLOW_UID}"  # those of CronWorkflows have the first label alone
 
 
@@ -156,7 +155,7 @@ class Observer:
         if change.kind == "Deleted":
             # A pod that had ended before it was removed still says how it ended.
             known = sighting.pods.get(view.metadata.uid)
-            if known is None or known.status.phase not in ENDED or sighting.job is None:
+            if known is None or known.status.phase not in POD_ENDED or sighting.job is None:
                 sighting.pods.pop(view.metadata.uid, None)
         else:
             sighting.pods[view.metadata.uid] = view

@@ -22,7 +22,7 @@ from kipu.eventlog.ports import Answer, Unanswered
 
 from .kube import Kube
 from .kube_owned import RunView
-from .kube_views import JobView, PodView, decode_job
+from .kube_views import POD_ENDED, JobView, PodView, decode_job
 from .observations import intent_of, is_owned, is_placeholder, is_taken_up, waiting_reason
 from .plans import Plan
 
@@ -186,7 +186,7 @@ class Performer(Creating[JobView]):
         while True:
             try:
                 # A pod that has ended is only a record; after an orphaning delete it stays for ever.
-                pods = [pod for pod in await self._pods(plan) if pod.status.phase not in ("Succeeded", "Failed")]
+                pods = [pod for pod in await self._pods(plan) if pod.status.phase not in POD_ENDED]
                 if not pods:
                     reports.waiting(plan.ref.step, "")
                     return

@@ -28,61 +28,32 @@ class WorkflowGone(KipuError):
     """The Workflow was deleted (or replaced by a namesake): stop, its collector does the rest."""
 
 
-class Turn:
-    """Of one that waits to write."""
-
-    def __init__(self, come: Callable[[], None]) -> None:
-        self._come: Callable[[], None] | None = come
-        self.has_come = False
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it was not given up."""
-        return self._come is not None
-
-    def take(self) -> None:
-        """It comes now."""
-        assert self._come is not None
-        self.has_come = True
-        self._come()
-
-    def give_up(self) -> None:
-        """Whoever is next need not wait for it."""
-        self._come = None
-
-
 class Pace:
     """How often the statuses of all workflows together are written between their changes of phase: in turn."""
 
     def __init__(self, per_second: float) -> None:
         self._gap_seconds = 1.0 / per_second
         self._next = 0.0  # not before, in the loop's time
-        self._row: deque[Turn] = deque()
+        self._row: deque[asyncio.Future[None]] = deque()  # who has given up is passed over
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(self, come: Callable[[], None]) -> Turn:
-        """For the turn after all those that were asked for before: it is there at once, or `come` is called then."""
-        turn, now = Turn(come), asyncio.get_running_loop().time()
-        if not self._row and now >= self._next:
-            self._next, turn.has_come = now + self._gap_seconds, True
-            return turn
+    def turn(self) -> asyncio.Future[None]:
+        """After those of all that have asked before: done when it is there, maybe at once. Cancel it to give it up."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._row.append(turn)
-        self._wake()
+        if self._timer is None:
+            self._serve()
         return turn
 
-    def _wake(self) -> None:
-        if self._row and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(self._next, self._give)
-
-    def _give(self) -> None:
-        self._timer = None
+    def _serve(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
         while self._row:
-            turn = self._row.popleft()
-            if turn.is_wanted:
-                self._next = asyncio.get_running_loop().time() + self._gap_seconds
-                turn.take()
-                break
-        self._wake()
+            if loop.time() < self._next:
+                self._timer = loop.call_at(self._next, self._serve)
+                return
+            if not (turn := self._row.popleft()).done():
+                turn.set_result(None)
+                self._next = loop.time() + self._gap_seconds
 
 
 class Publisher:
@@ -104,7 +75,7 @@ class Publisher:
         self._phase = view.status.get("phase")
         self._interval_seconds = interval_seconds
         self._pace = pace
-        self._turn: Turn | None = None  # which a change of phase does not use up
+        self._turn: asyncio.Future[None] | None = None  # which a change of phase does not use up
         self._nudge = nudge
         self._dirty = False
         self._written: Status = {}
@@ -117,7 +88,9 @@ class Publisher:
     def mark(self) -> None:
         """Something shown has changed; have the actor offer it when it is due."""
         if self._turn is None:
-            self._turn = self._pace.ask(self._wake_when_due)
+            self._turn = self._pace.turn()
+            if not self._turn.done():
+                self._turn.add_done_callback(self._turn_came)
         self._dirty = True
         self._wake_when_due()
 
@@ -155,7 +128,7 @@ class Publisher:
         """Wait for nothing any more."""
         self._forget_wake()
         if self._turn is not None:
-            self._turn.give_up()
+            self._turn.cancel()
 
     def _forget_wake(self) -> None:
         if self._wake is not None:
@@ -216,14 +189,21 @@ class Publisher:
         if self._dirty:
             self._wake_when_due()
 
+    def _turn_came(self, turn: asyncio.Future[None]) -> None:
+        if not turn.cancelled():
+            self._wake_when_due()
+
     def _wake_when_due(self) -> None:
         self._forget_wake()
-        if self._turn is None or self._turn.has_come:  # else this is called again when it comes
+        if self._is_its_turn:  # else this is called again when it comes
             self._wake = asyncio.get_running_loop().call_at(self._not_before, self._due)
 
+    @property
+    def _is_its_turn(self) -> bool:
+        return self._turn is None or self._turn.done()
+
     def _is_due(self) -> bool:
-        is_its_turn = self._turn is None or self._turn.has_come
-        return is_its_turn and asyncio.get_running_loop().time() >= self._not_before
+        return self._is_its_turn and asyncio.get_running_loop().time() >= self._not_before
 
     def _due(self) -> None:
         # The loop may run a timer a hair early: without this the actor would be nudged again and again until then.

@@ -11,7 +11,7 @@ import pytest
 from kipu.shell.engine import OPENING_MAX, RESTART_SECONDS_MAX, failures_in_a_row
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
-from tests.fakes.faults import Fault, TimeoutNotDone
+from tests.fakes.faults import Fault, FaultHook, TimeoutNotDone
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, ended, operator, status, step, until
 
@@ -20,6 +20,20 @@ pytestmark = pytest.mark.looptime
 
 def edit(server: ApiServer, **spec: Any) -> None:
     server.update("workflows", "default", "w", lambda w: {**w, "spec": {**w["spec"], **spec}})
+
+
+def late_once(method: str, part: str, seconds: float) -> tuple[FaultHook, set[tuple[str, bytes | None]]]:
+    """The first of each such request is never answered, and given up after so long; which they were."""
+    seen = set[tuple[str, bytes | None]]()
+
+    def late(_number: int, request: Request) -> Fault | None:
+        key = (request.path, request.body)
+        if request.method != method or part not in request.path or key in seen:
+            return None
+        seen.add(key)
+        return TimeoutNotDone(seconds=seconds)
+
+    return late, seen
 
 
 async def test_a_workflow_whose_log_was_damaged_stops_with_a_condition_and_nothing_is_written_but_that() -> None:
@@ -102,14 +116,7 @@ async def test_an_urgent_one_that_comes_last_does_not_wait_until_all_others_are_
 
 async def test_a_workflow_begins_only_when_one_before_it_has_claimed_its_log() -> None:
     """Else hundreds that are new would ask for everything at once, and steps that have ended would wait for them."""
-    server, claimed = ApiServer(), set[bytes | None]()
-
-    def late(_number: int, request: Request) -> Fault | None:
-        if request.method != "POST" or not request.path.endswith("/configmaps") or request.body in claimed:
-            return None
-        claimed.add(request.body)
-        return TimeoutNotDone(seconds=5.0)
-
+    server, (late, claimed) = ApiServer(), late_once("POST", "/configmaps", 5.0)
     names = [f"w{number}" for number in range(3 * OPENING_MAX)]
     for name in names:
         apply(server, step("one"), name=name)
@@ -122,14 +129,7 @@ async def test_a_workflow_begins_only_when_one_before_it_has_claimed_its_log() -
 
 async def test_who_waits_long_to_be_taken_up_says_so_first_who_waits_longest() -> None:
     """Thousands at once: that nothing has happened yet to most of them is nobody's fault, but has a reason."""
-    server, claimed = ApiServer(), set[bytes | None]()
-
-    def late(_number: int, request: Request) -> Fault | None:
-        if request.method != "POST" or not request.path.endswith("/configmaps") or request.body in claimed:
-            return None
-        claimed.add(request.body)
-        return TimeoutNotDone(seconds=10.0)
-
+    server, (late, _) = ApiServer(), late_once("POST", "/configmaps", 10.0)
     names = [f"w{number}" for number in range(3 * OPENING_MAX)]
     for priority, name in enumerate(names):
         apply(server, step("one"), name=name, priority=priority)
@@ -141,13 +141,10 @@ async def test_who_waits_long_to_be_taken_up_says_so_first_who_waits_longest() -
         told = [write.path.split("/")[-2] for write in server.writes("one") if write.path.endswith("/status")]
         assert told == sorted(told, key=names.index)  # the lowest priority first, and each once
         assert len(told) == len(names) - OPENING_MAX
-        others = len(told) - 1
+        why = f"the highest priority first, then the oldest; others that wait: {len(told) - 1}"
         for name in told:
-            assert status(server, name) == {
-                "phase": "Pending",
-                "reason": "Waiting",
-                "message": f"waits to be taken up, as do {others} others: the highest priority first, then the oldest",
-            }
+            shown = {"phase": "Pending", "reason": "Waiting", "message": f"waits to be taken up: {why}"}
+            assert status(server, name) == shown
         assert 5.0 < engine.census().waiting["Opening"].oldest_seconds < 7.0
         server.delete("workflows", "default", told[0])
         for name in {*names} - {told[0]}:
@@ -163,14 +160,7 @@ async def test_one_that_runs_already_and_waits_to_be_taken_over_keeps_what_its_s
     async with operator(server, "first"):
         await until(lambda: all(status(server, name).get("phase") == "Running" for name in names))
     before = {name: status(server, name) for name in names}
-    reads = set[str]()
-
-    def late(_number: int, request: Request) -> Fault | None:
-        if request.method != "GET" or "/configmaps/kipu-log-" not in request.path or request.path in reads:
-            return None
-        reads.add(request.path)
-        return TimeoutNotDone(seconds=10.0)
-
+    late, _ = late_once("GET", "/configmaps/kipu-log-", 10.0)
     async with operator(server, "second", faults=late):
         await until(lambda: any(status(server, name).get("reason") == "Waiting" for name in names))
         queued = [name for name in names if status(server, name).get("reason") == "Waiting"]

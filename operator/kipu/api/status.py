@@ -123,7 +123,7 @@ def refused(shown: Mapping[str, Any], *, message: str, generation: int, now: int
 
 def queued(shown: Mapping[str, Any], *, others: int) -> dict[str, object]:
     """The status that is shown, and that its turn to be taken up has not come: `others` wait for theirs."""
-    message = f"waits to be taken up, as do {others} others: the highest priority first, then the oldest"
+    message = f"waits to be taken up: the highest priority first, then the oldest; others that wait: {others}"
     return {"phase": WorkflowPhase.PENDING.value, **shown, "reason": "Waiting", "message": message}
 
 

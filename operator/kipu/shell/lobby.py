@@ -39,19 +39,18 @@ class Lobby:
         self._kube = kube
         self._openings = openings
         self._gap_seconds = 1 / statuses_per_second
-        self._guests: dict[int, _Guest] = {}  # by what is theirs alone
+        self._guests: dict[str, _Guest] = {}  # by uid
         self._came = asyncio.Event()  # some that are to be looked at
 
     async def turn(self, view: Callable[[], WorkflowView]) -> ExitStack:
         """As of the openings, for the Workflow that this gives."""
-        now, rank = asyncio.get_running_loop().time(), rank_of(view())
-        guest = _Guest(view=view, rank=rank, came_at=now, ask_at=now + PATIENCE_SECONDS)
-        self._guests[id(guest)] = guest
+        now, uid, rank = asyncio.get_running_loop().time(), view().metadata.uid, rank_of(view())
+        self._guests[uid] = _Guest(view=view, rank=rank, came_at=now, ask_at=now + PATIENCE_SECONDS)
         self._came.set()
         try:
             return await self._openings.turn(rank)
         finally:
-            del self._guests[id(guest)]
+            del self._guests[uid]
 
     def waiting(self) -> Waiting:
         """How many wait here, and for how long."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from typing import Any
 
 import pytest
 
+from kipu.shell.actor import Actor
 from kipu.shell.engine import OPENING_MAX, RESTART_SECONDS_MAX, failures_in_a_row
 from kipu.shell.kube_http import Request
 from tests.fakes.apiserver import ApiServer
@@ -125,6 +127,24 @@ async def test_a_workflow_begins_only_when_one_before_it_has_claimed_its_log() -
         assert len(claimed) == OPENING_MAX
         for name in names:
             assert await ended(server, name) == "Succeeded"
+
+
+async def test_of_what_is_over_the_observer_forgets_the_jobs_and_the_engine_the_actor() -> None:
+    server = ApiServer(programs=lambda pod: Program(run_seconds=1.0 if "-a-" in pod["metadata"]["name"] else 60.0))
+    uid = apply(server, step("a"), step("b", "a"))
+
+    def actors() -> list[Actor]:
+        gc.collect()
+        return [each for each in gc.get_objects() if isinstance(each, Actor) and each.stream.uid == uid]
+
+    async with operator(server) as engine:
+        await until(lambda: len(server.executions) == 2)
+        await asyncio.sleep(10.0)  # so long its first Job still changes: its condition, its finalizers
+        known = engine.observer.known(uid).values()
+        assert [seen.job.metadata.labels.step for seen in known if seen.job is not None] == ["b"]
+        assert len(actors()) == 1
+        assert await ended(server) == "Succeeded"
+        await until(lambda: not actors())
 
 
 async def test_who_waits_long_to_be_taken_up_says_so_first_who_waits_longest() -> None:

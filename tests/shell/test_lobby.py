@@ -46,3 +46,20 @@ async def test_a_status_that_is_refused_holds_up_no_other() -> None:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert lobby.waiting().count == 0
+
+
+async def test_whoever_comes_later_has_as_much_patience() -> None:
+    server = ApiServer()
+    views = [decode_workflow(server.create({"kind": "Workflow", "metadata": {"name": n}, "spec": {}})) for n in "ab"]
+    lobby = Lobby(Kube(server.connect(user="one")), Openings(0), statuses_per_second=10.0)
+    tasks: list[asyncio.Task[object]] = [asyncio.create_task(lobby.run())]
+    for number in range(2):
+        tasks.append(asyncio.create_task(lobby.turn(partial(views.__getitem__, number))))
+        await asyncio.sleep(0.9 * PATIENCE_SECONDS)
+    await asyncio.sleep(0.15 * PATIENCE_SECONDS)
+    assert [write.path.split("/")[-2] for write in server.writes("one")] == ["a"]
+    await asyncio.sleep(2 * PATIENCE_SECONDS)
+    assert [write.path.split("/")[-2] for write in server.writes("one")] == ["a", "b"]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

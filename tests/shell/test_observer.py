@@ -9,7 +9,7 @@ import pytest
 
 from kipu.shell.kube import Kube
 from kipu.shell.kube_resources import PODS
-from kipu.shell.kube_views import JobView, PodView
+from kipu.shell.kube_views import AttemptMetadata, JobView, Labels, PodView
 from kipu.shell.observer import WORKFLOW_UID, Observer
 from kipu.shell.watch import Change
 from tests.fakes.apiserver import ApiServer
@@ -110,5 +110,10 @@ async def test_a_pod_that_had_ended_before_it_was_removed_still_says_how(before:
     known = observer.listen("w", lambda *_: None)
     observer.saw_job(view("9"))
     observer._fold_pod(Change(kind="Modified", view=pod_view("10", before)))
-    observer._fold_pod(Change(kind="Deleted", view=PODS.trace(pod_view("10", before))))  # it vanished unseen
+    vanished = PODS.trace(pod_view("10", before))  # unseen
+    who = AttemptMetadata(
+        name="w-a-x", uid="pod-uid", resource_version="10", labels=Labels(workflow_uid="w", job_name="w-a")
+    )
+    assert vanished == PodView(metadata=who)
+    observer._fold_pod(Change(kind="Deleted", view=vanished))
     assert bool(known["w-a"].pods) is stays

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -152,8 +153,9 @@ async def test_many_share_one_pace_and_a_change_of_phase_of_any_is_shown_at_once
 async def test_turns_of_those_that_have_ended_delay_nobody() -> None:
     """A flood of thousands that end within a second each is over, and the next one's trouble is shown at once."""
     server, pace = ApiServer(), Pace(10.0)
+    nudges = list[int]()
     for number in range(1_000):
-        publisher = given(server, f"w{number:04}", pace)
+        publisher = given(server, f"w{number:04}", pace, nudge=partial(nudges.append, number))
         publisher.mark()
         publisher.close()
     nudged = asyncio.Event()
@@ -162,3 +164,4 @@ async def test_turns_of_those_that_have_ended_delay_nobody() -> None:
     async with asyncio.timeout(0.5):
         await nudged.wait()
     late.close()
+    assert nudges == []

@@ -10,8 +10,10 @@ import pytest
 
 from kipu.core.events import StreamClaimed
 from kipu.eventlog.ports import Head, History, LogMissing, Recorded
+from kipu.shell.kube_http import Request
 from kipu.shell.witnesses import HistoryRollback, check_earlier, contradicts
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import Fault, Status
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, condition, operator, status, step, until
 
@@ -43,6 +45,32 @@ def forget_status(server: ApiServer) -> None:
 
 def programs(pod: dict[str, Any]) -> Program:
     return Program(run_seconds=5.0 if pod["metadata"]["labels"]["kipu.dev/step"] == "a" else 500.0)
+
+
+async def test_a_log_behind_an_earlier_session_of_this_process_stops_the_workflow() -> None:
+    """Neither its status nor a Job tells: the session that has gone on is the only witness."""
+    mute = False
+    server = ApiServer(programs=programs)
+
+    def refuse(_number: int, request: Request) -> Fault | None:
+        return Status(code=403) if mute and request.path.endswith("/status") else None
+
+    uid = apply(server, step("a"), step("b", "a"))
+    async with operator(server, faults=refuse):
+        await until(lambda: len(server.executions) == 1 and status(server).get("counts", {}).get("running"))
+        before = head(server, uid)
+        await until(lambda: len(server.executions) == 2 and status(server).get("counts", {}).get("succeeded"))
+        await asyncio.sleep(5)
+        mute = True
+        roll_back(server, uid, before)
+        forget_status(server)
+        for job in server.all("jobs"):
+            server.delete("jobs", "default", job["metadata"]["name"], propagationPolicy="Background")
+        await until(lambda: not server.all("jobs"))
+        await asyncio.sleep(3)
+        mute = False
+        await until(lambda: condition(server, "Stalled").get("status") == "True")
+    assert condition(server, "Stalled")["reason"] == "HistoryRollback"
 
 
 async def test_a_log_behind_its_status_stops_the_workflow_with_a_condition() -> None:

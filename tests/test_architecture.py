@@ -215,6 +215,18 @@ def _catches_all(caught: ast.expr | None) -> bool:
     return bool(names & {"None", "Exception", "BaseException"})
 
 
+def test_the_loops_of_the_operator_are_those_of_uvloop() -> None:
+    """ADR 0020."""
+    found = [
+        (path_of(file), function.name)
+        for file in modules(KIPU / "shell")
+        for function in functions(file)
+        for name, _ in calls(function)
+        if name == "asyncio.run"
+    ]
+    assert found == []
+
+
 def test_nothing_sleeps_where_workflows_are_decided() -> None:
     found = []
     for file in [*modules(KIPU / "core"), KIPU / "shell" / "actor.py", KIPU / "shell" / "engine.py"]:

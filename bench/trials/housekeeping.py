@@ -18,7 +18,7 @@ from .figures import Case, Figure
 
 ITEMS = 2_000
 KEPT = 200
-PARALLELISM = 400  # of the operator's 500 places, so that the chain never waits for one
+PARALLELISM = 400  # of the operator's 2,000 places: the chain never waits for one
 LENGTH = 20
 CHAINS = 3  # one after the other, in each part
 CHAIN_SECONDS = 60.0

@@ -25,7 +25,7 @@ MEMORY_BYTES_MAX = 400 * 1024 * 1024  # of an operator of which the chart grants
 LINKS = 1_000
 ITEMS = int(os.environ.get("KIPU_SCALE_ITEMS", "1000"))  # at most 10,000: the bound of the API
 OWN_WRITES_MAX = {"chain": 1.6, "fan-out": 0.6}  # a step; the faster the cluster, the fewer events share a commit
-PARALLELISM = 500  # the operator's own bound, by default
+PARALLELISM = 500  # half of what a step may have at once
 CHAIN_SECONDS = 300.0  # it took half of it on two cores with load 20
 FAN_OUT_SECONDS = 60.0 + ITEMS / 4  # 4 a second, on two cores that others use too; some 80 on idle ones
 

@@ -45,7 +45,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parallelism: int = Field(default=500, ge=1, le=100_000)  # Jobs at once over all workflows
+    parallelism: int = Field(default=2_000, ge=1, le=100_000)  # Jobs at once over all workflows
     parallelism_per_namespace: int | None = Field(default=None, ge=1, le=100_000)  # likewise, of each namespace
     # Whose Workflows are served: separated by commas in the environment; none: those of the whole cluster.
     watch_namespaces: tuple[str, ...] = Field(default=(), max_length=NAMESPACES_MAX)

@@ -1,5 +1,6 @@
 """What a Job and its pods say about an attempt: the fast path's exact predicate, and every way to end."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,8 +9,9 @@ import pytest
 from kipu.core.commands import AttemptRef, ObserveOutcome, ObserveStarted
 from kipu.core.definition import Output, ValueType
 from kipu.core.events import Reason
+from kipu.shell import keepsakes, observations
 from kipu.shell.kube_views import JobView, Metadata, PodSpec, PodView
-from kipu.shell.observations import TRACKING, Promise, needs_pods, observe, waiting_reason
+from kipu.shell.observations import NOTHING, TRACKING, Promise, waiting_reason
 
 START, END = "2026-11-24T03:00:00Z", "2026-11-24T03:00:05Z"
 START_MS, END_MS = 1_795_489_200_000, 1_795_489_205_000
@@ -57,6 +59,23 @@ def pod(
 
 def condition(type_: str, reason: str = "", message: str = "") -> dict[str, str]:
     return {"type": type_, "status": "True", "reason": reason, "message": message, "lastTransitionTime": END}
+
+
+def observe(
+    job: JobView, pods: Sequence[PodView], *, advance_on_pod: bool, promise: Promise = NOTHING
+) -> observations.Observation | None:
+    """What is said of them, and of what is kept of them."""
+    seen = observations.observe(job, pods, advance_on_pod=advance_on_pod, promise=promise)
+    kept, kept_pods = keepsakes.of_job(job), [keepsakes.of_pod(pod) for pod in pods]
+    assert observations.observe(kept, kept_pods, advance_on_pod=advance_on_pod, promise=promise) == seen
+    return seen
+
+
+def needs_pods(job: JobView, pods: Sequence[PodView], promise: Promise = NOTHING) -> bool:
+    """The same."""
+    needs = observations.needs_pods(job, pods, promise)
+    assert observations.needs_pods(keepsakes.of_job(job), [keepsakes.of_pod(pod) for pod in pods], promise) is needs
+    return needs
 
 
 def outcome(seen: object) -> ObserveOutcome:

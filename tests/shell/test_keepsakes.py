@@ -47,7 +47,12 @@ def a_job(index: int) -> bytes:
             "ownerReferences": [owner],
             "finalizers": ["orphan"],
         },
-        "spec": {"completions": 1, "parallelism": 1, "backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never"}}},
+        "spec": {
+            "completions": 1,
+            "parallelism": 1,
+            "backoffLimit": 0,
+            "template": {"spec": {"restartPolicy": "Never"}},
+        },
         "status": {"startTime": "2026-11-24T03:00:00Z", "active": 1, "ready": 1},
     }
     return msgspec.json.encode(body)

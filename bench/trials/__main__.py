@@ -19,7 +19,7 @@ from bench import machine, report
 from bench.witness import Place
 from e2e.apiserver import ApiServer
 
-from . import cancel, failing, flood, housekeeping, kill, recovery
+from . import cancel, failing, flood, housekeeping, kill, memory, recovery
 from .figures import Case, Figure
 
 Trial = Callable[[Place, int | None], list[Case]]  # the number is that of COPIES=, for those that know one
@@ -31,6 +31,7 @@ TRIALS: Mapping[str, Trial] = {
     "kill": kill.run,
     "cancel": cancel.run,
     "failing": failing.run,
+    "memory": memory.run,
 }
 
 

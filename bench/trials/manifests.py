@@ -12,12 +12,16 @@ EXIT_CODE_NOTE = "kipu.dev/sim-exit-code"  # docs/cluster.md
 SHORTEST = "1ms"  # of a backoff
 
 
-def items(name: str, count: int, *, parallelism: int | None = None, attempts: int = 1) -> JsonObject:
-    """One step `shard`, repeated so often."""
+def items(
+    name: str, count: int, *, parallelism: int | None = None, attempts: int = 1, runs_for: str = ""
+) -> JsonObject:
+    """One step `shard`, repeated so often; its pods end at once where nothing says how long each runs."""
     bound = {} if parallelism is None else {"parallelism": parallelism}
     step: JsonObject = {"name": "shard", "script": "true", "forEach": {"count": count, **bound}}
     if attempts > 1:
         step["retry"] = retry(attempts, SHORTEST)
+    if runs_for:
+        step["template"] = {"metadata": {"annotations": {manifests.DURATION_NOTE: runs_for}}}
     return manifests.of_steps(name, [step])
 
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import msgspec
 import pytest
 
-from bench.trials import cancel, failing, flood, manifests, recovery, seen
+from bench.trials import cancel, failing, flood, manifests, memory, recovery, seen
 from bench.trials.figures import Case, Figure, mebibytes
 from bench.trials.orders import Entry, lower_first, overtaken, pairs_of_priorities
 from e2e.apiserver import JsonObject
@@ -175,6 +175,7 @@ def test_a_pod_that_has_no_phase_may_still_run() -> None:
     [
         manifests.items("many", 10_000, attempts=manifests.ATTEMPTS),
         manifests.items("few", 201, parallelism=400),
+        manifests.items("running", memory.ITEMS, parallelism=memory.ITEMS, runs_for="1h"),
         manifests.fanned_out("w0", failing.WIDTH, failing.FAILING),
     ],
     ids=lambda body: str(body["metadata"]["name"]),
@@ -209,3 +210,8 @@ def test_a_figure_is_rounded_for_the_eye_and_kept_as_it_is() -> None:
     case = Case("kill: x", [Figure("time", 1.23456, "s"), Figure("jobs", 5_000), mebibytes("memory", 3 * 2**20)])
     assert case.lines()[-3:] == ["| time | 1.23 s |", "| jobs | 5,000 |", "| memory | 3 MiB |"]
     assert msgspec.json.decode(msgspec.json.encode(case))["figures"][0]["value"] == 1.23456
+
+
+def test_what_each_item_more_takes_leaves_out_what_any_number_needs() -> None:
+    told = memory.figures([12 * 2**20, 12 * 2**20 + 3_000 * 2_048])
+    assert [figure.told() for figure in told] == ["12 MiB", "18 MiB", "2.0 KiB"]

@@ -9,15 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from bench.contest import submit
 from bench.witness import Place
-from e2e.apiserver import workflows
+from kipu.core.definition import ITEMS_UNDER_WAY_MAX as ITEMS
 
 from . import lives, manifests, seen
 from .figures import KIBIBYTE, Case, Figure, mebibytes
 
-FEW, MANY = 1, 4  # workflows
-ITEMS = 1_000  # of each: as many as a step may have at once
-PLACES = 2 * MANY * ITEMS
+FEW, MANY = 1, 4  # workflows, each with as many items as may be under way at once
+PLACES = MANY * ITEMS
 SECONDS_PER_ITEM_MAX = 0.3
 STILL_SECONDS = 5.0  # after the last has begun: what was seen of it is recorded by then
 
@@ -35,8 +35,7 @@ def _grown(place: Place, copies: int) -> int:
         seen.reached(place.api, at, "Running") as run,
     ):
         base_bytes = operator.memory_bytes()
-        for copy in range(copies):
-            place.api.create(workflows(at), manifests.items(f"w{copy}", ITEMS, parallelism=ITEMS, runs_for="1h"))
+        submit(place.api, at, [manifests.items(f"w{copy}", ITEMS, runs_for="1h") for copy in range(copies)])
         run.wait_for(lambda each: len(each.history) >= count, 60 + SECONDS_PER_ITEM_MAX * count, f"{count} pods run")
         time.sleep(STILL_SECONDS)
         return operator.memory_bytes() - base_bytes

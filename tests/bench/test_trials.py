@@ -175,7 +175,7 @@ def test_a_pod_that_has_no_phase_may_still_run() -> None:
     [
         manifests.items("many", 10_000, attempts=manifests.ATTEMPTS),
         manifests.items("few", 201, parallelism=400),
-        manifests.items("running", memory.ITEMS, parallelism=memory.ITEMS, runs_for="1h"),
+        manifests.items("running", memory.ITEMS, runs_for="1h"),
         manifests.fanned_out("w0", failing.WIDTH, failing.FAILING),
     ],
     ids=lambda body: str(body["metadata"]["name"]),

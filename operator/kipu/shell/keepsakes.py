@@ -9,6 +9,7 @@ equal parts, which is bounded.
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TypeVar
 
@@ -17,40 +18,44 @@ from msgspec.structs import replace
 from .kube_views import POD_ENDED, AttemptMetadata, JobView, OwnerReference, PodView
 
 PARTS_MAX = 1_024  # of them are remembered, each of some 0.1 KiB; of one that is forgotten another is kept
+NOTHING = AttemptMetadata()
 
 P = TypeVar("P")
 
 
 def of_job(job: JobView, before: JobView | None = None) -> JobView:
     """The same, sharing what other Jobs have too, and what it had `before`."""
-    metadata, known = job.metadata, None if before is None else before.metadata
-    kept = replace(
-        metadata,
-        namespace=_one(metadata.namespace),
-        owner_references=_one(metadata.owner_references),
-        creation_timestamp=_one(metadata.creation_timestamp),
-        finalizers=_one(metadata.finalizers),
-        labels=replace(metadata.labels, workflow_uid=_one(metadata.labels.workflow_uid)),
+    metadata, known = job.metadata, NOTHING if before is None else before.metadata
+    labels = replace(metadata.labels, workflow_uid=sys.intern(metadata.labels.workflow_uid))
+    return JobView(
+        metadata=replace(
+            metadata,
+            name=_known(metadata.name, known.name),
+            uid=_known(metadata.uid, known.uid),
+            labels=_known(labels, known.labels),
+            annotations=_known(metadata.annotations, known.annotations),
+            namespace=sys.intern(metadata.namespace),
+            owner_references=_one(metadata.owner_references),
+            creation_timestamp=_one(metadata.creation_timestamp),
+            finalizers=_one(metadata.finalizers),
+        ),
+        spec=_one(job.spec),
+        status=_one(job.status),
     )
-    if known is not None and known.uid == metadata.uid:
-        kept = replace(
-            kept,
-            name=known.name,
-            uid=known.uid,
-            labels=known.labels if known.labels == metadata.labels else kept.labels,
-            annotations=known.annotations if known.annotations == metadata.annotations else metadata.annotations,
-        )
-    return JobView(metadata=kept, spec=_one(job.spec), status=_one(job.status))
 
 
 def of_pod(pod: PodView, job: JobView | None = None) -> PodView:
     """The same, but for labels and annotations: they have said already whose it is. It may be of `job`."""
-    metadata = pod.metadata
+    metadata, known = pod.metadata, NOTHING if job is None else job.metadata
     return PodView(
         metadata=AttemptMetadata(
             name=metadata.name,
             uid=metadata.uid,
-            owner_references=tuple(_of(owner, job) for owner in metadata.owner_references if owner.controller),
+            owner_references=tuple(
+                OwnerReference(uid=_known(owner.uid, known.uid), controller=True)
+                for owner in metadata.owner_references
+                if owner.controller
+            ),
             finalizers=_one(metadata.finalizers),
         ),
         spec=_one(pod.spec),
@@ -58,9 +63,9 @@ def of_pod(pod: PodView, job: JobView | None = None) -> PodView:
     )
 
 
-def _of(owner: OwnerReference, job: JobView | None) -> OwnerReference:
-    uid = job.metadata.uid if job is not None and job.metadata.uid == owner.uid else owner.uid
-    return OwnerReference(uid=uid, controller=True)
+def _known(part: P, known: P) -> P:
+    """What is known already, where it is equal."""
+    return known if known == part else part
 
 
 @lru_cache(maxsize=PARTS_MAX)

@@ -139,11 +139,11 @@ class Lookout:
         if job is None or not self._is_intended(job):
             return
         promise = self._promise_of(job)
-        if observations.needs_pods(job, sighting.pods, promise):
+        if observations.needs_pods(job, sighting.pods.values(), promise):
             self._once(f"{name}/pods", lambda: self._inspect(job))
             return
         on_pod = self._advance_on is AdvanceOn.POD
-        seen = observations.observe(job, sighting.pods, advance_on_pod=on_pod, promise=promise)
+        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, promise=promise)
         if seen is not None:
             self._say(name, seen)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import keepsakes
 from .kube import Kube
@@ -29,22 +29,7 @@ class Sighting:
 
     job: JobView | None = None
     child: RunView | None = None  # of a sub-workflow step
-    pods: tuple[PodView, ...] = ()  # in the order in which they came
-
-    def pod(self, uid: str) -> PodView | None:
-        """The one of this uid."""
-        return next((pod for pod in self.pods if pod.metadata.uid == uid), None)
-
-    def saw(self, pod: PodView) -> None:
-        """In place of what was known of it, if anything was."""
-        if self.pod(pod.metadata.uid) is None:
-            self.pods = (*self.pods, pod)
-        else:
-            self.pods = tuple(pod if known.metadata.uid == pod.metadata.uid else known for known in self.pods)
-
-    def drop(self, uid: str) -> None:
-        """The pod of this uid, if it is known."""
-        self.pods = tuple(pod for pod in self.pods if pod.metadata.uid != uid)
+    pods: dict[str, PodView] = field(default_factory=dict)  # by uid
 
 
 Listener = Callable[[str, Sighting, bool], None]  # name, what is there, whether the Job or child was just deleted
@@ -170,11 +155,11 @@ class Observer:
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
         if change.kind == "Deleted":
             # A pod that had ended before it was removed still says how it ended.
-            known = sighting.pod(view.metadata.uid)
+            known = sighting.pods.get(view.metadata.uid)
             if known is None or known.status.phase not in POD_ENDED or sighting.job is None:
-                sighting.drop(view.metadata.uid)
+                sighting.pods.pop(view.metadata.uid, None)
         else:
-            sighting.saw(keepsakes.of_pod(view, sighting.job))
+            sighting.pods[view.metadata.uid] = keepsakes.of_pod(view, sighting.job)
         self._tell(uid, name, sighting, False)
         if sighting.job is None and not sighting.pods:
             self._sightings[uid].pop(name, None)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import pytest
 
-from kipu.core.commands import AttemptRef, Command, ObserveMissing, ObserveOutcome
+from kipu.core.commands import AttemptRef, Command, ObserveMissing, ObserveOutcome, ObserveStarted
 from kipu.core.events import StepScheduled
 from kipu.eventlog.ports import Recorded, StreamId
+from kipu.shell import observations
 from kipu.shell.child_performer import ChildPerformer
 from kipu.shell.kube_owned import OwnedKube
+from kipu.shell.kube_views import JobView, PodView
 from kipu.shell.lookout import Lookout
+from kipu.shell.observations import Observation
 from kipu.shell.observer import Observer, Sighting
 from kipu.shell.performer import Performer
 from kipu.shell.settings import AdvanceOn
 from tests.fakes.apiserver import ApiServer
 from tests.shell.test_observations import condition
 from tests.shell.test_observations import job as job_view
+from tests.shell.test_observations import pod as pod_view
 
 pytestmark = pytest.mark.looptime
 REF = AttemptRef(run=1, step="a", attempt=2)
@@ -101,3 +105,48 @@ async def test_what_was_told_or_is_of_an_attempt_that_is_over_is_a_reminder() ->
     listening.lookout.sighted("w-a", complete, False)
     assert (len(listening.told), len(listening.reminded)) == (1, 3)
     assert set(map(type, [*listening.told, *listening.reminded])) == {ObserveOutcome}
+
+
+async def test_of_several_pods_none_is_looked_at_between_the_start_and_the_end_of_their_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Job may have 10,000 pods, each of which is seen three times."""
+    listening, looks = Listening(ApiServer()), list[str]()
+    observe = observations.observe
+
+    def counted(job: JobView, pods: Iterable[PodView], **how: Any) -> Observation | None:
+        looks.append(job.metadata.resource_version)
+        return observe(job, pods, **how)
+
+    monkeypatch.setattr(observations, "observe", counted)
+    metadata = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
+
+    def see(version: str, pods: int, *conditions: dict[str, str]) -> None:
+        several = {"completions": 3, "parallelism": 3}
+        job = job_view(conditions=list(conditions), spec=several, metadata={**metadata, "resourceVersion": version})
+        seen = {str(number): pod_view("Running") for number in range(pods)}
+        listening.lookout.sighted("w-a", Sighting(job=job, pods=seen), False)
+
+    see("1", 0)
+    for pods in (1, 2, 3, 3):
+        see("2", pods)
+    see("3", 3, condition("Complete"))
+    assert looks == ["1", "2", "3"]
+    assert [type(told) for told in listening.told] == [ObserveStarted, ObserveOutcome]
+
+
+@pytest.mark.parametrize(
+    ("several", "told"),
+    [({"completions": 3}, [ObserveStarted, ObserveStarted]), ({}, [ObserveStarted, ObserveStarted, ObserveOutcome])],
+)
+async def test_what_was_born_starts_and_only_of_one_pod_the_end_is_the_end(
+    several: dict[str, int], told: list[type]
+) -> None:
+    listening = Listening(ApiServer())
+    notes = {**INTENT, "kipu.dev/effects": "External"}
+    metadata = {"labels": LABELS, "annotations": notes, "ownerReferences": [OURS]}
+    for is_suspended, pods in ((True, {}), (False, {"p": pod_view("Running")}), (False, {"p": pod_view("Succeeded")})):
+        job = job_view(spec={"suspend": is_suspended, **several}, metadata=metadata)
+        listening.lookout.sighted("w-a", Sighting(job=job, pods=pods), False)
+    assert [type(each) for each in listening.told] == told
+    assert [each.is_awaited for each in listening.told if isinstance(each, ObserveStarted)] == [True, False]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kipu.api.workspace import keeps_files
-from kipu.core.commands import AttemptRef, ObserveMissing
+from kipu.core.commands import AttemptRef, ObserveMissing, ObserveStarted
 from kipu.core.definition import Definition, Kind
 from kipu.core.events import StepScheduled, WorkflowAccepted
 from kipu.core.lifecycle import TERMINAL_STEP_PHASES
@@ -138,6 +138,8 @@ class Lookout:
         job = sighting.job
         if job is None or not self._is_intended(job):
             return
+        if _has_started(self._said.get(name)) and observations.ends_with_its_job(job):
+            return  # thousands of pods may be to come, and each would be compared with all
         promise = self._promise_of(job)
         if observations.needs_pods(job, sighting.pods.values(), promise):
             self._once(f"{name}/pods", lambda: self._inspect(job))
@@ -212,6 +214,11 @@ class Lookout:
             self._tell(ObserveMissing(ref=ref))
         else:
             saw(view)
+
+
+def _has_started(told: Observation | None) -> bool:
+    """Whether this was told of the attempt last: it runs, and its end is all that is to come."""
+    return isinstance(told, ObserveStarted) and not told.is_awaited
 
 
 def _promises(definition: Definition) -> dict[str, Promise]:

@@ -167,6 +167,11 @@ def _pod_decides(job: JobView, pod: PodView, own: Iterable[PodView]) -> bool:
     return as_we_made_it and counts and not killed
 
 
+def ends_with_its_job(job: JobView) -> bool:
+    """Whether no pod can tell the end of this one, which has several and has not come to it: its condition will."""
+    return not _has_one_pod(job) and finished_condition(job) is None
+
+
 def _has_one_pod(job: JobView) -> bool:
     return job.spec.completions == 1 and job.spec.parallelism == 1
 

@@ -15,6 +15,7 @@ from e2e.apiserver import JsonObject
 from e2e.counters import counted
 from e2e.watching import Change, Watch
 from kipu.api import definition
+from kipu.core.definition import ITEMS_UNDER_WAY_MAX
 
 METRICS = """
 # HELP kipu_api_requests_total Requests to the API server
@@ -175,7 +176,7 @@ def test_a_pod_that_has_no_phase_may_still_run() -> None:
     [
         manifests.items("many", 10_000, attempts=manifests.ATTEMPTS),
         manifests.items("few", 201, parallelism=400),
-        manifests.items("running", memory.ITEMS, runs_for="1h"),
+        manifests.items("running", ITEMS_UNDER_WAY_MAX, runs_for="1h"),
         manifests.fanned_out("w0", failing.WIDTH, failing.FAILING),
     ],
     ids=lambda body: str(body["metadata"]["name"]),
@@ -215,3 +216,4 @@ def test_a_figure_is_rounded_for_the_eye_and_kept_as_it_is() -> None:
 def test_what_each_item_more_takes_leaves_out_what_any_number_needs() -> None:
     told = memory.figures([12 * 2**20, 12 * 2**20 + 3_000 * 2_048])
     assert [figure.told() for figure in told] == ["12 MiB", "18 MiB", "2.0 KiB"]
+    assert [figure.what for figure in told[:2]] == [f"above the base, while {n},000 items run" for n in (1, 4)]

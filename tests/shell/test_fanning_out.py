@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from kipu.core.events import StepEvaluated, StepExpanded, StepScheduled
+from kipu.shell.kube_http import Request
+from kipu.shell.tasks import TRIES_AT_ONCE_MAX
 from tests.fakes.apiserver import ApiServer
+from tests.fakes.faults import Status
 from tests.fakes.nodes import Program
 from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
 
@@ -189,3 +192,21 @@ async def test_the_items_come_from_what_a_step_has_written_and_what_they_write_i
     assert expanded.items == ("a", "b", "c")
     texts = {event.step: event.values for event in records if isinstance(event, StepEvaluated)}
     assert texts["shard[2]"] == {"env[0].value": "2-c"}
+
+
+async def test_items_that_the_server_refuses_for_now_hold_no_other_step_up() -> None:
+    server = ApiServer(programs=lambda _: Program(run_seconds=1.0))
+
+    def quota(_index: int, request: Request) -> Status | None:
+        is_item = (
+            request.method == "POST" and request.path.endswith("/jobs") and b'"kipu.dev/index"' in (request.body or b"")
+        )
+        return Status(code=403, reason="Forbidden") if is_item and server.time() < 60 else None
+
+    server.faults = quota
+    apply(server, step("shard", forEach={"count": 3 * TRIES_AT_ONCE_MAX}), step("z"), step("b", "z"))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    ran = {run.job.split("-")[1]: run.started for run in server.executions}
+    assert ran["b"] - ran["z"] < 10_000
+    assert ran["shard"] - ran["z"] > 50_000

@@ -110,7 +110,7 @@ async def test_a_pod_that_had_ended_before_it_was_removed_still_says_how(before:
     known = observer.listen("w", lambda *_: None)
     observer.saw_job(view("9"))
     observer._fold_pod(Change(kind="Modified", view=pod_view("10", before)))
-    vanished = PODS.trace(pod_view("10", before))  # unseen
+    vanished = PODS.trace(pod_view("10", before)).view()  # unseen
     who = AttemptMetadata(
         name="w-a-x", uid="pod-uid", resource_version="10", labels=Labels(workflow_uid="w", job_name="w-a")
     )

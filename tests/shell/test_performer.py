@@ -33,6 +33,7 @@ class Attempt:
     server: ApiServer
     told: list[Command] = field(default_factory=list)
     waited: list[str] = field(default_factory=list)
+    tried: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.waits = asyncio.Event()  # set at the very moment at which it first has to wait
@@ -70,6 +71,7 @@ class Attempt:
             job_seen=lambda _view: None,
             created=lambda _job, _uid: None,
             waiting=self._waiting,
+            tried=self.tried.append,
         )
 
     def _waiting(self, _step: str, why: str) -> None:
@@ -129,6 +131,7 @@ async def test_a_job_that_an_earlier_try_has_made_is_found_to_be_ours() -> None:
     server.faults = creates(TimeoutDone(seconds=1.0))
     await given.ensure_job()
     assert given.told == []
+    assert given.tried == [JOB]
     assert len(server.all("jobs")) == 1
 
 
@@ -141,6 +144,7 @@ async def test_a_refusal_that_may_pass_is_waited_for_and_told(code: int) -> None
     assert given.told == []
     assert given.waited[-1] == ""
     assert all(f"{code}" in why for why in given.waited[:-1])
+    assert given.tried == [JOB, JOB]
     assert given.job
 
 

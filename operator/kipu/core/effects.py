@@ -81,26 +81,23 @@ def touched(events: Iterable[Event]) -> list[str]:
 def effects(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
     """The effects due for these steps; None means for all with an attempt that is not over."""
     if steps is None:
-        places: Iterable[int] = [*state.live, *state.leaving]
-    else:
-        places = [place for step in steps if (place := state.place_of(step)) is not None]
-    return [effect for place in places if (effect := _effect(state, place)) is not None]
+        steps = [state.name(place) for place in (*state.live, *state.leaving)]
+    return [effect for step in steps if (effect := _effect(state, step)) is not None]
 
 
 def escalated(state: State, events: Iterable[Event]) -> list[Effect]:
     """Those of children that are ending already, where these events say that the whole run is to end faster."""
     if not any(isinstance(event, ShutdownRequested) for event in events):
         return []
-    places = [place for place in state.leaving if state.step(place).kind is Kind.WORKFLOW]
-    return [effect for place in places if (effect := _effect(state, place)) is not None]
+    steps = [state.name(place) for place in state.leaving if state.step(place).kind is Kind.WORKFLOW]
+    return [effect for step in steps if (effect := _effect(state, step)) is not None]
 
 
-def _effect(state: State, place: int) -> Effect | None:
-    step = state.steps[place]
-    attempt = step.attempt
-    if attempt is None:
+def _effect(state: State, name: str) -> Effect | None:
+    place = state.place_of(name)
+    if place is None or (attempt := (step := state.steps[place]).attempt) is None:
         return None
-    ref = AttemptRef(run=state.run, step=state.name(place), attempt=attempt.number)
+    ref = AttemptRef(run=state.run, step=name, attempt=attempt.number)
     if place in state.leaving:
         return EnsureNoJob(ref=ref, job=attempt.job, position=attempt.position)
     if place in state.live and step.phase is StepPhase.SCHEDULED:

@@ -143,8 +143,7 @@ class Actor:
     async def run(self, opened: Callable[[], None]) -> None:
         """Until the workflow has ended and its status says so, else raises why. `opened`: called once it is claimed."""
         try:
-            async with asyncio.TaskGroup() as group:
-                self._tasks.group = group
+            async with self._tasks:
                 if not self._is_over():
                     await self._begin()
                 opened()
@@ -155,7 +154,6 @@ class Actor:
                 assert self._head is not None
                 await self._publisher.finish(self._project)  # somebody may wait for it
                 self._head = await self._upkeep.archive(self._head)
-                self._tasks.cancel()
         finally:
             self._close()
 
@@ -354,7 +352,7 @@ class Actor:
         if isinstance(effect, EnsureJob):
             self._lookout.expect(effect.job, effect.ref)
             heard_at = self._heard_at if effect.ref.attempt == 1 else None
-            self._tasks.once(effect.job, lambda: self._ensure_job(plan, heard_at))
+            self._tasks.in_turn(effect.job, lambda: self._ensure_job(plan, heard_at))
             return
         if isinstance(effect, EnsureReleased):
             uid, performer = effect.job_uid, self._services.performer
@@ -382,6 +380,7 @@ class Actor:
             child_seen=self._services.observer.saw_child,
             created=self._shelf.created,
             waiting=self._wait_shown,
+            tried=self._tasks.tried,
         )
 
     def _wait_shown(self, step: str, why: str) -> None:

@@ -55,6 +55,7 @@ class ChildPerformer(Creating[RunView]):
                     return
             except Unanswered as error:
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            reports.tried(plan.job)
             await backoff.wait()
 
     # -- until it has ended --------------------------------------------------------------------------

@@ -26,7 +26,13 @@ P = TypeVar("P")
 def of_job(job: JobView, before: JobView | None = None) -> JobView:
     """The same, sharing what other Jobs have too, and what it had `before`."""
     metadata, known = job.metadata, NOTHING if before is None else before.metadata
-    labels = replace(metadata.labels, workflow_uid=sys.intern(metadata.labels.workflow_uid))
+    labels = replace(
+        metadata.labels,
+        workflow_uid=sys.intern(metadata.labels.workflow_uid),
+        run=sys.intern(metadata.labels.run),
+        step=sys.intern(metadata.labels.step),
+        attempt=sys.intern(metadata.labels.attempt),
+    )
     return JobView(
         metadata=replace(
             metadata,

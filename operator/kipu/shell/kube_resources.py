@@ -9,11 +9,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from .kube_views import AttemptMetadata, JobView, Labels, MetadataView, Page, PodView, T, WatchEvent, WorkflowView
+from .kube_views import (
+    AttemptMetadata,
+    JobView,
+    Labels,
+    MetadataView,
+    Page,
+    PodView,
+    T,
+    T_co,
+    View,
+    WatchEvent,
+    WorkflowView,
+)
+
+
+class Trace(Protocol[T_co]):
+    """What a watch remembers of an object."""
+
+    @property
+    def resource_version(self) -> str:
+        """In which it was last seen."""
+
+    def view(self) -> T_co:
+        """All that is told of the object if it vanishes unseen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +47,72 @@ class Resource(Generic[T]):
     plural: str
     page: msgspec.json.Decoder[Page[T]]
     event: msgspec.json.Decoder[WatchEvent[T]]
-    trace: Callable[[T], T]  # what a watch remembers of an object: all that is told of it if it vanishes unseen
+    trace: Callable[[T], Trace[T]]
     accept: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Generic[T]):
+    """The object as it was."""
+
+    it: T
+
+    @property
+    def resource_version(self) -> str:
+        """See Trace."""
+        return self.it.metadata.resource_version
+
+    def view(self) -> T:
+        """See Trace."""
+        return self.it
+
+
+class _OfAttempt(View, frozen=True):
+    """Who it is, in which version, and whose: for there are tens of thousands."""
+
+    name: str
+    uid: str
+    resource_version: str
+    workflow_uid: str
+    job_name: str
+
+    def metadata(self) -> AttemptMetadata:
+        """No more of it than is known."""
+        return AttemptMetadata(
+            name=self.name,
+            uid=self.uid,
+            resource_version=self.resource_version,
+            labels=Labels(workflow_uid=self.workflow_uid, job_name=self.job_name),
+        )
+
+
+class JobTrace(_OfAttempt, frozen=True):
+    """Of a Job."""
+
+    def view(self) -> JobView:
+        """See Trace."""
+        return JobView(metadata=self.metadata())
+
+
+class PodTrace(_OfAttempt, frozen=True):
+    """Of a pod."""
+
+    def view(self) -> PodView:
+        """See Trace."""
+        return PodView(metadata=self.metadata())
+
+
+A = TypeVar("A", JobTrace, PodTrace)
+
+
+def _trace(kind: type[A], metadata: AttemptMetadata) -> A:
+    return kind(
+        name=metadata.name,
+        uid=metadata.uid,
+        resource_version=metadata.resource_version,
+        workflow_uid=sys.intern(metadata.labels.workflow_uid),
+        job_name=metadata.labels.job_name,
+    )
 
 
 def resource_of(
@@ -33,7 +120,7 @@ def resource_of(
     group_path: str,
     plural: str,
     accept: str = "application/json",
-    trace: Callable[[T], T] = lambda view: view,
+    trace: Callable[[T], Trace[T]] = Whole,
 ) -> Resource[T]:
     """A kind that is read as this view."""
     return Resource(
@@ -46,19 +133,8 @@ def resource_of(
     )
 
 
-def _trace(metadata: AttemptMetadata) -> AttemptMetadata:
-    """Who it is, in which version, and whose: 0.4 KB, for there are tens of thousands."""
-    workflow_uid = sys.intern(metadata.labels.workflow_uid)
-    return AttemptMetadata(
-        name=metadata.name,
-        uid=metadata.uid,
-        resource_version=metadata.resource_version,
-        labels=Labels(workflow_uid=workflow_uid, job_name=metadata.labels.job_name),
-    )
-
-
-JOBS = resource_of(JobView, "/apis/batch/v1", "jobs", trace=lambda job: JobView(metadata=_trace(job.metadata)))
-PODS = resource_of(PodView, "/api/v1", "pods", trace=lambda pod: PodView(metadata=_trace(pod.metadata)))
+JOBS = resource_of(JobView, "/apis/batch/v1", "jobs", trace=lambda job: _trace(JobTrace, job.metadata))
+PODS = resource_of(PodView, "/api/v1", "pods", trace=lambda pod: _trace(PodTrace, pod.metadata))
 WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
 WORKFLOW_TEMPLATES = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflowtemplates")
 CRON_WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "cronworkflows")

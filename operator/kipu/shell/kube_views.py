@@ -258,6 +258,7 @@ class AttemptView(View, frozen=True):
 
 AnyView = JobView | PodView | WorkflowView | MetadataView | AttemptView
 T = TypeVar("T", bound=AnyView)
+T_co = TypeVar("T_co", bound=AnyView, covariant=True)
 
 
 class ListMetadata(View, frozen=True):

@@ -97,10 +97,9 @@ class LocalEngine:
         """
         await self._open()
         try:
-            async with asyncio.TaskGroup() as self._tasks.group:
+            async with self._tasks:
                 if self._rerun_from is not None or not self.state.is_terminal:
                     await self._live()
-                self._tasks.cancel()
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None  # the first fault ends the life, whatever else it brings down
         finally:

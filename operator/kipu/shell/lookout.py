@@ -7,7 +7,7 @@ attempt; an absence is concluded only from a consistent read. Must never decide 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from kipu.api.workspace import keeps_files
@@ -151,9 +151,12 @@ class Lookout:
 
     def _say(self, name: str, seen: Observation) -> None:
         """At once what is new of a live attempt. An end is seen three times: by its pod, a finalizer and its Job."""
-        if name not in self._expected or self._said.get(name) == seen:
+        ref = self._expected.get(name)
+        if ref is None or self._said.get(name) == seen:
             self._remind(seen)
         else:
+            # Kept while the attempt runs, and so do their equal parts but once: there are thousands.
+            seen = replace(seen, ref=ref) if seen.ref == ref else seen
             self._said[name] = seen
             self._tell(seen)
 

@@ -44,6 +44,7 @@ class Reports:
     child_seen: Callable[[RunView], None] = lambda _: None  # of those that have sub-workflow steps
     created: Callable[[str, str], None]  # a Job's name and uid, if no other create of it can still be under way
     waiting: Callable[[str, str], None]  # step, why it waits ("" when it no longer does)
+    tried: Callable[[str], None] = lambda _: None  # a Job's name: its first create has not brought it, others may go on
 
 
 class Creating(Generic[V]):
@@ -113,6 +114,7 @@ class Performer(Creating[JobView]):
             except Unanswered as error:
                 is_clear = False
                 reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            reports.tried(plan.job)
             await backoff.wait()
 
     async def _create(self, plan: Plan) -> Answer:

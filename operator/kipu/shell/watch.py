@@ -24,7 +24,7 @@ import msgspec
 from kipu.eventlog.ports import Unanswered
 
 from .kube import Kube
-from .kube_resources import JOBS, PODS, WORKFLOWS, Resource
+from .kube_resources import JOBS, PODS, WORKFLOWS, Resource, Trace
 from .kube_views import AddedEvent, BookmarkEvent, DeletedEvent, ErrorEvent, ModifiedEvent, T
 
 __all__ = ["JOBS", "PODS", "WORKFLOWS", "Change", "Resource", "list_and_watch"]
@@ -84,7 +84,7 @@ class _Feed(Generic[T]):
         self._resource = resource
         self._namespace = namespace
         self._query = query
-        self._known: dict[str, T] = {}  # by uid
+        self._known: dict[str, Trace[T]] = {}  # by uid
         self._version = ""  # to watch from; "" asks for a list
         self._failures = 0
         self._refusals = 0
@@ -134,16 +134,16 @@ class _Feed(Generic[T]):
             token = page.metadata.continue_
             if not token:
                 break
-        for uid, view in vanished.items():
+        for uid, trace in vanished.items():
             del self._known[uid]
-            yield Change(kind="Deleted", view=view)
+            yield Change(kind="Deleted", view=trace.view())
         self._version = page.metadata.resource_version
         self._failures = 0
         yield Change(kind="Synced", view=None)
 
     def _listed(self, view: T) -> Change[T] | None:
         known = self._known.get(view.metadata.uid)
-        if known is not None and known.metadata.resource_version == view.metadata.resource_version:
+        if known is not None and known.resource_version == view.metadata.resource_version:
             return None
         self._known[view.metadata.uid] = self._resource.trace(view)
         return Change(kind="Added" if known is None else "Modified", view=view)

@@ -19,19 +19,17 @@ _effects = effects
 def a_restart_forgets_who_was_leaving(state: State, steps: Iterable[str] | None = None) -> list[Effect]:
     """After a start only live attempts are seen to; nobody takes down the others."""
     if steps is None:
-        places: Iterable[int] = list(state.live)
-    else:
-        places = [place for step in steps if (place := state.place_of(step)) is not None]
-    return [effect for place in places if (effect := _effect(state, place)) is not None]
+        steps = [state.name(place) for place in state.live]
+    return [effect for step in steps if (effect := _effect(state, step)) is not None]
 
 
 @mutant("_effect", breaks="I5, rerun from a stale cache after garbage collection", caught_by=CORE)
-def a_finished_step_should_have_its_job(state: State, place: int) -> Effect | None:
+def a_finished_step_should_have_its_job(state: State, name: str) -> Effect | None:
     """The Job of a step that is over is made again, as if a Job that is not seen had never been."""
-    step = state.steps[place]
-    if step.attempt is None:
+    place = state.place_of(name)
+    if place is None or (step := state.steps[place]).attempt is None:
         return None
-    ref = AttemptRef(run=state.run, step=state.step(place).name, attempt=step.attempt.number)
+    ref = AttemptRef(run=state.run, step=name, attempt=step.attempt.number)
     if place in state.leaving:
         return EnsureNoJob(ref=ref, job=step.attempt.job, position=step.attempt.position)
     if step.phase in (StepPhase.SCHEDULED, StepPhase.SUCCEEDED):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -105,6 +106,31 @@ async def test_what_was_told_or_is_of_an_attempt_that_is_over_is_a_reminder() ->
     listening.lookout.sighted("w-a", complete, False)
     assert (len(listening.told), len(listening.reminded)) == (1, 3)
     assert set(map(type, [*listening.told, *listening.reminded])) == {ObserveOutcome}
+
+
+async def test_what_is_equal_of_thousands_that_run_is_kept_once() -> None:
+    listening = Listening(ApiServer())
+    # From JSON, as by the watch: a constant of this file would be the same text already.
+    metadata = json.loads(json.dumps({"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}))
+    job = job_view(metadata=metadata)
+    listening.lookout.sighted("w-a", Sighting(job=job, pods={"1": pod_view("Running")}), False)
+    (started,) = listening.told
+    assert listening.lookout.intent_of("a") == "7:abc"
+    assert listening.lookout.intent_of("a") is job.metadata.annotations.intent
+    assert listening.lookout.job_of("a") == "w-a"
+    assert isinstance(started, ObserveStarted)
+    assert started.ref is REF
+
+
+async def test_a_job_whose_labels_were_changed_does_not_speak_for_the_attempt_that_is_expected() -> None:
+    listening = Listening(ApiServer())
+    metadata = {"labels": {**LABELS, "kipu.dev/attempt": "9"}, "annotations": INTENT, "ownerReferences": [OURS]}
+    listening.lookout.sighted(
+        "w-a", Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata)), False
+    )
+    (ended,) = listening.told
+    assert isinstance(ended, ObserveOutcome)
+    assert ended.ref.attempt == 9
 
 
 async def test_of_several_pods_none_is_looked_at_between_the_start_and_the_end_of_their_job(

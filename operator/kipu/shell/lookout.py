@@ -178,12 +178,13 @@ class Lookout:
     def _is_intended(self, job: JobView | RunView) -> bool:
         ref = observations.attempt_of(job)
         intent = None if ref is None else self._intents.get(ref.step)
+        if intent is None or ref is None or (text := observations.intent_of(job)) != intent.text:
+            return False
+        if intent.text is not text:  # thousands are kept: one text each, and not two that are equal
+            self._intents[ref.step] = Intent(text=text, job=intent.job)
         return (
-            intent is not None
-            and ref is not None
-            and self._is_nested(ref) is isinstance(job, RunView)
+            self._is_nested(ref) is isinstance(job, RunView)
             and observations.is_owned(job, self._stream.uid)
-            and observations.intent_of(job) == intent.text
             and not observations.is_placeholder(job)
         )
 

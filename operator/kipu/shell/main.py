@@ -25,7 +25,7 @@ from kipu.core.errors import UserError
 from kipu.eventlog.configmaps import ConfigMapLog
 from kipu.eventlog.ports import EventLog
 
-from . import ownership
+from . import heap, ownership
 from .actor import Services
 from .child_performer import ChildPerformer
 from .clock import Clock, SystemClock
@@ -162,10 +162,12 @@ async def operate(settings: Settings) -> None:
     )
     log.info("kipu %s is ready to serve as %s", __version__, settings.identity)
     serving = asyncio.create_task(_serve(replica, front), name="replica")
+    tending = asyncio.create_task(heap.tend())
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping: running Jobs go on, their logs are kept")
     serving.cancel()
+    tending.cancel()
     results = await asyncio.gather(serving, return_exceptions=True)
     await replica.elector.release()  # only now: whoever takes over meets nothing of ours under way
     await asyncio.to_thread(front.stop, STOP_SECONDS)

@@ -12,7 +12,7 @@ from kipu.shell import keepsakes
 from kipu.shell.kube_views import JobView, PodView
 
 ATTEMPTS = 2_000
-BYTES_MAX = 1_500  # of a Job and its pod, on any Python
+BYTES_MAX = 1_200  # of a Job and its pod, on any Python
 WORKFLOW = "0b1c2d3e-0000-4000-8000-000000000000"
 
 

@@ -155,7 +155,7 @@ class Lookout:
         if ref is None or self._said.get(name) == seen:
             self._remind(seen)
         else:
-            # Kept while the attempt runs, and so do their equal parts but once: there are thousands.
+            # Kept while the attempt runs, as thousands do: whose it is stands there already.
             seen = replace(seen, ref=ref) if seen.ref == ref else seen
             self._said[name] = seen
             self._tell(seen)

@@ -75,6 +75,18 @@ def pod_view(version: str, phase: str) -> PodView:
     return msgspec.convert({"metadata": metadata, "status": {"phase": phase}}, PodView)
 
 
+async def test_of_a_workflow_that_was_deleted_nothing_is_kept_whatever_is_seen_of_its_jobs_later() -> None:
+    observer = Observer(Kube(ApiServer().connect(user="operator")))
+    observer.listen("w", lambda *_: None)
+    observer.saw_job(view("9"))
+    observer.deleted("w")
+    observer._fold_owned(Change(kind="Modified", view=view("10")))  # the collector takes it, and then its pod
+    observer._fold_pod(Change(kind="Modified", view=pod_view("11", "Running")))
+    observer._fold_owned(Change(kind="Deleted", view=view("12")))
+    observer._fold_pod(Change(kind="Deleted", view=pod_view("13", "Running")))
+    assert (observer._sightings, observer._over, observer._ignored) == ({}, {}, set())
+
+
 async def test_of_an_attempt_that_is_over_nothing_is_kept_whatever_is_seen_of_it_later() -> None:
     """A workflow may have tens of thousands of them, and each has two views, of 6 KB."""
     told: list[str] = []

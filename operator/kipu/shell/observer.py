@@ -144,7 +144,7 @@ class Observer:
             sighting.child = None if gone else view
         self._tell(uid, name, sighting, gone)
         if sighting.job is None and sighting.child is None:  # what is left of its pods says nothing without it
-            self._sightings[uid].pop(name, None)
+            self._gone(uid, name)
 
     def _fold_pod(self, change: Change[PodView]) -> None:
         view = change.view
@@ -162,7 +162,13 @@ class Observer:
             sighting.pods[view.metadata.uid] = keepsakes.of_pod(view, sighting.job)
         self._tell(uid, name, sighting, False)
         if sighting.job is None and not sighting.pods:
-            self._sightings[uid].pop(name, None)
+            self._gone(uid, name)
+
+    def _gone(self, uid: str, name: str) -> None:
+        sightings = self._sightings[uid]
+        sightings.pop(name, None)
+        if not sightings and uid not in self._listeners:
+            del self._sightings[uid]  # of a Workflow that was deleted itself
 
     def _is_ignored(self, uid: str, name: str) -> bool:
         return not uid or uid in self._ignored or name in self._over.get(uid, ())

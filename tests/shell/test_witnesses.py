@@ -89,12 +89,20 @@ async def test_a_log_behind_its_status_stops_the_workflow_with_a_condition() -> 
     assert [write for write in server.writes("second") if "/workflows/" not in write.path] == []
 
 
-async def test_a_log_behind_its_jobs_stops_the_workflow_although_the_status_knows_nothing() -> None:
+@pytest.mark.parametrize("late_seconds", [0, 20])
+async def test_a_log_behind_its_jobs_stops_the_workflow_although_the_status_knows_nothing(late_seconds: int) -> None:
+    """Also where the lists are late: nothing is concluded from what has not come yet."""
     server = ApiServer(programs=programs)
     uid, before = await under_way(server)
     roll_back(server, uid, before)
     forget_status(server)
-    async with operator(server, "second"):
+    begun = server.time()
+
+    def late(_number: int, request: Request) -> Fault | None:
+        is_early = server.time() < begun + late_seconds
+        return Status(code=503) if is_early and request.path in ("/apis/batch/v1/jobs", "/api/v1/pods") else None
+
+    async with operator(server, "second", faults=late):
         await until(lambda: condition(server, "Stalled").get("status") == "True")
         await asyncio.sleep(60)
     assert condition(server, "Stalled")["reason"] == "HistoryRollback"

@@ -11,7 +11,7 @@ Must never wait for anything but its mailbox and its own commits; must never sle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kipu.api import definition as specs
@@ -38,7 +38,7 @@ from .kube_views import WorkflowView
 from .lookout import Lookout
 from .mailbox import Mailbox
 from .notifier import Notifier
-from .observer import Observer, Sighting
+from .observer import Observer
 from .openings import rank
 from .performer import Performer, Reports
 from .publisher import Pace, Publisher
@@ -187,7 +187,7 @@ class Actor:
     async def _begin(self) -> None:
         """Claim the stream, with what the spec says of suspension before anything could start, and resume."""
         fresh = self._head is None
-        await self._check_intents(self._services.observer.known(self.stream.uid))  # the claim may decide more
+        await self._check_intents()  # the claim may decide more
         claim = Claim(writer=self._services.settings.identity)
         await self._turn([claim, *await self._admission(), requests.suspension(self.view.spec)])
         self._services.telemetry.claim_seconds.observe(self._now() - self._begun)
@@ -207,14 +207,14 @@ class Actor:
         asked = requests.rerun(self.view.spec)
         return asked is None or not is_due(self.state, asked)
 
-    async def _check_intents(self, known: Mapping[str, Sighting]) -> None:
+    async def _check_intents(self) -> None:
         """Wait for the lists; whether this log, or none, has asked for every Job that is there.
 
         Raises LogMissing and HistoryRollback, or ConcurrencyConflict where it is this session that is behind.
         """
         await self._services.observer.synced()
         try:
-            self._lookout.check(known)
+            self._lookout.check(self._services.observer.known(self.stream.uid))
         except witnesses.HistoryRollback as error:
             history = await self._services.log.load(self.stream)
             if history is not None and (self._head is None or history.head.position > self._head.position):

@@ -8,10 +8,8 @@ left, nor can come any more, of a child that somebody has deleted. Must never de
 
 from __future__ import annotations
 
-import asyncio
-
 from kipu.core.commands import ObserveGone
-from kipu.eventlog.ports import Unanswered
+from kipu.eventlog.ports import Answer, Unanswered
 
 from .child_observations import has_ended, how_it_ended, is_told_to_end, run_to_end
 from .kube_owned import OwnedKube, RunView, decode_run
@@ -32,8 +30,11 @@ class ChildPerformer(Creating[RunView]):
     kind, decode = "Workflow", decode_run
 
     def __init__(self, kube: OwnedKube) -> None:
+        super().__init__(CREATES_IN_FLIGHT_MAX)
         self._kube = kube
-        self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
+
+    async def _create(self, plan: Plan) -> Answer:
+        return await self._kube.create_workflow(plan.namespace, plan.manifest())
 
     async def standing(self, namespace: str, name: str) -> RunView | None:
         """See Creating."""
@@ -41,22 +42,6 @@ class ChildPerformer(Creating[RunView]):
 
     def _saw(self, view: RunView, reports: Reports) -> None:
         reports.child_seen(view)
-
-    # -- until there is one --------------------------------------------------------------------------
-
-    async def ensure_job(self, plan: Plan, reports: Reports) -> None:
-        """Until the attempt's child exists, or never can."""
-        backoff = Backoff()
-        while True:
-            try:
-                async with self._creating:
-                    answer = await self._kube.create_workflow(plan.namespace, plan.manifest())
-                if await self._settled(answer, plan, reports):
-                    return
-            except Unanswered as error:
-                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
-            reports.tried(plan.job)
-            await backoff.wait()
 
     # -- until it has ended --------------------------------------------------------------------------
 

@@ -48,10 +48,34 @@ class Reports:
 
 
 class Creating(Generic[V]):
-    """What the answer to a create means for what is to stand for an attempt: its Job, or its child."""
+    """Creates of what is to stand for an attempt, its Job or its child, and what the answer to one means."""
 
     kind: ClassVar[str]  # in words
     decode: ClassVar[Callable[[Mapping[str, object]], Any]]
+
+    def __init__(self, creates_in_flight_max: int) -> None:
+        self._creating = asyncio.Semaphore(creates_in_flight_max)
+
+    async def ensure_job(self, plan: Plan, reports: Reports) -> None:
+        """Until it exists, or never can."""
+        backoff, is_clear = Backoff(), True
+        while True:
+            try:
+                async with self._creating:
+                    answer = await self._create(plan)
+                if answer.status == 201 and is_clear and not plan.is_child:  # those are not deleted early
+                    reports.created(plan.job, identity(answer.body)[0])
+                if await self._settled(answer, plan, reports):
+                    return
+                is_clear = is_clear and is_refusal(answer)
+            except Unanswered as error:
+                is_clear = False
+                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
+            reports.tried(plan.job)
+            await backoff.wait()
+
+    async def _create(self, plan: Plan) -> Answer:
+        raise NotImplementedError
 
     async def standing(self, namespace: str, name: str) -> V | None:
         """What has this name, by a consistent read: absence may be concluded from it. Raises Unanswered."""
@@ -95,27 +119,9 @@ class Performer(Creating[JobView]):
     kind, decode = "Job", decode_job
 
     def __init__(self, kube: Kube) -> None:
+        super().__init__(CREATES_IN_FLIGHT_MAX)
         self._kube = kube
-        self._creating = asyncio.Semaphore(CREATES_IN_FLIGHT_MAX)
         self._claimed: dict[str, None] = {}  # Workflows whose claim is there: the newest, by uid
-
-    async def ensure_job(self, plan: Plan, reports: Reports) -> None:
-        """Until the attempt's Job exists, or never can."""
-        backoff, is_clear = Backoff(), True
-        while True:
-            try:
-                async with self._creating:
-                    answer = await self._create(plan)
-                if answer.status == 201 and is_clear:
-                    reports.created(plan.job, identity(answer.body)[0])
-                if await self._settled(answer, plan, reports):
-                    return
-                is_clear = is_clear and is_refusal(answer)
-            except Unanswered as error:
-                is_clear = False
-                reports.waiting(plan.ref.step, f"no answer from the API server: {error}")
-            reports.tried(plan.job)
-            await backoff.wait()
 
     async def _create(self, plan: Plan) -> Answer:
         """The answer to the Job, or a refusal of the claim that its pods are to mount."""

@@ -39,7 +39,7 @@ async def gone_is_gone_without_a_list_of_pods(self: Performer, plan: Plan, repor
     """That the Job is gone counts as proof that its pods are."""
 
 
-@mutant("Performer.ensure_job", breaks="I16, I20", caught_by=PERFORMER)
+@mutant("Creating.ensure_job", breaks="I16, I20", caught_by=PERFORMER)
 async def a_create_is_sent_once(self: Performer, plan: Plan, reports: Reports) -> None:
     """A create without an answer is left at that."""
     try:
@@ -50,7 +50,7 @@ async def a_create_is_sent_once(self: Performer, plan: Plan, reports: Reports) -
 
 
 @mutant(
-    "Performer.ensure_job", breaks="I8, early deletion of any finished Job", caught_by="tests/shell/test_retention.py"
+    "Creating.ensure_job", breaks="I8, early deletion of any finished Job", caught_by="tests/shell/test_retention.py"
 )
 async def every_create_counts_as_answered(self: Performer, plan: Plan, reports: Reports) -> None:
     """That an earlier create may still be under way is forgotten once a later one is answered."""

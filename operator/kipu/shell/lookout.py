@@ -131,18 +131,19 @@ class Lookout:
         """A Job of ours, one of its pods, or a child changed."""
         if gone and name in self._expected:
             self._verify(name, self._expected[name])
-        if (child := sighting.child) is not None and self._is_intended(child):
+        if (child := sighting.child) is not None and self._intended(child) is not None:
             told = child_observations.observe(child)
             if told is not None:
                 self._say(name, told)
         job = sighting.job
-        if job is None or not self._is_intended(job):
+        if job is None or (ref := self._intended(job)) is None:
             return
+        self._share_intent(ref.step, job)
         if _has_started(self._said.get(name)) and observations.ends_with_its_job(job):
             return  # thousands of pods may be to come, and each would be compared with all
-        promise = self._promise_of(job)
+        promise = self._promises.get(step_of(ref.step), observations.NOTHING)
         if observations.needs_pods(job, sighting.pods.values(), promise):
-            self._once(f"{name}/pods", lambda: self._inspect(job))
+            self._once(f"{name}/pods", lambda: self._inspect(job, promise))
             return
         on_pod = self._advance_on is AdvanceOn.POD
         seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, promise=promise)
@@ -175,27 +176,30 @@ class Lookout:
     def _is_nested(self, ref: AttemptRef) -> bool:
         return step_of(ref.step) in self._nested
 
-    def _is_intended(self, job: JobView | RunView) -> bool:
+    def _intended(self, job: JobView | RunView) -> AttemptRef | None:
+        """The attempt for which it speaks, if it is the one that was asked for."""
         ref = observations.attempt_of(job)
         intent = None if ref is None else self._intents.get(ref.step)
-        if intent is None or ref is None or (text := observations.intent_of(job)) != intent.text:
-            return False
-        if intent.text is not text:  # thousands are kept: one text each, and not two that are equal
-            self._intents[ref.step] = Intent(text=text, job=intent.job)
-        return (
-            self._is_nested(ref) is isinstance(job, RunView)
+        is_intended = (
+            intent is not None
+            and ref is not None
+            and self._is_nested(ref) is isinstance(job, RunView)
             and observations.is_owned(job, self._stream.uid)
+            and observations.intent_of(job) == intent.text
             and not observations.is_placeholder(job)
         )
+        return ref if is_intended else None
 
-    def _promise_of(self, job: JobView) -> Promise:
-        ref = observations.attempt_of(job)
-        return self._promises.get("" if ref is None else step_of(ref.step), observations.NOTHING)
+    def _share_intent(self, step: str, job: JobView) -> None:
+        """Thousands are kept: one text each, and not an equal one beside it."""
+        intent, text = self._intents[step], observations.intent_of(job)
+        if intent.text is not text:
+            self._intents[step] = Intent(text=text, job=intent.job)
 
-    async def _inspect(self, job: JobView) -> None:
+    async def _inspect(self, job: JobView, promise: Promise) -> None:
         """The Job failed and the watch of pods does not say how: a consistent list decides."""
         pods = await until_read(lambda: self._performer.pods_of(self._stream.namespace, job.metadata.uid))
-        seen = observations.observe(job, pods, advance_on_pod=False, promise=self._promise_of(job))
+        seen = observations.observe(job, pods, advance_on_pod=False, promise=promise)
         if seen is not None:
             self._say(job.metadata.name, seen)
 

@@ -32,10 +32,10 @@ def a_restart_misses_nobody(self: Lookout, state: State, known: Mapping[str, Sig
             self.expect(attempt.job, AttemptRef(run=state.run, step=state.step(place).name, attempt=attempt.number))
 
 
-@mutant("Lookout._is_intended", breaks="I7, adoption by name alone", caught_by=LOOKOUT)
-def any_job_with_our_labels_speaks(self: Lookout, job: JobView) -> bool:
+@mutant("Lookout._intended", breaks="I7, adoption by name alone", caught_by=LOOKOUT)
+def any_job_with_our_labels_speaks(self: Lookout, job: JobView) -> AttemptRef | None:
     """Whoever copies the labels of an attempt speaks for it."""
-    return observations.attempt_of(job) is not None
+    return observations.attempt_of(job)
 
 
 @mutant("_promises", breaks="I13", caught_by="tests/shell/test_workspace.py")

@@ -27,6 +27,8 @@ from .kube_views import (
     WorkflowView,
 )
 
+A = TypeVar("A", JobView, PodView)
+
 
 class Trace(Protocol[T_co]):
     """What a watch remembers of an object."""
@@ -67,46 +69,31 @@ class Whole(Generic[T]):
         return self.it
 
 
-class _OfAttempt(View, frozen=True):
-    """Who it is, in which version, and whose: for there are tens of thousands."""
+class Trimmed(View, Generic[A], frozen=True):
+    """Of an attempt's Job or pod who it is, in which version, and whose: for there are tens of thousands."""
 
+    kind: type[A]
     name: str
     uid: str
     resource_version: str
     workflow_uid: str
     job_name: str
 
-    def metadata(self) -> AttemptMetadata:
-        """No more of it than is known."""
-        return AttemptMetadata(
+    def view(self) -> A:
+        """See Trace."""
+        metadata = AttemptMetadata(
             name=self.name,
             uid=self.uid,
             resource_version=self.resource_version,
             labels=Labels(workflow_uid=self.workflow_uid, job_name=self.job_name),
         )
+        return self.kind(metadata=metadata)
 
 
-class JobTrace(_OfAttempt, frozen=True):
-    """Of a Job."""
-
-    def view(self) -> JobView:
-        """See Trace."""
-        return JobView(metadata=self.metadata())
-
-
-class PodTrace(_OfAttempt, frozen=True):
-    """Of a pod."""
-
-    def view(self) -> PodView:
-        """See Trace."""
-        return PodView(metadata=self.metadata())
-
-
-A = TypeVar("A", JobTrace, PodTrace)
-
-
-def _trace(kind: type[A], metadata: AttemptMetadata) -> A:
-    return kind(
+def _trimmed(view: A) -> Trimmed[A]:
+    metadata = view.metadata
+    return Trimmed(
+        kind=type(view),
         name=metadata.name,
         uid=metadata.uid,
         resource_version=metadata.resource_version,
@@ -133,8 +120,8 @@ def resource_of(
     )
 
 
-JOBS = resource_of(JobView, "/apis/batch/v1", "jobs", trace=lambda job: _trace(JobTrace, job.metadata))
-PODS = resource_of(PodView, "/api/v1", "pods", trace=lambda pod: _trace(PodTrace, pod.metadata))
+JOBS = resource_of(JobView, "/apis/batch/v1", "jobs", trace=_trimmed)
+PODS = resource_of(PodView, "/api/v1", "pods", trace=_trimmed)
 WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflows")
 WORKFLOW_TEMPLATES = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "workflowtemplates")
 CRON_WORKFLOWS = resource_of(WorkflowView, "/apis/kipu.dev/v1alpha1", "cronworkflows")

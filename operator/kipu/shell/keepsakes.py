@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .kube_views import POD_ENDED, AttemptMetadata, JobView, OwnerReference, PodView
+from .kube_views import POD_ENDED, AttemptMetadata, JobView, Labels, OwnerReference, PodView
 
 PARTS_MAX = 1_024  # of them are remembered, each of some 0.1 KiB; of one that is forgotten another is kept
 NOTHING = AttemptMetadata()
@@ -26,19 +26,12 @@ P = TypeVar("P")
 def of_job(job: JobView, before: JobView | None = None) -> JobView:
     """The same, sharing what other Jobs have too, and what it had `before`."""
     metadata, known = job.metadata, NOTHING if before is None else before.metadata
-    labels = replace(
-        metadata.labels,
-        workflow_uid=sys.intern(metadata.labels.workflow_uid),
-        run=sys.intern(metadata.labels.run),
-        step=sys.intern(metadata.labels.step),
-        attempt=sys.intern(metadata.labels.attempt),
-    )
     return JobView(
         metadata=replace(
             metadata,
             name=_known(metadata.name, known.name),
             uid=_known(metadata.uid, known.uid),
-            labels=_known(labels, known.labels),
+            labels=known.labels if known.labels == metadata.labels else _interned(metadata.labels),
             annotations=_known(metadata.annotations, known.annotations),
             namespace=sys.intern(metadata.namespace),
             owner_references=_one(metadata.owner_references),
@@ -66,6 +59,17 @@ def of_pod(pod: PodView, job: JobView | None = None) -> PodView:
         ),
         spec=_one(pod.spec),
         status=pod.status if pod.status.phase in POD_ENDED else _one(pod.status),  # its last words are its own
+    )
+
+
+def _interned(labels: Labels) -> Labels:
+    """Most values are those of many attempts."""
+    return replace(
+        labels,
+        workflow_uid=sys.intern(labels.workflow_uid),
+        run=sys.intern(labels.run),
+        step=sys.intern(labels.step),
+        attempt=sys.intern(labels.attempt),
     )
 
 

@@ -36,6 +36,17 @@ async def test_the_step_is_done_when_its_child_is() -> None:
     assert (await replayed(server, uid)).steps[1].exit_code is None
 
 
+async def test_a_child_is_no_job_that_is_deleted_early() -> None:
+    server = ApiServer()
+    template(server, step("one"))
+    apply(server, nested("train"), step("after", "train"))
+    async with operator(server, jobs_kept=0):
+        assert await ended(server) == "Succeeded"
+        await asyncio.sleep(10)
+    deleted = {sent.path.rpartition("/")[2] for sent in server.writes("one") if sent.method == "DELETE"}
+    assert child(server)["metadata"]["name"] not in deleted
+
+
 # -- what it is given --------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from kipu.shell import kube as client
+from kipu.shell.keepsakes import trimmed
 from kipu.shell.kube import Kube
 from kipu.shell.kube_http import Request
 from kipu.shell.kube_views import AttemptMetadata, JobView, Labels, WorkflowView
@@ -24,12 +25,12 @@ PATIENCE_SECONDS = 86_400.0  # of virtual time: a feed that will never tell fail
 class Feed:
     """One list-and-watch, with what it has told so far."""
 
-    def __init__(self, kube: Kube, **selectors: str) -> None:
+    def __init__(self, kube: Kube, label_selector: str = "") -> None:
         self.told: list[tuple[str, str]] = []  # change and name, but for Synced
         self.syncs = 0
         self.names: set[str] = set()  # what its reader believes to be there
         self._news = asyncio.Event()
-        self._changes = list_and_watch(kube, WORKFLOWS, **selectors)
+        self._changes = list_and_watch(kube, WORKFLOWS, label_selector=label_selector)
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -401,12 +402,12 @@ async def test_a_deleted_view_is_the_last_one_seen(server: ApiServer, kube: Kube
     await changes.aclose()
 
 
-async def test_of_a_job_that_vanished_unseen_it_is_told_who_it_was(server: ApiServer, kube: Kube) -> None:
-    """Of tens of thousands no more is remembered."""
+async def test_of_an_object_that_vanished_unseen_its_trace_is_told(server: ApiServer, kube: Kube) -> None:
+    """Of tens of thousands of Jobs no more is remembered than who they were."""
     labels = {"app.kubernetes.io/managed-by": "kipu", "kipu.dev/workflow-uid": "w"}
     pod = {"containers": [{"name": "main", "image": "busybox:1.36"}], "restartPolicy": "Never"}
     server.create({"kind": "Job", "metadata": {"name": "a", "labels": labels}, "spec": {"template": {"spec": pod}}})
-    changes = list_and_watch(kube, JOBS)
+    changes = list_and_watch(kube, JOBS, trace=trimmed)
     added = await anext(changes)
     assert (await anext(changes)).kind == "Synced"
     server.end_watches(End.CLOSED)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from kipu.core.commands import AttemptRef, Command, ObserveMissing, ObserveOutcome, ObserveStarted
 from kipu.core.events import StepScheduled
@@ -31,6 +32,18 @@ REF = AttemptRef(run=1, step="a", attempt=2)
 LABELS = {"kipu.dev/run": "1", "kipu.dev/step": "a", "kipu.dev/attempt": "2"}
 INTENT = {"kipu.dev/intent": "7:abc"}
 OURS = {"uid": "workflow-uid", "controller": True}
+
+
+def sighting(job: JobView, *pods: PodView) -> Sighting:
+    seen = Sighting(job=job)
+    for pod in pods:
+        seen.keep(pod)
+    return seen
+
+
+def numbered(number: int) -> PodView:
+    pod = pod_view("Running")
+    return replace(pod, metadata=replace(pod.metadata, uid=f"pod-uid-{number}"))
 
 
 class Listening:
@@ -113,13 +126,17 @@ async def test_what_is_equal_of_thousands_that_run_is_kept_once() -> None:
     # From JSON, as by the watch: a constant of this file would be the same text already.
     metadata = json.loads(json.dumps({"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}))
     job = job_view(metadata=metadata)
-    listening.lookout.sighted("w-a", Sighting(job=job, pods={"1": pod_view("Running")}), False)
+    listening.lookout.sighted("w-a", sighting(job, pod_view("Running")), False)
     (started,) = listening.told
     assert listening.lookout.intent_of("a") == "7:abc"
     assert listening.lookout.intent_of("a") is job.metadata.annotations.intent
     assert listening.lookout.job_of("a") == "w-a"
     assert isinstance(started, ObserveStarted)
     assert started.ref is REF
+    listening.lookout.sighted("w-a", sighting(job, pod_view("Succeeded")), False)
+    ended = listening.told[-1]
+    assert isinstance(ended, ObserveOutcome)
+    assert ended.ref is REF  # nor is it another one's after that
 
 
 async def test_a_job_whose_labels_were_changed_does_not_speak_for_the_attempt_that_is_expected() -> None:
@@ -150,8 +167,7 @@ async def test_of_several_pods_none_is_looked_at_between_the_start_and_the_end_o
     def see(version: str, pods: int, *conditions: dict[str, str]) -> None:
         several = {"completions": 3, "parallelism": 3}
         job = job_view(conditions=list(conditions), spec=several, metadata={**metadata, "resourceVersion": version})
-        seen = {str(number): pod_view("Running") for number in range(pods)}
-        listening.lookout.sighted("w-a", Sighting(job=job, pods=seen), False)
+        listening.lookout.sighted("w-a", sighting(job, *(numbered(number) for number in range(pods))), False)
 
     see("1", 0)
     for pods in (1, 2, 3, 3):
@@ -171,8 +187,8 @@ async def test_what_was_born_starts_and_only_of_one_pod_the_end_is_the_end(
     listening = Listening(ApiServer())
     notes = {**INTENT, "kipu.dev/effects": "External"}
     metadata = {"labels": LABELS, "annotations": notes, "ownerReferences": [OURS]}
-    for is_suspended, pods in ((True, {}), (False, {"p": pod_view("Running")}), (False, {"p": pod_view("Succeeded")})):
+    for is_suspended, pods in ((True, []), (False, [pod_view("Running")]), (False, [pod_view("Succeeded")])):
         job = job_view(spec={"suspend": is_suspended, **several}, metadata=metadata)
-        listening.lookout.sighted("w-a", Sighting(job=job, pods=pods), False)
+        listening.lookout.sighted("w-a", sighting(job, *pods), False)
     assert [type(each) for each in listening.told] == told
     assert [each.is_awaited for each in listening.told if isinstance(each, ObserveStarted)] == [True, False]

@@ -68,8 +68,8 @@ class Lookout:
         self._promises: dict[str, Promise] = {}  # by step, of those that have made one
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
-        self._expected: dict[str, AttemptRef] = {}  # by Job name: the attempts that are live
-        self._said: dict[str, Observation] = {}  # of them, what was told last
+        # By Job name, the attempts that are live: what was told last of each, or which it is while nothing was.
+        self._expected: dict[str, AttemptRef | Observation] = {}
 
     # -- whose Job it is -----------------------------------------------------------------------------
 
@@ -123,14 +123,14 @@ class Lookout:
     def forget(self, job: str) -> None:
         """The attempt is over or given up."""
         self._expected.pop(job, None)
-        self._said.pop(job, None)
 
     # -- what was seen -------------------------------------------------------------------------------
 
     def sighted(self, name: str, sighting: Sighting, gone: bool) -> None:
         """A Job of ours, one of its pods, or a child changed."""
-        if gone and name in self._expected:
-            self._verify(name, self._expected[name])
+        expected = self._expected.get(name)
+        if gone and expected is not None:
+            self._verify(name, _ref_of(expected))
         if (child := sighting.child) is not None and self._intended(child) is not None:
             told = child_observations.observe(child)
             if told is not None:
@@ -139,26 +139,27 @@ class Lookout:
         if job is None or (ref := self._intended(job)) is None:
             return
         self._share_intent(ref.step, job)
-        if _has_started(self._said.get(name)) and observations.ends_with_its_job(job):
+        if _has_started(self._expected.get(name)) and observations.ends_with_its_job(job):
             return  # thousands of pods may be to come, and each would be compared with all
         promise = self._promises.get(step_of(ref.step), observations.NOTHING)
-        if observations.needs_pods(job, sighting.pods.values(), promise):
+        if observations.needs_pods(job, sighting.pods, promise):
             self._once(f"{name}/pods", lambda: self._inspect(job, promise))
             return
         on_pod = self._advance_on is AdvanceOn.POD
-        seen = observations.observe(job, sighting.pods.values(), advance_on_pod=on_pod, promise=promise)
+        seen = observations.observe(job, sighting.pods, advance_on_pod=on_pod, promise=promise)
         if seen is not None:
             self._say(name, seen)
 
     def _say(self, name: str, seen: Observation) -> None:
         """At once what is new of a live attempt. An end is seen three times: by its pod, a finalizer and its Job."""
-        ref = self._expected.get(name)
-        if ref is None or self._said.get(name) == seen:
+        expected = self._expected.get(name)
+        if expected is None or expected == seen:
             self._remind(seen)
         else:
             # Kept while the attempt runs, as thousands do: whose it is stands there already.
+            ref = _ref_of(expected)
             seen = replace(seen, ref=ref) if seen.ref == ref else seen
-            self._said[name] = seen
+            self._expected[name] = seen
             self._tell(seen)
 
     def seek_missing(self, state: State, known: Mapping[str, Sighting]) -> None:
@@ -224,7 +225,11 @@ class Lookout:
             saw(view)
 
 
-def _has_started(told: Observation | None) -> bool:
+def _ref_of(expected: AttemptRef | Observation) -> AttemptRef:
+    return expected if isinstance(expected, AttemptRef) else expected.ref
+
+
+def _has_started(told: AttemptRef | Observation | None) -> bool:
     """Whether this was told of the attempt last: it runs, and its end is all that is to come."""
     return isinstance(told, ObserveStarted) and not told.is_awaited
 

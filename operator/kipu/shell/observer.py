@@ -8,8 +8,8 @@ Bounded: one entry per Job or child of a workflow that is not finished; of an at
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from . import keepsakes
 from .kube import Kube
@@ -29,7 +29,36 @@ class Sighting:
 
     job: JobView | None = None
     child: RunView | None = None  # of a sub-workflow step
-    pods: dict[str, PodView] = field(default_factory=dict)  # by uid
+    _pods: PodView | dict[str, PodView] | None = None  # nearly all have but one; several are found by their uid
+
+    @property
+    def pods(self) -> Collection[PodView]:
+        """All of them."""
+        if isinstance(self._pods, dict):
+            return self._pods.values()
+        return () if self._pods is None else (self._pods,)
+
+    def pod(self, uid: str) -> PodView | None:
+        """The one of this uid."""
+        if isinstance(self._pods, dict):
+            return self._pods.get(uid)
+        return None if self._pods is None or self._pods.metadata.uid != uid else self._pods
+
+    def keep(self, pod: PodView) -> None:
+        """In place of what it was before."""
+        if isinstance(self._pods, dict):
+            self._pods[pod.metadata.uid] = pod
+        elif self._pods is None or self._pods.metadata.uid == pod.metadata.uid:
+            self._pods = pod
+        else:
+            self._pods = {each.metadata.uid: each for each in (self._pods, pod)}
+
+    def drop(self, uid: str) -> None:
+        """The pod of this uid, if it is there."""
+        if isinstance(self._pods, dict):
+            self._pods.pop(uid, None)
+        elif self.pod(uid) is not None:
+            self._pods = None
 
 
 Listener = Callable[[str, Sighting, bool], None]  # name, what is there, whether the Job or child was just deleted
@@ -59,11 +88,18 @@ class Observer:
                     group.create_task(watch)
 
     def _watches(self, area: str | None) -> Iterator[Coroutine[None, None, None]]:
-        jobs = list_and_watch(self._kube, JOBS, namespace=area, label_selector=OURS)
+        jobs = list_and_watch(self._kube, JOBS, namespace=area, label_selector=OURS, trace=self._trace_of_job)
         yield self._watch(("jobs", area), jobs, self._fold_owned)
         # A pending pod says nothing that is acted on: half the events, half the bytes (design 05).
         running = "status.phase!=Pending"
-        pods = list_and_watch(self._kube, PODS, namespace=area, label_selector=OURS, field_selector=running)
+        pods = list_and_watch(
+            self._kube,
+            PODS,
+            namespace=area,
+            label_selector=OURS,
+            field_selector=running,
+            trace=self._trace_of_pod,
+        )
         yield self._watch(("pods", area), pods, self._fold_pod)
         children = list_and_watch(self._kube, RUNS, namespace=area, label_selector=CHILDREN)
         yield self._watch(("children", area), children, self._fold_owned)
@@ -125,6 +161,17 @@ class Observer:
             else:
                 fold(change)
 
+    def _trace_of_job(self, view: JobView) -> keepsakes.Trimmed[JobView]:
+        return keepsakes.trimmed(view, self._job(view.metadata.labels.workflow_uid, view.metadata.name))
+
+    def _trace_of_pod(self, view: PodView) -> keepsakes.Trimmed[PodView]:
+        labels = view.metadata.labels
+        return keepsakes.trimmed(view, self._job(labels.workflow_uid, labels.job_name))
+
+    def _job(self, uid: str, name: str) -> JobView | None:
+        sighting = self._sightings.get(uid, {}).get(name)
+        return None if sighting is None else sighting.job
+
     def _fold_owned(self, change: Change[JobView] | Change[RunView]) -> None:
         """A Job or a child."""
         view = change.view
@@ -155,11 +202,11 @@ class Observer:
         sighting = self._sightings.setdefault(uid, {}).setdefault(name, Sighting())
         if change.kind == "Deleted":
             # A pod that had ended before it was removed still says how it ended.
-            known = sighting.pods.get(view.metadata.uid)
+            known = sighting.pod(view.metadata.uid)
             if known is None or known.status.phase not in POD_ENDED or sighting.job is None:
-                sighting.pods.pop(view.metadata.uid, None)
+                sighting.drop(view.metadata.uid)
         else:
-            sighting.pods[view.metadata.uid] = keepsakes.of_pod(view, sighting.job)
+            sighting.keep(keepsakes.of_pod(view, sighting.job))
         self._tell(uid, name, sighting, False)
         if sighting.job is None and not sighting.pods:
             self._gone(uid, name)

@@ -5,7 +5,8 @@ it a `Deleted` for every object that vanished unseen; the watch resumes after th
 closed or cut, and a new list is read when that version is too old (410 as a status or as an event), when it is
 refused again and again, and when the server is behind it (a restored etcd falls silent, or counts backwards). No
 error ends it: it waits, longer each time, and goes on.
-Bounded: of each object of the selection what its resource remembers of it. Must never judge what it sees.
+Bounded: of each object of the selection its trace, which is the object unless the caller makes do with less. Must
+never judge what it sees.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Generic, Literal
+from typing import Generic, Literal, Protocol
 
 import msgspec
 
 from kipu.eventlog.ports import Unanswered
 
 from .kube import Kube
-from .kube_resources import JOBS, PODS, WORKFLOWS, Resource, Trace
-from .kube_views import AddedEvent, BookmarkEvent, DeletedEvent, ErrorEvent, ModifiedEvent, T
+from .kube_resources import JOBS, PODS, WORKFLOWS, Resource
+from .kube_views import AddedEvent, BookmarkEvent, DeletedEvent, ErrorEvent, ModifiedEvent, T, T_co
 
 __all__ = ["JOBS", "PODS", "WORKFLOWS", "Change", "Resource", "list_and_watch"]
 
@@ -46,6 +47,42 @@ class Change(Generic[T]):
     view: T | None
 
 
+class Trace(Protocol[T_co]):
+    """What is remembered of an object."""
+
+    @property
+    def uid(self) -> str:
+        """Its own."""
+
+    @property
+    def resource_version(self) -> str:
+        """In which it was last seen."""
+
+    def view(self) -> T_co:
+        """All that is told of the object if it vanishes unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole(Generic[T]):
+    """The object as it was."""
+
+    it: T
+
+    @property
+    def uid(self) -> str:
+        """See Trace."""
+        return self.it.metadata.uid
+
+    @property
+    def resource_version(self) -> str:
+        """See Trace."""
+        return self.it.metadata.resource_version
+
+    def view(self) -> T:
+        """See Trace."""
+        return self.it
+
+
 async def list_and_watch(
     kube: Kube,
     resource: Resource[T],
@@ -53,13 +90,15 @@ async def list_and_watch(
     label_selector: str = "",
     field_selector: str = "",
     namespace: str | None = None,
+    trace: Callable[[T], Trace[T]] = Whole,
 ) -> AsyncGenerator[Change[T], None]:
     """Endless; cancel the task or close the iterator to end it.
 
-    A Deleted view is the last one there was; of an object that vanished unseen, what its resource remembers of it.
+    A Deleted view is the last one there was; of an object that vanished unseen, what its `trace` says, which is made
+    before the change is told.
     """
     selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-    feed = _Feed(kube, resource, namespace, {key: value for key, value in selectors.items() if value})
+    feed = _Feed(kube, resource, namespace, {key: value for key, value in selectors.items() if value}, trace)
     while True:
         try:
             async with aclosing(feed.changes()) as changes:
@@ -79,11 +118,19 @@ class _RefusedError(Exception):
 class _Feed(Generic[T]):
     """The state of one list-and-watch: what is known, up to which version, and how often it failed in a row."""
 
-    def __init__(self, kube: Kube, resource: Resource[T], namespace: str | None, query: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        resource: Resource[T],
+        namespace: str | None,
+        query: Mapping[str, str],
+        trace: Callable[[T], Trace[T]],
+    ) -> None:
         self._kube = kube
         self._resource = resource
         self._namespace = namespace
         self._query = query
+        self._trace = trace
         self._known: dict[str, Trace[T]] = {}  # by uid
         self._version = ""  # to watch from; "" asks for a list
         self._failures = 0
@@ -145,7 +192,7 @@ class _Feed(Generic[T]):
         known = self._known.get(view.metadata.uid)
         if known is not None and known.resource_version == view.metadata.resource_version:
             return None
-        self._known[view.metadata.uid] = self._resource.trace(view)
+        self._remember(view)
         return Change(kind="Added" if known is None else "Modified", view=view)
 
     # -- the watch ---------------------------------------------------------------------------------------
@@ -200,8 +247,12 @@ class _Feed(Generic[T]):
         if isinstance(event, DeletedEvent):
             self._known.pop(view.metadata.uid, None)
             return Change(kind="Deleted", view=view)
-        self._known[view.metadata.uid] = self._resource.trace(view)
+        self._remember(view)
         return Change(kind="Added" if isinstance(event, AddedEvent) else "Modified", view=view)
+
+    def _remember(self, view: T) -> None:
+        trace = self._trace(view)
+        self._known[trace.uid] = trace
 
     def _advance(self, version: str) -> None:
         """Resume from here. Versions never fall."""

@@ -4,7 +4,8 @@
 # `make image` prepares a context with a wheelhouse and builds with no network
 # (PIP_ARGS); a plain `docker build .` takes the same pinned files from the index.
 # The order of the layers is that of change: base, dependencies, the code.
-ARG BASE_IMAGE=python:3.12-slim
+# the digest is that of the index of all platforms, the tag is for people
+ARG BASE_IMAGE=python:3.12.14-slim-trixie@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
 
 FROM ${BASE_IMAGE} AS dependencies
 ARG PIP_ARGS=

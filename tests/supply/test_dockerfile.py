@@ -22,9 +22,9 @@ def test_it_runs_as_a_number_that_is_nobody_and_the_chart_says_the_same() -> Non
     assert (security["runAsUser"], security["runAsGroup"]) == (int(number), int(group))
 
 
-def test_its_base_has_a_version_and_is_the_same_in_every_stage() -> None:
+def test_its_base_is_pinned_and_is_the_same_in_every_stage() -> None:
     (base,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", TEXT, re.MULTILINE)
-    assert re.fullmatch(r"[a-z./-]+:\d+\.\d+[\w.-]*(@sha256:[0-9a-f]{64})?", base)
+    assert re.fullmatch(r"[a-z./-]+:\d+\.\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}", base)
     froms = {line.split()[1] for line in LINES if line.startswith("FROM ")}
     assert froms == {"${BASE_IMAGE}", "dependencies"}
 

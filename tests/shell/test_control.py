@@ -131,6 +131,30 @@ async def test_an_answer_to_nobody_is_shown_as_ignored() -> None:
     assert message == "spec.approvals: there is no step 'publich': did you mean 'publish'?"
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("chargee", "there is no step 'chargee': did you mean 'charge'?"),
+        ("plain", "step 'plain' asks nobody: only one with effects External and onUnknown Ask does"),
+        ("sure", "step 'sure' asks nobody: only one with effects External and onUnknown Ask does"),
+    ],
+)
+async def test_a_word_about_a_step_that_asks_nobody_is_shown_as_ignored(name: str, message: str) -> None:
+    server = ApiServer()
+    said = {"step": name, "attempt": 1, "decision": "Fail", "by": "ann"}
+    external = {"effects": "External"}
+    steps = [
+        {**step("charge"), **external},
+        {**step("sure"), **external, "onUnknown": "Fail"},
+        step("plain"),
+        {"name": "hold", "approval": {}},
+    ]
+    apply(server, *steps, resolutions=[said, {**said, "step": "charge"}])
+    async with operator(server):
+        await until(lambda: condition(server, "RequestIgnored"))
+    assert condition(server, "RequestIgnored")["message"] == f"spec.resolutions: {message}"
+
+
 async def test_a_wait_is_over_in_time_whoever_watches() -> None:
     server = ApiServer()
     apply(server, {"name": "pause", "wait": {"duration": "1h"}}, step("after", "pause"))

@@ -23,7 +23,7 @@ from kipu.core.commands import (
     ResolveUnknown,
     SetSuspended,
 )
-from kipu.core.definition import Kind
+from kipu.core.definition import Effects, Kind, OnUnknown
 from kipu.core.events import ApprovalRequested, AttemptUnknown, ShutdownMode, WorkflowFinished
 from kipu.core.lifecycle import WorkflowPhase
 from kipu.core.state import State
@@ -76,6 +76,7 @@ def ignored(spec: Spec, state: State) -> str:
     faults = [requests.rerun_fault(state, asked)] if asked is not None else []
     if state.graph is not None:
         faults += [_answer_fault(answer, state) for answer in _answers(spec)]
+        faults += [_resolution_fault(said.ref.step, state) for said in _resolutions(spec)]
     return "; ".join(fault for fault in faults if fault)
 
 
@@ -118,4 +119,14 @@ def _answer_fault(answer: GiveApproval, state: State) -> str:
         return requests.unknown_step(state, answer.step, "spec.approvals")
     if state.step(place).kind is not Kind.APPROVAL:
         return f"spec.approvals: step '{answer.step}' asks for no approval"
+    return ""
+
+
+def _resolution_fault(name: str, state: State) -> str:
+    place = state.place_of(name)
+    if place is None:
+        return requests.unknown_step(state, name, "spec.resolutions")
+    step = state.step(place)
+    if step.effects is not Effects.EXTERNAL or step.on_unknown is not OnUnknown.ASK:
+        return f"spec.resolutions: step '{name}' asks nobody: only one with effects External and onUnknown Ask does"
     return ""

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from kipu.shell.kube_views import POD_ENDED
+
 from .cluster import CORE, Cluster, list_all, refused, workflow_at
 from .details import some
 from .errors import CannotTell
 from .seen import Seen
 from .transcript import Verdict
-
-OVER = ("Succeeded", "Failed")
 
 
 async def create(cluster: Cluster, verdict: Verdict, manifest: Mapping[str, Any], *, force: bool) -> None:
@@ -51,7 +51,7 @@ async def _check_old_pods(cluster: Cluster, verdict: Verdict) -> None:
     pods = await list_all(
         cluster, f"{CORE}/namespaces/{verdict.namespace}/pods", f"kipu.dev/workflow-uid={verdict.uid}"
     )
-    running = [pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") not in OVER]
+    running = [pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") not in POD_ENDED]
     if running:
         raise CannotTell(
             f"pods of the old Workflow have not ended: {some(running)}; wait for them or delete it with "

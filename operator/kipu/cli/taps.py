@@ -17,7 +17,7 @@ import msgspec
 from kipu.api.pods import MAIN
 from kipu.core.errors import TransientError
 from kipu.eventlog.ports import Unanswered
-from kipu.shell.kube_views import PodView
+from kipu.shell.kube_views import POD_ENDED, PodView
 
 from .cluster import CORE, Cluster, list_all, refused
 from .errors import CannotTell
@@ -28,7 +28,6 @@ QUIET_SECONDS = 60.0  # without a byte of a log that is followed: is the pod sti
 PAUSE_SECONDS = 0.2  # before a log that has ended is asked for again, since its pod runs on
 TRIES_MAX = 20  # without an answer; between them PAUSE_SECONDS, doubled each time up to PAUSE_SECONDS_MAX
 PAUSE_SECONDS_MAX = 5.0
-OVER = ("Succeeded", "Failed")
 
 
 class PodGone(CannotTell):
@@ -69,7 +68,7 @@ class Tap:
                 if (tries := tries + 1) >= TRIES_MAX:
                     raise CannotTell(str(error)) from error
             else:
-                if pod.status.phase in OVER and not self._is_open(pod):
+                if pod.status.phase in POD_ENDED and not self._is_open(pod):
                     return
             if (since := given.again()) is not None:
                 query = {key: value for key, value in query.items() if key not in ("tailLines", "sinceSeconds")}

@@ -98,7 +98,7 @@ def kipu(place: Place, workload: Workload, name: str, advance_on: str) -> Outcom
     size, finished = len(workload.dag), _Finished()
 
     def task_of(change: Change) -> int:
-        return int(change.labels["kipu.dev/workflow"][1:]) * size + int(change.labels["kipu.dev/step"][1:])
+        return int(change.labels["kipu.dev/workflow"][1:]) * size + manifests.task_of(change.labels)
 
     with (
         tempfile.TemporaryDirectory() as folder,

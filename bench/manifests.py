@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
-from .dag import Dag
+from .dag import TASKS_MAX, Dag
 
 JsonObject = dict[str, Any]
 
@@ -27,8 +28,23 @@ def job(task: int, ms: int) -> JsonObject:
 
 
 def workflow(dag: Dag, name: str) -> JsonObject:
-    """A Workflow whose step `t<i>` is task i."""
-    return of_steps(name, [step(task, needs, dag.ms[task]) for task, needs in enumerate(dag.parents)])
+    """A Workflow whose step `t<i>` is task i; of more tasks than it has steps, item k of `t<i>` is task i + k."""
+    if len(dag) <= TASKS_MAX:
+        return of_steps(name, [step(task, needs, dag.ms[task]) for task, needs in enumerate(dag.parents)])
+    ways = list(zip(dag.parents, dag.ms, strict=True))
+    runs = [(way, len(list(group))) for way, group in groupby(ways)]
+    firsts = accumulate((count for _, count in runs), initial=0)
+    steps = [_items(first, *way, count) for first, (way, count) in zip(firsts, runs, strict=False)]
+    return of_steps(name, steps)
+
+
+def task_of(labels: Mapping[str, str]) -> int:
+    """Which task a Job or a pod is of, by Kipu's labels."""
+    return int(labels["kipu.dev/step"][1:]) + int(labels.get("kipu.dev/index", "0"))
+
+
+def _items(task: int, needs: Sequence[int], ms: int, count: int) -> JsonObject:
+    return {**step(task, needs, ms), **({"forEach": {"count": count}} if count > 1 else {})}
 
 
 def step(task: int, needs: Sequence[int], ms: int) -> JsonObject:

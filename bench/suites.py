@@ -1,6 +1,7 @@
 """Which workloads are run: `quick` takes a quarter of an hour on two cores, `full` half a day.
 
-`slopes` is what shows how cost grows with size, `targets` what the table of targets needs, `real` the recorded DAGs.
+`slopes` is what shows how cost grows with size, `wide` the same of fan-outs up to 10,000, `targets` what the table of
+targets needs, `real` the recorded DAGs.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def full() -> list[Workload]:
     """All of design 05 that one kind of run can show."""
     return [
         *(single(dags.chain(length)) for length in (10, 50, 200, 1_000)),
-        *(single(dags.fan_out(width)) for width in (10, 100, 1_000)),
+        *(single(dags.fan_out(width)) for width in (10, 100, 1_000, 10_000)),
         *(single(dags.lattice(side)) for side in (10, 20)),
         *(single(dags.layered(tasks)) for tasks in (10, 100, 500, 2_000)),
         *(single(dags.montage(images)) for images in (10, 50, 200)),
@@ -62,6 +63,11 @@ def slopes() -> list[Workload]:
     return [*(single(dags.chain(size)) for size in sizes), *(single(dags.fan_out(size)) for size in sizes)]
 
 
+def wide() -> list[Workload]:
+    """Fan-outs up to the most items that one may have."""
+    return [single(dags.fan_out(width)) for width in (100, 1_000, 10_000)]
+
+
 def targets() -> list[Workload]:
     """What the rows of bench.targets are measured on, the slopes apart: they take a suite of their own."""
     return [
@@ -74,4 +80,4 @@ def targets() -> list[Workload]:
     ]
 
 
-SUITES = {"quick": quick, "full": full, "real": real, "slopes": slopes, "targets": targets}
+SUITES = {"quick": quick, "full": full, "real": real, "slopes": slopes, "wide": wide, "targets": targets}

@@ -16,7 +16,6 @@ from bench.witness import Place, Witness
 from e2e.apiserver import workflows
 from e2e.measure import KIPU_ALONE
 from e2e.namespace import ours
-from e2e.watching import Change
 
 from . import lives, seen
 from .figures import Case, Figure
@@ -49,7 +48,7 @@ def _once(place: Place, dag: Dag, *, kill: bool) -> tuple[float, list[Figure]]:
         TemporaryDirectory() as folder,
         lives.operator(place, folder) as operator,
         namespace(api) as at,
-        Witness(place, at, ours(), _task_of, operator.pid) as witness,
+        Witness(place, at, ours(), lambda change: manifests.task_of(change.labels), operator.pid) as witness,
         seen.made(api, at) as made,
         seen.ended(api, at) as ended,
         ends.watch(api, at) as told,
@@ -72,7 +71,3 @@ def _once(place: Place, dag: Dag, *, kill: bool) -> tuple[float, list[Figure]]:
             figures.append(Figure("from the kill to ownership", operator.led_at - killed, "s"))
             figures.append(Figure("from ownership to the first new Job", first.at - operator.led_at, "s", 3))
     return seconds, figures
-
-
-def _task_of(change: Change) -> int:
-    return int(change.labels["kipu.dev/step"][1:])

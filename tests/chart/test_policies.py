@@ -125,6 +125,7 @@ def test_a_running_workflow_can_be_shut_down_labelled_and_shown_but_not_edited(g
     assert patch('{"status": {"message": "x"}}', "--subresource=status") == ""
     edited = patch('{"spec": {"timeout": "1s"}}')
     assert "can be changed once a Workflow exists" in edited.replace("\n", " ")
+    assert "'kipu salvage' makes go on with what has succeeded" in edited.replace("\n", " ")
     assert patch('{"spec": {"ttlAfterFinished": "1h"}}') == ""
     assert patch('{"spec": {"suspend": true}}') == ""
     assert patch('{"spec": {"rerun": {"number": 3}}}') == ""

@@ -150,6 +150,25 @@ async def test_a_job_whose_labels_were_changed_does_not_speak_for_the_attempt_th
     assert ended.ref.attempt == 9
 
 
+async def test_a_job_whose_labels_were_changed_is_missed_as_the_attempt_that_is_expected() -> None:
+    """Else its step would wait for ever: of attempt 9 nobody knows."""
+    listening = Listening(ApiServer())
+    metadata = {"labels": {**LABELS, "kipu.dev/attempt": "9"}, "annotations": INTENT, "ownerReferences": [OURS]}
+    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
+    listening.lookout.sighted("w-a", complete, False)
+    assert (await listening.gone())[1:] == [ObserveMissing(ref=REF)]
+
+
+async def test_who_is_expected_again_has_not_forgotten_what_was_told() -> None:
+    listening = Listening(ApiServer())
+    metadata = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
+    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
+    for _ in range(2):
+        listening.lookout.sighted("w-a", complete, False)
+        listening.lookout.expect("w-a", REF)
+    assert (len(listening.told), len(listening.reminded)) == (1, 1)
+
+
 async def test_of_several_pods_none_is_looked_at_between_the_start_and_the_end_of_their_job(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -41,6 +41,14 @@ class Intent:
     job: str
 
 
+@dataclass(slots=True)
+class Expected:
+    """An attempt that is live: thousands of them run at once."""
+
+    ref: AttemptRef
+    told: Observation | None = None  # last of it
+
+
 class Lookout:
     """Of one session. `tell` takes the commands, `remind` repeated ones; `once` runs what has to wait for a read."""
 
@@ -68,8 +76,7 @@ class Lookout:
         self._promises: dict[str, Promise] = {}  # by step, of those that have made one
         self._intents: dict[str, Intent] = {}  # step -> that of its newest StepScheduled; not of items that are over
         self._recorded: dict[int, str] | None = {}  # the hash of every StepScheduled; None once they were checked
-        # By Job name, the attempts that are live: what was told last of each, or which it is while nothing was.
-        self._expected: dict[str, AttemptRef | Observation] = {}
+        self._expected: dict[str, Expected] = {}  # by Job name: the attempts that are live
 
     # -- whose Job it is -----------------------------------------------------------------------------
 
@@ -118,7 +125,7 @@ class Lookout:
 
     def expect(self, job: str, ref: AttemptRef) -> None:
         """This attempt is live: its Job is missed when it goes."""
-        self._expected[job] = ref
+        self._expected.setdefault(job, Expected(ref))
 
     def forget(self, job: str) -> None:
         """The attempt is over or given up."""
@@ -130,7 +137,7 @@ class Lookout:
         """A Job of ours, one of its pods, or a child changed."""
         expected = self._expected.get(name)
         if gone and expected is not None:
-            self._verify(name, _ref_of(expected))
+            self._verify(name, expected.ref)
         if (child := sighting.child) is not None and self._intended(child) is not None:
             told = child_observations.observe(child)
             if told is not None:
@@ -139,7 +146,7 @@ class Lookout:
         if job is None or (ref := self._intended(job)) is None:
             return
         self._share_intent(ref.step, job)
-        if _has_started(self._expected.get(name)) and observations.ends_with_its_job(job):
+        if _has_started(expected) and observations.ends_with_its_job(job):
             return  # thousands of pods may be to come, and each would be compared with all
         promise = self._promises.get(step_of(ref.step), observations.NOTHING)
         if observations.needs_pods(job, sighting.pods, promise):
@@ -153,13 +160,12 @@ class Lookout:
     def _say(self, name: str, seen: Observation) -> None:
         """At once what is new of a live attempt. An end is seen three times: by its pod, a finalizer and its Job."""
         expected = self._expected.get(name)
-        if expected is None or expected == seen:
+        if expected is None or expected.told == seen:
             self._remind(seen)
         else:
             # Kept while the attempt runs, as thousands do: whose it is stands there already.
-            ref = _ref_of(expected)
-            seen = replace(seen, ref=ref) if seen.ref == ref else seen
-            self._expected[name] = seen
+            seen = replace(seen, ref=expected.ref) if seen.ref == expected.ref else seen
+            expected.told = seen
             self._tell(seen)
 
     def seek_missing(self, state: State, known: Mapping[str, Sighting]) -> None:
@@ -225,12 +231,9 @@ class Lookout:
             saw(view)
 
 
-def _ref_of(expected: AttemptRef | Observation) -> AttemptRef:
-    return expected if isinstance(expected, AttemptRef) else expected.ref
-
-
-def _has_started(told: AttemptRef | Observation | None) -> bool:
+def _has_started(expected: Expected | None) -> bool:
     """Whether this was told of the attempt last: it runs, and its end is all that is to come."""
+    told = None if expected is None else expected.told
     return isinstance(told, ObserveStarted) and not told.is_awaited
 
 

@@ -96,7 +96,7 @@ def unended(found: Sequence[JsonObject]) -> list[str]:
 def _check_jobs(found: Sequence[JsonObject]) -> None:
     """Of a cancelled step nothing stays but the placeholder of its Job's name. Raises AssertionError."""
     real = [job for job in found if not is_placeholder(job)]
-    left = [job["metadata"]["name"] for job in real if int(job["metadata"]["labels"]["kipu.dev/step"][1:]) > HALF]
+    left = [job["metadata"]["name"] for job in real if manifests.task_of(job["metadata"]["labels"]) > HALF]
     assert not left, f"{len(left)} Jobs of cancelled steps stay, such as {left[0]}"
 
 

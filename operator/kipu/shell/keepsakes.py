@@ -1,5 +1,6 @@
 """What the observer keeps of a Job or a pod until its next change: all that is asked of it then, equal parts but once.
-And what its watches do, of which `Trace` says what it is for: who it is, in which version, and whose.
+
+Its watches remember less, while an attempt runs and after it: who the object is, in which version, and whose.
 
 Thousands of attempts run at once, and of each a Job and a pod are kept: as they were decoded 4.1 KB in 70 objects, so
 1.3 KB. Most of it is the same in all of them, and the rest is the same in the Job as it was seen before.

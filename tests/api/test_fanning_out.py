@@ -41,7 +41,7 @@ def job(**fields: Any) -> dict[str, Any]:
         intent="17:ab",
         **fields,
     )
-    definition = parse(spec(step("shard", forEach={"count": 9})))
+    definition = parse(spec({"name": "shard", "script": "env | grep KIPU_", "image": "etl:1", "forEach": {"count": 9}}))
     return jobs.job_manifest(definition, definition.steps[0], attempt)
 
 

@@ -92,11 +92,67 @@ def test_the_deadline_is_a_minute_after_ours(milliseconds: int, seconds: int) ->
     assert manifest["spec"]["activeDeadlineSeconds"] == seconds
 
 
+IDENTITY = {
+    "KIPU_NAMESPACE": "etl",
+    "KIPU_WORKFLOW": "nightly",
+    "KIPU_UID": UID,
+    "KIPU_RUN": "1",
+    "KIPU_STEP": "load",
+    "KIPU_ATTEMPT": "2",
+    "KIPU_ATTEMPT_ID": "1659bf0eec6a485bce65139c028a5b14",
+}
+
+
+def variables(step: dict[str, Any], **fields: Any) -> dict[str, str]:
+    """Those of Kipu that an attempt of this step finds."""
+    manifest: Any = job_of(parse(spec({"name": "load", "image": "etl:1", **step})), attempt(**fields))
+    (main,) = manifest["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each["value"] for each in main["env"] if each["name"].startswith("KIPU_")}
+
+
+def test_who_does_not_ask_is_told_no_more_than_the_key() -> None:
+    assert [*variables({"command": ["run", "--all"]})] == ["KIPU_IDEMPOTENCY_KEY"]
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+@pytest.mark.parametrize(
+    "written", ["echo ${}", "python -c 'import os; print(os.environ[\"{}\"])'", 'test -n "${{}:-}"']
+)
+def test_who_names_a_variable_is_told_it(name: str, written: str) -> None:
+    told = variables({"script": written.replace("{}", name)})
+    assert told.pop("KIPU_IDEMPOTENCY_KEY")
+    assert told == {name: IDENTITY[name]}
+
+
+def test_another_name_that_begins_alike_is_not_the_variable() -> None:
+    assert [*variables({"script": "echo $KIPU_RUNS $KIPU_STEP_DIR $KIPU_UID2"})] == ["KIPU_IDEMPOTENCY_KEY"]
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"args": ["--run", "$(KIPU_RUN)"]},
+        {"env": [{"name": "RUN", "value": "<$(KIPU_RUN)>"}]},
+        {"volumeMounts": [{"name": "d", "mountPath": "/d", "subPathExpr": "runs/$(KIPU_RUN)"}]},
+        {"livenessProbe": {"exec": {"command": ["sh", "-c", "test -e $KIPU_RUN"]}}},
+        {"lifecycle": {"preStop": {"exec": {"command": ["say", "$(KIPU_RUN)"]}}}},
+    ],
+    ids=str,
+)
+def test_it_may_be_named_anywhere_in_the_container(container: dict[str, Any]) -> None:
+    assert [*variables({"template": main_of(command=["run"], **container)})] == ["KIPU_RUN", "KIPU_IDEMPOTENCY_KEY"]
+
+
+@pytest.mark.parametrize("script", ["env | grep KIPU_", "env | grep ^KIPU", 'eval "echo \\$KIPU_$WHAT"'])
+def test_a_bare_prefix_asks_for_all(script: str) -> None:
+    told = variables({"script": script})
+    assert told.pop("KIPU_IDEMPOTENCY_KEY")
+    assert told == IDENTITY
+
+
 def test_only_the_key_stays_the_same_over_attempts_and_runs() -> None:
     def environment(**fields: Any) -> dict[str, str]:
-        manifest: Any = job_of(parse(FULL), attempt(**fields))
-        (main,) = manifest["spec"]["template"]["spec"]["containers"]
-        return {variable["name"]: variable["value"] for variable in main["env"]}
+        return variables({"script": "env | grep KIPU_"}, **fields)
 
     first, second, rerun = environment(attempt=1), environment(attempt=2), environment(run=2, attempt=1)
     assert first["KIPU_IDEMPOTENCY_KEY"] == second["KIPU_IDEMPOTENCY_KEY"] == rerun["KIPU_IDEMPOTENCY_KEY"]
@@ -110,7 +166,7 @@ def test_a_foreign_container_stays_as_it_is() -> None:
     manifest: Any = job_of(parse(raw), attempt())
     containers = {each["name"]: each for each in manifest["spec"]["template"]["spec"]["containers"]}
     assert containers["proxy"] == sidecar
-    assert containers["main"]["env"][0]["name"] == "KIPU_NAMESPACE"
+    assert containers["main"]["env"][0]["name"] == "KIPU_IDEMPOTENCY_KEY"
 
 
 def test_kipu_adds_no_security_context_and_no_right() -> None:

@@ -44,13 +44,13 @@ def test_a_script_reaches_the_shell_as_it_was_written(script: str) -> None:
 
 def test_a_program_has_the_environment_of_a_pod() -> None:
     env = [{"name": "STEP", "value": "<$(KIPU_STEP)>"}, {"name": "NEXT", "value": "$(STEP) $(LATER) $$(STEP)"}]
-    found = programmed({"command": ["run", "$(STEP)"], "args": ["$(NEXT)", "$(HOME)"], "env": env})
+    found = programmed({"command": ["run", "$(STEP)"], "args": ["$(NEXT)", "$(HOME)", "$(KIPU_ATTEMPT)"], "env": env})
     assert found.environment["KIPU_STEP"] == "a"
     assert found.environment["KIPU_ATTEMPT"] == "2"
-    assert found.environment["KIPU_NAMESPACE"] == "local"
+    assert "KIPU_NAMESPACE" not in found.environment  # it is not named
     assert found.environment["STEP"] == "<a>"
     assert found.environment["NEXT"] == "<a> $(LATER) $(STEP)"
-    assert found.arguments == ("run", "<a>", "<a> $(LATER) $(STEP)", "$(HOME)")
+    assert found.arguments == ("run", "<a>", "<a> $(LATER) $(STEP)", "$(HOME)", "2")
 
 
 def test_a_variable_without_a_value_is_empty() -> None:

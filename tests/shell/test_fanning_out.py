@@ -57,7 +57,8 @@ async def test_each_program_finds_its_item_and_its_index() -> None:
         return Program(run_seconds=1.0)
 
     server = ApiServer(programs=program)
-    apply(server, step("shard", forEach={"items": ["eu", 7, {"b": [True], "a": "$(HOME)"}]}))
+    items = ["eu", 7, {"b": [True], "a": "$(HOME)"}]
+    apply(server, {**step("shard", forEach={"items": items}), "script": "env | grep KIPU_"})
     async with operator(server):
         assert await ended(server) == "Succeeded"
     # The kubelet makes `$$` of a variable's value one `$`.

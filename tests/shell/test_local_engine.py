@@ -263,7 +263,7 @@ async def test_what_ran_when_the_machine_went_down_costs_no_try(tmp_path: Path) 
     claim = attempt.claim()
     assert claim is not None
     assert claim.warden is not None
-    for pid in (claim.warden.pid, *relatives(f"KIPU_UID={world.run.stream.uid}", None)):
+    for pid in (claim.warden.pid, *relatives(f"KIPU_POD_UID={attempt.folder.name}", None)):
         os.kill(pid, signal.SIGKILL)
     await over(claim.warden)
     path = attempt.folder / "claim"

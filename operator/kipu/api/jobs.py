@@ -8,8 +8,11 @@ security context, a sidecar or a right.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from kipu.core.definition import Definition, Effects, Step
 from kipu.core.files import Folder
@@ -17,7 +20,7 @@ from kipu.core.naming import attempt_id, idempotency_key, item_name
 
 from . import workspace
 from .durations import timestamp
-from .passthrough import merge
+from .passthrough import JsonMap, merge
 from .pods import MAIN, listed, literal, main_container, mapping, pod_template, template_labels, with_main
 from .scopes import filled
 from .v1alpha1_base import API_VERSION, KIND
@@ -32,6 +35,7 @@ PLACEHOLDER_ANNOTATION = "kipu.dev/placeholder"
 # The backstop while the operator is down. It must not come before our own timer: the Job controller judges the
 # deadline before success, so an attempt that ended well in its last second would be reported as late.
 DEADLINE_GRACE_SECONDS = 60
+_NAMES = re.compile(rb"KIPU(?:_\w*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +156,7 @@ def _deadline(attempt: AttemptRef) -> dict[str, object]:
 def _with_ours(template: dict[str, object], attempt: AttemptRef, *, has_outputs: bool) -> dict[str, object]:
     main = main_container(template)
     # Ours come first, so that the step's own variables may refer to them: $(KIPU_STEP).
-    ours = {**main, "env": [*_environment(attempt, has_outputs), *listed(main, "env")]}
+    ours = {**main, "env": [*_environment(attempt, main, has_outputs=has_outputs), *listed(main, "env")]}
     # Where it fails and has written no message, the kubelet takes the end of its log: nobody has to ask for it.
     ours.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
     if has_outputs:
@@ -191,21 +195,15 @@ def claim_manifest(definition: Definition, attempt: AttemptRef) -> dict[str, obj
     return workspace.claim_manifest(definition, metadata)
 
 
-def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]:
-    uid, index = attempt.workflow_uid, None if attempt.item is None else attempt.item[0]
-    step = attempt.step if index is None else item_name(attempt.step, index)
-    item = {} if attempt.item is None else {"KIPU_INDEX": str(index), "KIPU_ITEM": literal(attempt.item[1])}
-    variables = {
-        "KIPU_NAMESPACE": attempt.namespace,
-        "KIPU_WORKFLOW": attempt.workflow_name,
-        "KIPU_UID": uid,
-        "KIPU_RUN": str(attempt.run),
-        "KIPU_STEP": attempt.step,
-        "KIPU_ATTEMPT": str(attempt.attempt),
-        "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=attempt.run, step=step, attempt=attempt.attempt),
-        "KIPU_IDEMPOTENCY_KEY": idempotency_key(workflow_uid=uid, step=step, redone=attempt.redone),
-        **item,
-    }
+def _environment(attempt: AttemptRef, main: JsonMap, *, has_outputs: bool) -> list[dict[str, str]]:
+    """The variables of the container `main`: who it is only as far as it asks (ADR 0022), the rest where it applies."""
+    step = attempt.step if attempt.item is None else item_name(attempt.step, attempt.item[0])
+    variables = _asked_for(main, _identity(attempt, step))
+    if attempt.item is not None:
+        variables |= {"KIPU_INDEX": str(attempt.item[0]), "KIPU_ITEM": literal(attempt.item[1])}
+    variables["KIPU_IDEMPOTENCY_KEY"] = idempotency_key(
+        workflow_uid=attempt.workflow_uid, step=step, redone=attempt.redone
+    )
     if has_outputs:
         variables["KIPU_OUTPUT"] = OUTPUT_PATH
     if (deadline := timestamp(attempt.deadline)) is not None:
@@ -213,3 +211,24 @@ def _environment(attempt: AttemptRef, has_outputs: bool) -> list[dict[str, str]]
     if attempt.outcome is not None:
         variables["KIPU_OUTCOME"] = attempt.outcome
     return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _identity(attempt: AttemptRef, step: str) -> dict[str, str]:
+    uid, run = attempt.workflow_uid, attempt.run
+    return {
+        "KIPU_NAMESPACE": attempt.namespace,
+        "KIPU_WORKFLOW": attempt.workflow_name,
+        "KIPU_UID": uid,
+        "KIPU_RUN": str(run),
+        "KIPU_STEP": attempt.step,
+        "KIPU_ATTEMPT": str(attempt.attempt),
+        "KIPU_ATTEMPT_ID": attempt_id(workflow_uid=uid, run=run, step=step, attempt=attempt.attempt),
+    }
+
+
+def _asked_for(main: JsonMap, variables: Mapping[str, str]) -> dict[str, str]:
+    """Those whose names stand in the container. `KIPU` or `KIPU_` alone, as in `env | grep KIPU_`, means all."""
+    names = {name.decode() for name in _NAMES.findall(msgspec.json.encode(main))}
+    if names & {"KIPU", "KIPU_"}:
+        return dict(variables)
+    return {name: value for name, value in variables.items() if name in names}

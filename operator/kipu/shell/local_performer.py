@@ -269,7 +269,7 @@ def _signal_name(number: int) -> str:
 
 
 def _mark(order: Order) -> str:
-    return f"KIPU_ATTEMPT_ID={order.program.environment['KIPU_ATTEMPT_ID']}"
+    return f"KIPU_POD_UID={order.job}"
 
 
 # -- processes -------------------------------------------------------------------------------------------------

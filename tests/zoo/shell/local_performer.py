@@ -79,7 +79,7 @@ async def the_program_gets_no_time(self: LocalPerformer, order: Order, warden: P
 @mutant("_mark", breaks="processes orphaned", caught_by=LATE)
 def the_mark_is_the_same_for_all(order: Order) -> str:
     """A program that left its session is not found."""
-    return "KIPU_ATTEMPT_ID=none"
+    return "KIPU_POD_UID=none"
 
 
 EXTERNAL = "tests/shell/test_local_external.py"

@@ -65,7 +65,7 @@ def slopes() -> list[Workload]:
 
 def wide() -> list[Workload]:
     """Fan-outs up to the most items that one may have."""
-    return [single(dags.fan_out(width)) for width in (100, 1_000, 10_000)]
+    return [single(dags.fan_out(width)) for width in (10, 100, 1_000, 10_000)]
 
 
 def targets() -> list[Workload]:

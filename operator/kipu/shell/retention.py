@@ -28,7 +28,10 @@ from .kube_views import WorkflowView, epoch_ms
 log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.05  # between two Jobs: at most 20 a second, each of which costs the cluster as much as a step
 REST_SECONDS = 1.0  # without a step that begins or ends: then it is quiet
-ROW_OF_ONE_A_SECOND = 1_000  # Jobs in the row: while steps move for each thousand one a second, for they may never rest
+# While steps move, which they may do for ever, a row as long as this is worked off, at one a second for each thousand
+# Jobs in it: below the 12,500 pods at which the cluster's own collector begins (--terminated-pod-gc-threshold), which
+# asks nobody whose they are.
+LONG_ROW = 10_000
 RETIREMENT_SECONDS_MIN = 0.1  # between two Workflows: 10 a second, each of which costs the collector its Jobs and pods
 WAIT_SECONDS_MAX = 3_600.0  # an hour: then the clock is asked again
 
@@ -78,10 +81,13 @@ class Janitor:
     def _pause_seconds(self) -> float:
         if self._is_quiet():
             return PAUSE_SECONDS
-        return max(PAUSE_SECONDS, 1 / max(1, len(self._row) // ROW_OF_ONE_A_SECOND))
+        return max(PAUSE_SECONDS, 1_000 / len(self._row)) if self._is_long() else REST_SECONDS
 
     def _may_delete(self) -> bool:
-        return self._is_quiet() or len(self._row) >= ROW_OF_ONE_A_SECOND
+        return self._is_quiet() or self._is_long()
+
+    def _is_long(self) -> bool:
+        return len(self._row) >= LONG_ROW
 
     def _is_quiet(self) -> bool:
         return asyncio.get_running_loop().time() >= self._quiet_from

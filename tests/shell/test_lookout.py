@@ -46,6 +46,15 @@ def numbered(number: int) -> PodView:
     return replace(pod, metadata=replace(pod.metadata, uid=f"pod-uid-{number}"))
 
 
+LABELS_OF_ANOTHER = {**LABELS, "kipu.dev/attempt": "9"}
+
+
+def complete(**metadata: Any) -> Sighting:
+    """Our Job of `REF`, which has ended well, but for what is given."""
+    ours = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
+    return Sighting(job=job_view(conditions=[condition("Complete")], metadata=ours | metadata))
+
+
 class Listening:
     """A lookout that expects attempt 2 of step a, with what it has told."""
 
@@ -103,20 +112,16 @@ async def test_only_the_job_of_just_this_intent_speaks(
     owner: dict[str, Any], annotations: dict[str, str], speaks: bool
 ) -> None:
     listening = Listening(ApiServer())
-    metadata = {"labels": LABELS, "annotations": annotations, "ownerReferences": [owner]}
-    job = job_view(conditions=[condition("Complete")], metadata=metadata)
-    listening.lookout.sighted("w-a", Sighting(job=job), False)
+    listening.lookout.sighted("w-a", complete(annotations=annotations, ownerReferences=[owner]), False)
     assert bool(listening.told) is speaks
 
 
 async def test_what_was_told_or_is_of_an_attempt_that_is_over_is_a_reminder() -> None:
     listening = Listening(ApiServer())
-    metadata = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
-    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
     for _ in range(3):
-        listening.lookout.sighted("w-a", complete, False)
+        listening.lookout.sighted("w-a", complete(), False)
     listening.lookout.forget("w-a")
-    listening.lookout.sighted("w-a", complete, False)
+    listening.lookout.sighted("w-a", complete(), False)
     assert (len(listening.told), len(listening.reminded)) == (1, 3)
     assert set(map(type, [*listening.told, *listening.reminded])) == {ObserveOutcome}
 
@@ -141,10 +146,7 @@ async def test_what_is_equal_of_thousands_that_run_is_kept_once() -> None:
 
 async def test_a_job_whose_labels_were_changed_does_not_speak_for_the_attempt_that_is_expected() -> None:
     listening = Listening(ApiServer())
-    metadata = {"labels": {**LABELS, "kipu.dev/attempt": "9"}, "annotations": INTENT, "ownerReferences": [OURS]}
-    listening.lookout.sighted(
-        "w-a", Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata)), False
-    )
+    listening.lookout.sighted("w-a", complete(labels=LABELS_OF_ANOTHER), False)
     (ended,) = listening.told
     assert isinstance(ended, ObserveOutcome)
     assert ended.ref.attempt == 9
@@ -153,18 +155,14 @@ async def test_a_job_whose_labels_were_changed_does_not_speak_for_the_attempt_th
 async def test_a_job_whose_labels_were_changed_is_missed_as_the_attempt_that_is_expected() -> None:
     """Else its step would wait for ever: of attempt 9 nobody knows."""
     listening = Listening(ApiServer())
-    metadata = {"labels": {**LABELS, "kipu.dev/attempt": "9"}, "annotations": INTENT, "ownerReferences": [OURS]}
-    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
-    listening.lookout.sighted("w-a", complete, False)
+    listening.lookout.sighted("w-a", complete(labels=LABELS_OF_ANOTHER), False)
     assert (await listening.gone())[1:] == [ObserveMissing(ref=REF)]
 
 
 async def test_who_is_expected_again_has_not_forgotten_what_was_told() -> None:
     listening = Listening(ApiServer())
-    metadata = {"labels": LABELS, "annotations": INTENT, "ownerReferences": [OURS]}
-    complete = Sighting(job=job_view(conditions=[condition("Complete")], metadata=metadata))
     for _ in range(2):
-        listening.lookout.sighted("w-a", complete, False)
+        listening.lookout.sighted("w-a", complete(), False)
         listening.lookout.expect("w-a", REF)
     assert (len(listening.told), len(listening.reminded)) == (1, 1)
 

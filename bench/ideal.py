@@ -26,6 +26,7 @@ REQUEST_SECONDS = 30.0
 SILENCE_SECONDS = 120.0
 RECORD_BYTES = 300  # of an event in Kipu's log
 TAIL_BYTES_MAX = 4_096  # beyond it a commit goes into a chunk of its own, and the head names it
+BATCH_MAX = 1_000  # tasks in a commit: twice as many records are 0.6 MB, and an object may have 1 MiB
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
@@ -166,11 +167,13 @@ class Ideal:
         while True:
             await self._some_are_ready.wait()
             self._some_are_ready.clear()
-            batch, self._ready = self._ready, []
+            batch, self._ready = self._ready[:BATCH_MAX], self._ready[BATCH_MAX:]
             if self._plan.log:
                 await self._commit(len(batch))
             for task in batch:
                 group.create_task(self._create(task))
+            if self._ready:
+                self._some_are_ready.set()
 
     async def _create(self, task: int) -> None:
         async with self._room:

@@ -12,6 +12,7 @@ from . import dag as dags
 from .dag import Dag, Workload
 
 REAL = Path(__file__).parents[2] / "shared" / "dags"  # where they are present
+TIMED_MS = 20_000
 
 
 def single(dag: Dag) -> Workload:
@@ -26,8 +27,19 @@ def many(copies: int, dag: Dag) -> Workload:
 
 def real() -> list[Workload]:
     """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead."""
-    loaded = [dags.load(path).scaled(0) for path in sorted(REAL.glob("*.json"))]
-    return [Workload(name=dag.name, dag=dag, is_real=True) for dag in loaded]
+    return [Workload(name=dag.name, dag=dag.scaled(0), is_real=True) for dag in _recorded()]
+
+
+def timed() -> list[Workload]:
+    """The same with the times of their tasks, as much faster as it takes for TIMED_MS on the longest path."""
+    return [
+        Workload(name=dag.name, dag=dag.scaled(TIMED_MS / max(1, dag.critical_ms())), is_real=True)
+        for dag in _recorded()
+    ]
+
+
+def _recorded() -> list[Dag]:
+    return [dags.load(path) for path in sorted(REAL.glob("*.json"))]
 
 
 def quick() -> list[Workload]:
@@ -80,4 +92,12 @@ def targets() -> list[Workload]:
     ]
 
 
-SUITES = {"quick": quick, "full": full, "real": real, "slopes": slopes, "wide": wide, "targets": targets}
+SUITES = {
+    "quick": quick,
+    "full": full,
+    "real": real,
+    "timed": timed,
+    "slopes": slopes,
+    "wide": wide,
+    "targets": targets,
+}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bench import suites
 from bench.dag import Workload, lattice
 from bench.results import JOB_FLOOR, KIPU, POD_FLOOR
-from bench.suites import SUITES
+from bench.suites import SUITES, TIMED_MS
 from bench.targets import TARGETS
 
 from .measured import outcome, result
@@ -29,3 +32,15 @@ def test_the_suite_of_targets_has_what_every_row_but_the_slopes_is_measured_on()
         "steepest slope of own bytes in etcd",
         "recovery of 10,000 events, to the first new Job",
     ]
+
+
+def test_recorded_runs_are_run_without_their_times_and_with_them_made_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.json").write_text('{"tasks": [[], [0], [0]], "ms": [60000, 40000, 20000]}')
+    (tmp_path / "two.json").write_text('{"tasks": [[]], "ms": [0]}')
+    monkeypatch.setattr(suites, "REAL", tmp_path)
+    assert [workload.dag.ms for workload in SUITES["real"]()] == [(0, 0, 0), (0,)]
+    assert [workload.dag.ms for workload in SUITES["timed"]()] == [(12_000, 8_000, 4_000), (0,)]
+    assert TIMED_MS == 20_000
+    assert all(workload.is_real for name in ("real", "timed") for workload in SUITES[name]())

@@ -31,10 +31,20 @@ from kipu.core.commands import (
 from kipu.core.decide import decide, wants_turn
 from kipu.core.definition import Definition, Effects, Kind
 from kipu.core.effects import EnsureJob, EnsureNoJob, EnsureReleased, effects, touched, wake_at
-from kipu.core.events import Decision, Event, Reason, Resolution, ShutdownMode, StepScheduled
+from kipu.core.events import (
+    Decision,
+    Event,
+    Reason,
+    Resolution,
+    ShutdownMode,
+    StepScheduled,
+    StepStarted,
+    StepSucceeded,
+)
 from kipu.core.evolve import evolve, fold
 from kipu.core.language import Evaluate, Evaluated, Unevaluated
 from kipu.core.naming import keyed_fraction
+from kipu.core.patience import may_wait
 from kipu.core.state import State, canonical
 from tests.core.given import IDENTITY, START
 from tests.core.invariants import check_indexes, relevant_timers
@@ -142,12 +152,16 @@ class World:
         taken, self.mailbox = self.mailbox[:50], self.mailbox[50:]
         expected = self.twin(taken, slots) if self.random.random() < 0.1 else None
         promised = wants_turn(self.state, slots)
-        active = self.state.jobs_active
+        active, phase, patient = self.state.jobs_active, self.state.phase, may_wait(self.state, taken)
         self.state, events = decide(
             self.state, taken, identity=IDENTITY, now=self.now, slots=slots, evaluate=self.evaluate
         )
         assert expected is None or events == expected
         assert taken or bool(events) is promised, "wants_turn says whether events are due"
+        if patient:  # nobody sees whether such ends are committed now or with the next ones
+            assert {*map(type, events)} <= {StepStarted, StepSucceeded}
+            assert effects(self.state, touched(events)) == []
+            assert self.state.phase is phase
         self.commit(events, slots, active)
         for effect in effects(self.state, touched(events)):
             if isinstance(effect, EnsureJob):

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kipu.api.status import project
-from kipu.core.events import StepScheduled, StepStarted, StreamClaimed
+from kipu.core.events import StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.core.evolve import fold
 from kipu.eventlog.ports import EventLog, History, StreamId
 from kipu.shell.actor import Actor
@@ -228,3 +228,54 @@ async def test_a_status_that_somebody_else_has_written_is_put_right() -> None:
         server.update("workflows", "default", "w", forged, status=True)
         await until(lambda: status(server)["phase"] == "Running")
         assert server.time() < 15
+
+
+def lasting(**seconds: float) -> Callable[[dict[str, Any]], Program]:
+    """Each step runs so long."""
+    return lambda pod: Program(run_seconds=seconds[pod["metadata"]["labels"]["kipu.dev/step"]])
+
+
+async def recorded(
+    server: ApiServer, uid: str, kind: type[StepScheduled] | type[StepSucceeded], name: str = "w"
+) -> dict[str, int]:
+    """When what is said of each step was committed, in milliseconds."""
+    records = (await history(server, uid, name)).records
+    return {record.event.step: record.ts for record in records if isinstance(record.event, kind)}
+
+
+async def test_ends_that_let_nothing_start_are_recorded_with_the_one_that_does() -> None:
+    server = ApiServer(programs=lasting(a=2.0, b=2.05, c=20.0, d=1.0))
+    uid = apply(server, step("a"), step("b"), step("c"), step("d", "a", "b"))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    ends = await recorded(server, uid, StepSucceeded)
+    assert ends["a"] == ends["b"] == (await recorded(server, uid, StepScheduled))["d"]
+
+
+async def end_of_a(*others: str, places: int = 100) -> int:
+    """How long after the end of its container that of step a is committed, in milliseconds. `x` runs in another one."""
+    server = ApiServer(programs=lasting(a=2.0, c=20.0, x=1.0))
+    uid = apply(server, step("a"), *(step(name) for name in others if name != "x"))
+    async with operator(server, parallelism=places):
+        await until(lambda: server.executions)
+        if "x" in others:
+            apply(server, step("x"), name="other")
+            assert await ended(server, "other") == "Succeeded"
+        assert await ended(server) == "Succeeded"
+    (over,) = (run.ended for run in server.executions if run.step == "a")
+    assert over is not None
+    return (await recorded(server, uid, StepSucceeded))["a"] - over
+
+
+async def test_an_end_that_gets_no_company_is_recorded_a_tenth_of_a_second_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    later = await end_of_a("c")
+    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 0.0)
+    assert later - await end_of_a("c") == 100
+
+
+async def test_no_end_waits_that_is_the_last_or_for_whose_place_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [await end_of_a(), await end_of_a("c", "x", places=2)]
+    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 0.0)
+    assert found == [await end_of_a(), await end_of_a("c", "x", places=2)]

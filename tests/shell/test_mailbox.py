@@ -202,3 +202,37 @@ async def test_news_does_not_wait_because_of_a_reminder() -> None:
     await mailbox.wait()
     assert asyncio.get_running_loop().time() == 0
     assert mailbox.take(10) == [newer]
+
+
+@pytest.mark.looptime
+async def test_what_was_put_back_comes_again_when_it_has_waited_long_enough() -> None:
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    mailbox.put_back(mailbox.take(10), until=0.1)
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == pytest.approx(0.1)
+    assert mailbox.take(10) == [SUCCEEDED]
+
+
+@pytest.mark.looptime
+async def test_what_was_put_back_comes_with_whatever_is_urgent_and_after_a_nudge_it_stays() -> None:
+    other = ObserveOutcome(ref=AttemptRef(run=1, step="b", attempt=1), job_uid="k", reason=None)
+    mailbox = Mailbox(asyncio.get_running_loop().time)
+    mailbox.put(SUCCEEDED)
+    mailbox.put_back(mailbox.take(10), until=0.1)
+    mailbox.nudge()
+    await mailbox.wait()
+    assert mailbox.take(10) == []
+    mailbox.put(other)
+    assert mailbox.heard_at == asyncio.get_running_loop().time() == 0  # of what is urgent alone
+    assert mailbox.take(10) == [SUCCEEDED, other]
+
+
+@pytest.mark.looptime
+async def test_a_start_makes_nothing_that_was_put_back_wait_its_second() -> None:
+    mailbox = Mailbox()
+    mailbox.put(SUCCEEDED)
+    mailbox.put_back(mailbox.take(10), until=0.1)
+    mailbox.put(ObserveStarted(ref=AttemptRef(run=1, step="b", attempt=1), job_uid="k", started_at=2))
+    await mailbox.wait()
+    assert asyncio.get_running_loop().time() == pytest.approx(0.1)

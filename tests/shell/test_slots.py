@@ -22,6 +22,16 @@ def test_what_is_held_is_not_free() -> None:
     assert slots.free == 3
 
 
+def test_a_place_is_asked_for_from_the_first_who_waits_to_the_last_who_is_woken() -> None:
+    slots = Slots(1)
+    hold(slots, "a", 1)
+    asked_for = [slots.is_asked_for]
+    slots.wait("b", lambda: None)
+    asked_for.append(slots.is_asked_for)
+    hold(slots, "a", 0)
+    assert [*asked_for, slots.is_asked_for] == [False, True, False]
+
+
 def test_a_limit_that_is_overheld_shows_no_free_slot() -> None:
     slots = Slots(1)
     hold(slots, "a", 5)

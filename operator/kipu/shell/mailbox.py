@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from kipu.core.commands import (
@@ -33,6 +33,7 @@ Observation = ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused 
 # A later observation replaces one that tells less about the same attempt.
 _WEIGHT: dict[type, int] = {ObserveStarted: 0, ObserveMissing: 1, ObserveRefused: 2, ObserveOutcome: 2, ObserveGone: 3}
 LAZY_SECONDS = 1.0  # how long a fact that enables no effect may wait for company (design 02)
+COMPANY_SECONDS = 0.1  # the same of an end: it stands in the log with the time of its commit
 
 
 class Mailbox:
@@ -82,7 +83,7 @@ class Mailbox:
                 self.heard_at = self._now()
         elif step not in self._observations:  # in the place of something urgent it is as urgent
             self._patient.add(step)
-            self._wake_later()
+            self._wake_at(asyncio.get_running_loop().time() + LAZY_SECONDS)
         self._observations[step] = self._with_its_start(command)
 
     def _is_news(self, command: Observation) -> bool:
@@ -131,6 +132,15 @@ class Mailbox:
                 self._lazy = None
         return taken
 
+    def put_back(self, commands: Iterable[Command], until: float) -> None:
+        """What was just taken, all that there was: it waits for company, until this time of the loop at most."""
+        assert not len(self)
+        for command in commands:
+            assert isinstance(command, Observation)
+            self._observations[command.ref.step] = command
+            self._patient.add(command.ref.step)
+        self._wake_at(until)
+
     async def wait(self) -> None:
         """Until there is something to decide, or `nudge`."""
         await self._wake.wait()
@@ -150,9 +160,9 @@ class Mailbox:
             self._lazy.cancel()
             self._lazy = None
 
-    def _wake_later(self) -> None:
+    def _wake_at(self, due: float) -> None:
         if self._lazy is None:
-            self._lazy = asyncio.get_running_loop().call_later(LAZY_SECONDS, self._lazy_due)
+            self._lazy = asyncio.get_running_loop().call_at(due, self._lazy_due)
 
     def _lazy_due(self) -> None:
         self._lazy = None

@@ -65,6 +65,11 @@ class Slots:
         first = next(iter(self._since.values()), None)
         return len(self._since), 0.0 if first is None else self._now() - first
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether any workflow waits for a place."""
+        return bool(self._since)
+
     def free_for(self, uid: str, namespace: str) -> int:
         """How many more Jobs this workflow may have scheduled now."""
         if uid in self._kept:

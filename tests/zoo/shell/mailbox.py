@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from kipu.core.commands import Command, FireTimers
 from kipu.shell.mailbox import Mailbox, Observation
 from tests.zoo.mutants import mutant
@@ -37,3 +39,12 @@ def an_outcome_wakes_nobody(self: Mailbox, command: Command) -> None:
     _put(self, command)
     if not was_awake:
         self._wake.clear()
+
+
+@mutant("Mailbox.put_back", breaks="I16", caught_by=MAILBOX)
+def what_was_put_back_waits_for_ever(self: Mailbox, commands: Iterable[Command], until: float) -> None:
+    """Only something else brings it to mind."""
+    for command in commands:
+        assert isinstance(command, Observation)
+        self._observations[command.ref.step] = command
+        self._patient.add(command.ref.step)

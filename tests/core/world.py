@@ -160,7 +160,8 @@ class World:
         assert taken or bool(events) is promised, "wants_turn says whether events are due"
         if patient:  # nobody sees whether such ends are committed now or with the next ones
             assert {*map(type, events)} <= {StepStarted, StepSucceeded}
-            assert effects(self.state, touched(events)) == []
+            # Those that tell of their start while it is awaited say so, and do not wait.
+            assert all(isinstance(effect, EnsureReleased) for effect in effects(self.state, touched(events)))
             assert self.state.phase is phase
         self.commit(events, slots, active)
         for effect in effects(self.state, touched(events)):

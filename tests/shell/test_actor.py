@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from kipu.api.status import project
 from kipu.core.events import StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.core.evolve import fold
 from kipu.eventlog.ports import EventLog, History, StreamId
-from kipu.shell.actor import Actor
+from kipu.shell.actor import COMPANY_MAX, Actor
+from kipu.shell.engine import Engine
 from kipu.shell.kube_views import decode_workflow
 from kipu.shell.mailbox import LAZY_SECONDS
 from tests.fakes.apiserver import ApiServer
@@ -252,16 +253,24 @@ async def test_ends_that_let_nothing_start_are_recorded_with_the_one_that_does()
     assert ends["a"] == ends["b"] == (await recorded(server, uid, StepScheduled))["d"]
 
 
-async def end_of_a(*others: str, places: int = 100) -> int:
+async def idle(_engine: Engine) -> None:
+    """Nothing else happens."""
+
+
+async def end_of_a(
+    *others: str, places: int = 100, meanwhile: Callable[[Engine], Coroutine[Any, Any, None]] = idle
+) -> int:
     """How long after the end of its container that of step a is committed, in milliseconds. `x` runs in another one."""
     server = ApiServer(programs=lasting(a=2.0, c=20.0, x=1.0))
     uid = apply(server, step("a"), *(step(name) for name in others if name != "x"))
-    async with operator(server, parallelism=places):
+    async with operator(server, parallelism=places) as engine, asyncio.TaskGroup() as group:
+        task = group.create_task(meanwhile(engine))
         await until(lambda: server.executions)
         if "x" in others:
             apply(server, step("x"), name="other")
             assert await ended(server, "other") == "Succeeded"
         assert await ended(server) == "Succeeded"
+        task.cancel()
     (over,) = (run.ended for run in server.executions if run.step == "a")
     assert over is not None
     return (await recorded(server, uid, StepSucceeded))["a"] - over
@@ -279,3 +288,35 @@ async def test_no_end_waits_that_is_the_last_or_for_whose_place_somebody_waits(m
     found = [await end_of_a(), await end_of_a("c", "x", places=2)]
     monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 0.0)
     assert found == [await end_of_a(), await end_of_a("c", "x", places=2)]
+
+
+async def test_what_waits_for_company_waits_no_longer_because_of_nudges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 1.0)
+    quiet = await end_of_a("c")
+
+    async def nudge(engine: Engine) -> None:
+        while True:
+            await asyncio.sleep(0.3)
+            for entry in engine._entries.values():
+                if entry.actor is not None:
+                    entry.actor._mailbox.nudge()
+
+    nudged = await end_of_a("c", meanwhile=nudge)
+    assert nudged == quiet
+
+
+async def test_fifty_ends_are_company_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 5.0)
+
+    def program(pod: dict[str, Any]) -> Program:
+        return Program(run_seconds=20.0 if pod["metadata"]["labels"]["kipu.dev/index"] == "0" else 2.0)
+
+    server = ApiServer(programs=program)
+    uid = apply(server, step("a", forEach={"count": 80}))
+    async with operator(server):
+        assert await ended(server) == "Succeeded"
+    found = await recorded(server, uid, StepSucceeded)
+    delays = [found[run.step] - run.ended for run in server.executions if run.ended is not None and run.step != "a[0]"]
+    assert len(delays) == 79
+    assert sum(delay < 2_000 for delay in delays) >= COMPANY_MAX
+    assert max(delays) > 4_500  # of those that were too few for that

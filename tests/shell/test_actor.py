@@ -15,7 +15,8 @@ from kipu.api.status import project
 from kipu.core.events import StepScheduled, StepStarted, StepSucceeded, StreamClaimed
 from kipu.core.evolve import fold
 from kipu.eventlog.ports import EventLog, History, StreamId
-from kipu.shell.actor import COMPANY_MAX, Actor
+from kipu.shell.actor import Actor
+from kipu.shell.company import COMPANY_MAX
 from kipu.shell.engine import Engine
 from kipu.shell.kube_views import decode_workflow
 from kipu.shell.mailbox import LAZY_SECONDS
@@ -280,18 +281,18 @@ async def test_an_end_that_gets_no_company_is_recorded_a_tenth_of_a_second_later
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     later = await end_of_a("c")
-    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 0.0)
+    monkeypatch.setattr("kipu.shell.company.COMPANY_SECONDS", 0.0)
     assert later - await end_of_a("c") == 100
 
 
 async def test_no_end_waits_that_is_the_last_or_for_whose_place_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [await end_of_a(), await end_of_a("c", "x", places=2)]
-    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 0.0)
+    monkeypatch.setattr("kipu.shell.company.COMPANY_SECONDS", 0.0)
     assert found == [await end_of_a(), await end_of_a("c", "x", places=2)]
 
 
 async def test_what_waits_for_company_waits_no_longer_because_of_nudges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 1.0)
+    monkeypatch.setattr("kipu.shell.company.COMPANY_SECONDS", 1.0)
     quiet = await end_of_a("c")
 
     async def nudge(engine: Engine) -> None:
@@ -306,7 +307,7 @@ async def test_what_waits_for_company_waits_no_longer_because_of_nudges(monkeypa
 
 
 async def test_fifty_ends_are_company_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kipu.shell.actor.COMPANY_SECONDS", 5.0)
+    monkeypatch.setattr("kipu.shell.company.COMPANY_SECONDS", 5.0)
 
     def program(pod: dict[str, Any]) -> Program:
         return Program(run_seconds=20.0 if pod["metadata"]["labels"]["kipu.dev/index"] == "0" else 2.0)

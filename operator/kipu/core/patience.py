@@ -27,21 +27,21 @@ def may_wait(state: State, commands: Sequence[Command]) -> bool:
     return not needs_place(state) and not _lets_something_go_on(state, ended)
 
 
-def _ended(state: State, commands: Sequence[Command]) -> set[int]:
+def _ended(state: State, commands: Sequence[Command]) -> dict[int, None]:
     """The places of those that have ended well; empty if something else is told, too."""
-    ended: set[int] = set()
+    ended: dict[int, None] = {}
     for command in commands:
         if isinstance(command, ObserveStarted) and not command.is_awaited:
             continue
         if not isinstance(command, ObserveOutcome) or command.reason is not None:
-            return set()
+            return {}
         place, ref = state.place_of(command.ref.step), command.ref
         if place is None or ref.run != state.run:
-            return set()
+            return {}
         if place in state.live and ref.attempt == state.steps[place].attempts:
-            ended.add(place)
+            ended[place] = None
         elif state.steps[place].phase not in TERMINAL_STEP_PHASES:
-            return set()
+            return {}
     return ended
 
 

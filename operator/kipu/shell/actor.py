@@ -19,10 +19,9 @@ from kipu.api import status
 from kipu.api.evaluation import Evaluator
 from kipu.api.sub_workflows import depth_of
 from kipu.core.commands import Claim, Command, FireTimers
-from kipu.core.decide import COMMANDS_PER_TURN_MAX, Identity, decide, needs_place, wants_turn
+from kipu.core.decide import Identity, decide, needs_place, wants_turn
 from kipu.core.effects import Effect, EnsureJob, EnsureReleased, effects, escalated, notices, touched, wake_at
 from kipu.core.evolve import fold
-from kipu.core.patience import may_wait
 from kipu.core.policies import places_free
 from kipu.core.requests import is_due
 from kipu.core.state import State
@@ -33,11 +32,12 @@ from .admission import admission
 from .census import CLUSTER, START, Census, unstarted_seconds
 from .child_performer import ChildPerformer
 from .clock import CLOCK_SKEW, Clock, SessionClock
+from .company import Company
 from .explainer import Explainer
 from .kube import Kube
 from .kube_views import WorkflowView
 from .lookout import Lookout
-from .mailbox import COMPANY_SECONDS, Mailbox
+from .mailbox import Mailbox
 from .notifier import Notifier
 from .observer import Observer
 from .openings import rank
@@ -50,9 +50,6 @@ from .tasks import Alarm, Tasks
 from .telemetry import Telemetry, ends_a_step
 from .upkeep import Upkeep
 from .waits import Waits
-
-COMPANY_MAX = 50  # ends that wait: each new one has them looked at again
-LOOP_ROUNDS_SECONDS = 0.001  # its timers come so much too early at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +93,6 @@ class Actor:
         self._evaluate = Evaluator(namespace=self.stream.namespace, name=self.stream.name, uid=self.stream.uid)
         self._identity = Identity(name=self.stream.name, uid=self.stream.uid)
         self._mailbox = Mailbox(self._now)
-        self._company_until: float | None = None  # when what was put back is to be decided
         self._heard_at: float | None = None  # when what this turn decides was heard of
         self._state: State | None = State()  # None while an append is under way: it may not be looked at
         self._spec_hash = ""  # as recorded
@@ -152,12 +148,10 @@ class Actor:
                 if not self._is_over():
                     await self._begin()
                 opened()
+                company = Company(self._mailbox, self._services.slots, self._now)
                 while not self._is_over():
-                    await self._mailbox.wait()
-                    self._heard_at = self._mailbox.heard_at
-                    commands = self._mailbox.take(COMMANDS_PER_TURN_MAX)
-                    if not self._waits_for_company(commands):
-                        await self._turn(commands)
+                    commands, self._heard_at = await company.next(self.state)
+                    await self._turn(commands)
                 assert self._head is not None
                 await self._publisher.finish(self._project)  # somebody may wait for it
                 self._head = await self._upkeep.archive(self._head)
@@ -246,23 +240,6 @@ class Actor:
         self._publisher.mark()
 
     # -- the turn ------------------------------------------------------------------------------------
-
-    def _waits_for_company(self, commands: Sequence[Command]) -> bool:
-        """Whether these were put back: nothing follows from them yet, and they have not waited long (ADR 0023)."""
-        if not commands:
-            return False  # a nudge: what was put back goes on waiting
-        is_worth_it = len(commands) < COMPANY_MAX and not len(self._mailbox) and not self._services.slots.is_asked_for
-        if not is_worth_it or not may_wait(self.state, commands):
-            self._company_until = None
-            return False
-        now = self._now()
-        if self._company_until is None:
-            self._company_until = now + COMPANY_SECONDS
-        if now > self._company_until - LOOP_ROUNDS_SECONDS:
-            self._company_until = None
-            return False
-        self._mailbox.put_back(commands, self._company_until)
-        return True
 
     async def _turn(self, commands: Sequence[Command]) -> None:
         """Decide, commit, act. If the append fails the state is lost with the session, as it must be."""

@@ -33,7 +33,6 @@ Observation = ObserveStarted | ObserveOutcome | ObserveMissing | ObserveRefused 
 # A later observation replaces one that tells less about the same attempt.
 _WEIGHT: dict[type, int] = {ObserveStarted: 0, ObserveMissing: 1, ObserveRefused: 2, ObserveOutcome: 2, ObserveGone: 3}
 LAZY_SECONDS = 1.0  # how long a fact that enables no effect may wait for company (design 02)
-COMPANY_SECONDS = 0.1  # the same of an end: it stands in the log with the time of its commit
 
 
 class Mailbox:

@@ -1,7 +1,7 @@
 """Which workloads are run: `quick` takes a quarter of an hour on two cores, `full` half a day.
 
 `slopes` is what shows how cost grows with size, `wide` the same of fan-outs up to 10,000, `targets` what the table of
-targets needs, `real` the recorded DAGs.
+targets needs, `real` the recorded DAGs without the times of their tasks, `timed` with them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from . import dag as dags
 from .dag import Dag, Workload
 
 REAL = Path(__file__).parents[2] / "shared" / "dags"  # where they are present
-TIMED_MS = 20_000
+TIMED_MS = 20_000  # on the longest path of each
 
 
 def single(dag: Dag) -> Workload:
@@ -31,7 +31,7 @@ def real() -> list[Workload]:
 
 
 def timed() -> list[Workload]:
-    """The same with the times of their tasks, as much faster as it takes for TIMED_MS on the longest path."""
+    """The same with the times of their tasks, as much faster or slower as it takes for TIMED_MS."""
     return [
         Workload(name=dag.name, dag=dag.scaled(TIMED_MS / max(1, dag.critical_ms())), is_real=True)
         for dag in _recorded()

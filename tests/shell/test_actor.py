@@ -23,10 +23,12 @@ from kipu.shell.mailbox import LAZY_SECONDS
 from tests.fakes.apiserver import ApiServer
 from tests.fakes.faults import TimeoutNotDone
 from tests.fakes.nodes import Program
+from tests.shell.nesting import by_step
 from tests.shell.operating import apply, ended, history, operator, replayed, status, step, until
 
 pytestmark = pytest.mark.looptime
 RETRY = {"maxAttempts": 3, "backoff": {"initial": "60s", "jitter": "None"}}
+LONG = Program(run_seconds=20.0)
 
 
 def flaky_fails_once(pod: dict[str, Any]) -> Program:
@@ -232,21 +234,14 @@ async def test_a_status_that_somebody_else_has_written_is_put_right() -> None:
         assert server.time() < 15
 
 
-def lasting(**seconds: float) -> Callable[[dict[str, Any]], Program]:
-    """Each step runs so long."""
-    return lambda pod: Program(run_seconds=seconds[pod["metadata"]["labels"]["kipu.dev/step"]])
-
-
-async def recorded(
-    server: ApiServer, uid: str, kind: type[StepScheduled] | type[StepSucceeded], name: str = "w"
-) -> dict[str, int]:
+async def recorded(server: ApiServer, uid: str, kind: type[StepScheduled] | type[StepSucceeded]) -> dict[str, int]:
     """When what is said of each step was committed, in milliseconds."""
-    records = (await history(server, uid, name)).records
+    records = (await history(server, uid)).records
     return {record.event.step: record.ts for record in records if isinstance(record.event, kind)}
 
 
 async def test_ends_that_let_nothing_start_are_recorded_with_the_one_that_does() -> None:
-    server = ApiServer(programs=lasting(a=2.0, b=2.05, c=20.0, d=1.0))
+    server = ApiServer(programs=by_step(a=Program(run_seconds=2.0), b=Program(run_seconds=2.05), c=LONG))
     uid = apply(server, step("a"), step("b"), step("c"), step("d", "a", "b"))
     async with operator(server):
         assert await ended(server) == "Succeeded"
@@ -262,7 +257,7 @@ async def end_of_a(
     *others: str, places: int = 100, meanwhile: Callable[[Engine], Coroutine[Any, Any, None]] = idle
 ) -> int:
     """How long after the end of its container that of step a is committed, in milliseconds. `x` runs in another one."""
-    server = ApiServer(programs=lasting(a=2.0, c=20.0, x=1.0))
+    server = ApiServer(programs=by_step(a=Program(run_seconds=2.0), c=LONG))
     uid = apply(server, step("a"), *(step(name) for name in others if name != "x"))
     async with operator(server, parallelism=places) as engine, asyncio.TaskGroup() as group:
         task = group.create_task(meanwhile(engine))

@@ -22,7 +22,5 @@ def whatever_ends_waits(state: State, commands: Sequence[Command]) -> bool:
 def each_end_is_looked_at_alone(state: State, ended: Collection[int]) -> bool:
     """Two that let a step start together both wait."""
     assert state.graph is not None
-    own = [
-        dependent for place in ended if place < len(state.graph.needs) for dependent in state.graph.dependents[place]
-    ]
-    return any(state.unmet[dependent] == 1 for dependent in own)
+    steps = [place for place in ended if state.fanout_of(place) is None]
+    return any(state.unmet[dependent] == 1 for place in steps for dependent in state.graph.dependents[place])

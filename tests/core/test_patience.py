@@ -11,7 +11,7 @@ from kipu.core.commands import Command, FireTimers, ObserveMissing, SetSuspended
 from kipu.core.definition import Step
 from kipu.core.events import Reason, ShutdownMode
 from kipu.core.patience import EDGES_MAX, may_wait
-from tests.core.given import Flow, fan, flow, last, nested, step, wait
+from tests.core.given import SECOND, Flow, fan, flow, last, nested, step, wait
 
 
 def running(*steps: Step, parallelism: int | None = None) -> Flow:
@@ -67,6 +67,15 @@ def test_an_end_that_lets_another_item_begin_may_not() -> None:
     assert not may_wait(given.state, [given.outcome("f[0]")])
     given = running(nested("f", for_each=fan("f", count=3, parallelism=2).for_each), step("long"))
     assert not may_wait(given.state, [given.outcome("f[0]")])
+
+
+def test_an_end_that_lets_another_item_be_tried_again_may_not() -> None:
+    given = running(fan("f", count=2, parallelism=1, attempts=2), step("long"))
+    given.fail("f[0]")
+    given.start("f[1]")
+    assert may_wait(given.state, [given.outcome("f[1]")])
+    given.pass_time(SECOND)
+    assert not may_wait(given.state, [given.outcome("f[1]")])
 
 
 def test_an_end_whose_place_another_step_waits_for_may_not() -> None:

@@ -19,7 +19,7 @@ EDGES_MAX = 500  # looked at; to know more would cost more than the commit
 
 def may_wait(state: State, commands: Sequence[Command]) -> bool:
     """Whether these are ends alone, of which none lets a step or an item start, or a fan-out or the run end."""
-    if state.phase is not WorkflowPhase.RUNNING or state.failing is not None or state.unadopted:
+    if state.phase is not WorkflowPhase.RUNNING or state.failing is not None:
         return False
     ended = _ended(state, commands)
     if not ended or len(ended) == len(state.live):  # one that runs on will have its own end to tell

@@ -123,11 +123,11 @@ scale: setup ## A chain of 1,000 steps, and a fan-out, on simulated nodes: [ITEM
 measure: setup cluster-up install ## API writes, log bytes and gaps of a chain and a fan-out on the real node
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.measure_log
-bench: setup ## Kipu beside what no engine can beat, on simulated nodes: [WORKLOAD=dag.json, or SUITE=quick|full|real|timed|slopes|wide|targets; ROUNDS=3; or TRIAL=all, or flood|recovery|housekeeping|kill|cancel|failing|memory; COPIES=]
+bench: setup ## Kipu beside what no engine can beat, on simulated nodes: [WORKLOAD=dag.json, or DAGS=folder, or SUITE=quick|full|real|timed|slopes|wide|targets; ROUNDS=3; or TRIAL=all, or flood|recovery|housekeeping|kill|cancel|failing|memory; COPIES=]
 	@$(UV) pip install -q --require-hashes --python $(BIN)/python -r requirements-bench.lock
 	@CLUSTER=sim e2e/cluster/up.sh >&2
 	@eval "$$(CLUSTER=sim e2e/cluster/env.sh)" && \
-	  $(BIN)/python -m $(if $(TRIAL),bench.trials $(TRIAL) $(and $(COPIES),--copies $(COPIES)),bench) $(and $(WORKLOAD),--workload $(WORKLOAD)) $(and $(SUITE),--suite $(SUITE)) $(and $(ROUNDS),--rounds $(ROUNDS))
+	  $(BIN)/python -m $(if $(TRIAL),bench.trials $(TRIAL) $(and $(COPIES),--copies $(COPIES)),bench) $(and $(WORKLOAD),--workload $(WORKLOAD)) $(and $(DAGS),--dags $(DAGS)) $(and $(SUITE),--suite $(SUITE)) $(and $(ROUNDS),--rounds $(ROUNDS))
 chaos: setup cluster-up install ## Faults and deaths: [WORKFLOWS=300 KILLS=200 SEED=1 MINUTES=40 REPLICAS=as installed]
 	@$(IN_CLUSTER) $(BIN)/python -m e2e.chaos $(and $(WORKFLOWS),--workflows $(WORKFLOWS)) $(and $(KILLS),--kills $(KILLS)) \
 	  $(and $(SEED),--seed $(SEED)) $(and $(MINUTES),--minutes $(MINUTES)) $(and $(REPLICAS),--replicas $(REPLICAS))

@@ -24,7 +24,7 @@ from .contest import Outcome, ideal_client, kipu, naive
 from .dag import Workload
 from .kipu_jobs import FORGED, job_as_kipu
 from .results import JOB_FLOOR, KIPU, KIPU_ON_JOBS, LOG_FLOOR, NAIVE, OBJECTS_FLOOR, POD_FLOOR, Result
-from .suites import SUITES, single
+from .suites import SUITES, real, single
 from .witness import Place
 
 Contestant = Callable[[Place, Workload, str], Outcome]
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     """0: measured. 2: the workload cannot be run."""
     options = _parser().parse_args(arguments)
     try:
-        workloads = SUITES[options.suite]() if options.workload is None else [_of_file(options.workload)]
+        workloads = _workloads(options)
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -72,11 +72,18 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--workload", type=Path, help='a file: {"tasks": [[parents]...], "ms": [...]}')
+    parser.add_argument("--workload", type=Path, help='a file: {"tasks": [[parents]...], "ms": [...]}, or WfFormat')
+    parser.add_argument("--dags", type=Path, help="a folder of such files, run without their times as `real` is")
     parser.add_argument("--suite", choices=sorted(SUITES), default="quick")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--contestant", action="append", choices=list(CONTESTANTS), help="only these; may be repeated")
     return parser
+
+
+def _workloads(options: argparse.Namespace) -> list[Workload]:
+    if options.workload is not None:
+        return [_of_file(options.workload)]
+    return SUITES[options.suite]() if options.dags is None else real(options.dags)
 
 
 def _of_file(path: Path) -> Workload:

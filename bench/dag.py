@@ -1,7 +1,8 @@
 """What is run: DAGs as index lists, read from a file or made here, each the same for the same arguments.
 
 Promises: a DAG that is given out has no cycle and names only tasks that it has. A file is
-`{"tasks": [[parents]...], "ms": [how long each runs]...}`, as in `../shared/dags`; other keys are passed over.
+`{"tasks": [[parents]...], "ms": [how long each runs]...}`, as in `../shared/dags`; other keys are passed over. Or it is
+a recorded run in WfFormat.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kipu.core.errors import Problem, UserError
+
+from . import wfformat
 
 TASKS_MAX = 5_000  # steps of a Workflow
 MS_MAX = 24 * 3_600_000
@@ -91,6 +94,8 @@ def load(path: Path) -> Dag:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError((Problem(path=str(path), reason=f"cannot be read: {error}"),)) from error
+    if wfformat.is_one(content):
+        content = wfformat.index_list(content, str(path))
     problems = tuple(_problems(content, str(path)))
     if problems:
         raise UserError(problems)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kipu.core.errors import Problem, UserError
+
 from . import dag as dags
 from .dag import Dag, Workload
 
@@ -25,21 +27,26 @@ def many(copies: int, dag: Dag) -> Workload:
     return Workload(name=f"{copies} x {dag.name}", dag=dag, copies=copies)
 
 
-def real() -> list[Workload]:
-    """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead."""
-    return [Workload(name=dag.name, dag=dag.scaled(0), is_real=True) for dag in _recorded()]
+def real(folder: Path | None = None) -> list[Workload]:
+    """Recorded runs of scientific workflows, with no time in their tasks, so that all time is overhead.
+
+    `folder` holds other ones. Raises UserError if there are none in it, or if one of them cannot be run.
+    """
+    if folder is not None and not any(folder.glob("*.json")):
+        raise UserError((Problem(path=str(folder), reason="has no *.json in it", hint="name a folder of DAGs"),))
+    return [Workload(name=dag.name, dag=dag.scaled(0), is_real=True) for dag in _recorded(folder or REAL)]
 
 
 def timed() -> list[Workload]:
     """The same with the times of their tasks, as much faster or slower as it takes for TIMED_MS."""
     return [
         Workload(name=dag.name, dag=dag.scaled(TIMED_MS / max(1, dag.critical_ms())), is_real=True)
-        for dag in _recorded()
+        for dag in _recorded(REAL)
     ]
 
 
-def _recorded() -> list[Dag]:
-    return [dags.load(path) for path in sorted(REAL.glob("*.json"))]
+def _recorded(folder: Path) -> list[Dag]:
+    return [dags.load(path) for path in sorted(folder.glob("*.json"))]
 
 
 def quick() -> list[Workload]:

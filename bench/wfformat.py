@@ -12,7 +12,7 @@ import msgspec
 
 from kipu.core.errors import Problem, UserError
 
-SECONDS_MAX = 10**9  # by then the limit of a file in `dag` has told
+SECONDS_MAX = 10**9  # refuses infinity, which cannot be rounded; the limit that is meant is MS_MAX of `dag`
 
 
 class _Task(msgspec.Struct):

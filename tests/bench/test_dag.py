@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,18 +9,14 @@ import pytest
 from bench.dag import MS_MAX, TASKS_MAX, Dag, chain, fan_out, lattice, layered, load, montage
 from kipu.core.errors import UserError
 
+from .files import written
+
 SHAPES = [
     (chain(10), 10, 10),
     (fan_out(100), 101, 2),
     (lattice(10), 100, 19),
     (montage(10), 49, 8),
 ]
-
-
-def written(path: Path, content: object) -> Path:
-    file = path / "diamond.json"
-    file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return file
 
 
 def test_a_file_is_read_with_its_times(tmp_path: Path) -> None:

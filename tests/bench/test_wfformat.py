@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,14 @@ from bench.dag import Dag, load
 from bench.suites import real
 from kipu.core.errors import UserError
 
+from .files import written
 
-def recording(tasks: object, ran: object = ()) -> dict[str, object]:
+
+def recording(tasks: object, ran: Sequence[object] = ()) -> dict[str, object]:
     return {
         "name": "a recording",
         "schemaVersion": "1.5",
-        "workflow": {"specification": {"tasks": tasks, "files": []}, "execution": {"tasks": list(ran)}},  # type: ignore[call-overload]
+        "workflow": {"specification": {"tasks": tasks, "files": []}, "execution": {"tasks": list(ran)}},
     }
 
 
@@ -25,17 +27,11 @@ def task(name: str, *parents: str) -> dict[str, object]:
     return {"name": name, "id": f"{name}_1", "parents": [f"{each}_1" for each in parents], "children": []}
 
 
-def written(folder: Path, content: object) -> Path:
-    file = folder / "run.json"
-    file.write_text(json.dumps(content))
-    return file
-
-
 def test_a_recording_is_read_in_its_order_and_with_its_times(tmp_path: Path) -> None:
     tasks = [task("join", "left", "right"), task("first"), task("left", "first"), task("right", "first")]
     ran = [{"id": "left_1", "runtimeInSeconds": 2.0004, "command": {}}, {"id": "join_1"}, {"id": "gone_1"}]
     dag = load(written(tmp_path, recording(tasks, ran)))
-    assert dag == Dag(name="run", parents=((2, 3), (), (1,), (1,)), ms=(0, 0, 2_000, 0))
+    assert dag == Dag(name="diamond", parents=((2, 3), (), (1,), (1,)), ms=(0, 0, 2_000, 0))
 
 
 def test_a_recording_without_an_execution_takes_no_time(tmp_path: Path) -> None:
@@ -46,7 +42,7 @@ def test_a_recording_without_an_execution_takes_no_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"workflow": []}, r"run\.json: is not WfFormat 1\.5: .*\$\.workflow"),
+        ({"workflow": []}, r"diamond\.json: is not WfFormat 1\.5: .*\$\.workflow"),
         ({"workflow": {"tasks": []}}, r"is not WfFormat 1\.5: .*specification"),
         (recording([{"name": "a"}]), r"missing required field `id`"),
         (recording([task("a", "b")]), r"tasks\[0\]\.parents: names 'b_1', which is no task"),
@@ -67,10 +63,13 @@ def test_what_cannot_be_run_is_told_with_its_place(tmp_path: Path, content: obje
 
 def test_a_folder_of_them_is_run_without_their_times(tmp_path: Path) -> None:
     written(tmp_path, recording([task("a")], [{"id": "a_1", "runtimeInSeconds": 60}]))
-    (tmp_path / "other.json").write_text('{"tasks": [[], [0]], "ms": [5, 5]}')
+    written(tmp_path, {"tasks": [[], [0]], "ms": [5, 5]}, "other")
     (tmp_path / "README.md").write_text("none")
     found = real(tmp_path)
-    assert [(each.name, each.dag.ms, each.is_real) for each in found] == [("other", (0, 0), True), ("run", (0,), True)]
+    assert [(each.name, each.dag.ms, each.is_real) for each in found] == [
+        ("diamond", (0,), True),
+        ("other", (0, 0), True),
+    ]
 
 
 def test_a_folder_without_any_is_told_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ BODY_BYTES_MAX = 8 * 1024 * 1024  # etcd takes 1.5 MiB an object; JSON may escap
 JOURNAL_MAX = 1_000_000  # 2,000 Jobs x some 10 writes each, with much room
 UPSTREAM_SECONDS = 60.0  # what the API server allows itself for a request
 SHUTDOWN_SECONDS = 1.0
+GOODBYE_SECONDS = 1.0  # so long a peer may take to answer the end of TLS; a pod that was killed never does
 STATUSES = {Kind.TOO_MANY: 429, Kind.INTERNAL: 500, Kind.UNAVAILABLE: 503}
 
 
@@ -65,6 +66,8 @@ class Proxy:
         self._late: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession
         self._runner: web.AppRunner
+        self._listener: asyncio.Server | None = None
+        self._goodbye_seconds = 0.0
 
     async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
         """Listen; returns the port (0 asks for a free one)."""
@@ -77,20 +80,30 @@ class Proxy:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
+        if tls is not None:
+            self._goodbye_seconds = GOODBYE_SECONDS
+        handler = self._runner.server
+        assert handler is not None, "a runner that is set up has one"
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True).start()
+            # Not a TCPSite: it has no word for how long the end of TLS may take.
+            self._listener = await asyncio.get_running_loop().create_server(
+                handler, host, port, ssl=tls, ssl_shutdown_timeout=self._goodbye_seconds or None, reuse_address=True
+            )
         except OSError:
             await self.close()
             raise
-        return int(self._runner.addresses[0][1])
+        return int(self._listener.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Let go of everything and end."""
+        """Let go of everything and end: with TLS in GOODBYE_SECONDS more, lest a silent peer leave its socket open."""
         self.traps.release_all()
         for task in self._late:
             task.cancel()
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
         await self._session.close()
+        await asyncio.sleep(self._goodbye_seconds)
 
     def bury(self, address: str) -> Client:
         """The process at this address has been killed: whoever comes from there next is another."""

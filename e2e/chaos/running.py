@@ -71,6 +71,7 @@ class RunningProxy:
         return self._do(lambda: (list(self._proxy.journal), dict(self._proxy.first_seen)))
 
     def _end(self) -> None:
+        self._call(_cancel_the_rest())
         self._call(asyncio.sleep(0))  # a connection that was closed in the last turn is let go of in this one
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CALL_SECONDS)
@@ -84,3 +85,11 @@ class RunningProxy:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_SECONDS)
+
+
+async def _cancel_the_rest() -> None:
+    """Of a peer that never began to speak TLS, the loop waits for its first word in a task of its own."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)

@@ -137,6 +137,7 @@ def naive(place: Place, workload: Workload, name: str) -> Outcome:
         place.api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", manifests.naive_definition())
     what = "the CRD of the naive operator is served"
     wait_until(lambda: _is_served(place.api, f"{path}/{manifests.PLURAL}"), LATE_SECONDS, what)
+    place.api.rehearse(f"{path}/namespaces/default/{manifests.PLURAL}", manifests.naive_flow(workload.dag, "w0"))
     with (
         namespace(place.api) as at,
         _naive_operator(at) as pid,

@@ -41,6 +41,7 @@ CONTESTANTS: Mapping[str, Contestant] = {
     NAIVE: naive,
 }
 OF_A_FILE = (POD_FLOOR, JOB_FLOOR, LOG_FLOOR, KIPU)
+SUITE = "quick"
 ROUNDS = 3
 FOREIGN_MAX = 0.15  # of the machine: beyond it the outcome is void; the kernel's own threads need half of it
 VOID_MAX = 2  # of one contestant in one round; then it counts as it is
@@ -72,9 +73,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--workload", type=Path, help='a file: {"tasks": [[parents]...], "ms": [...]}, or WfFormat')
-    parser.add_argument("--dags", type=Path, help="a folder of such files, run without their times as `real` is")
-    parser.add_argument("--suite", choices=sorted(SUITES), default="quick")
+    run = parser.add_mutually_exclusive_group()
+    run.add_argument("--workload", type=Path, help='a file: {"tasks": [[parents]...], "ms": [...]}, or WfFormat')
+    run.add_argument("--dags", type=Path, help="a folder of such files, run without their times as `real` is")
+    run.add_argument("--suite", choices=sorted(SUITES), help=f"{SUITE} unless told otherwise")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--contestant", action="append", choices=list(CONTESTANTS), help="only these; may be repeated")
     return parser
@@ -83,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 def _workloads(options: argparse.Namespace) -> list[Workload]:
     if options.workload is not None:
         return [_of_file(options.workload)]
-    return SUITES[options.suite]() if options.dags is None else real(options.dags)
+    return SUITES[options.suite or SUITE]() if options.dags is None else real(options.dags)
 
 
 def _of_file(path: Path) -> Workload:

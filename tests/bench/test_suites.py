@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import suites
+from bench.__main__ import main
 from bench.dag import Workload, lattice
 from bench.results import JOB_FLOOR, KIPU, POD_FLOOR
 from bench.suites import SUITES, TIMED_MS
@@ -44,3 +45,18 @@ def test_recorded_runs_are_run_without_their_times_and_with_them_made_shorter(
     assert [workload.dag.ms for workload in SUITES["timed"]()] == [(12_000, 8_000, 4_000), (0,)]
     assert TIMED_MS == 20_000
     assert all(workload.is_real for name in ("real", "timed") for workload in SUITES[name]())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--workload", "a.json", "--dags", "folder"],
+        ["--workload", "a.json", "--suite", "full"],
+        ["--dags", "folder", "--suite", "quick"],
+    ],
+)
+def test_what_is_run_is_named_in_one_way_only(asked: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(asked)
+    assert ended.value.code == 2
+    assert f"argument {asked[2]}: not allowed with argument {asked[0]}" in capsys.readouterr().err

@@ -82,13 +82,6 @@ class ApiServer:
         headers = {"Impersonate-User": as_user} if as_user else {}
         return _object(self.request("POST", path, body, headers=headers))
 
-    def rehearse(self, path: str, body: JsonObject) -> None:
-        """Create nothing, and wait as the API server lets a create wait: 2 s while the CRD is younger than that.
-
-        (`justCreated` in apiextensions-apiserver's customresource_handler.go.)
-        """
-        self.create(_with(path, {"dryRun": "All"}), body)
-
     def merge(self, path: str, body: JsonObject, *, as_user: str = "") -> JsonObject:
         """A JSON merge patch, as the given user where one is given."""
         headers = {"Content-Type": "application/merge-patch+json"}
